@@ -1,0 +1,111 @@
+// Package store says what the collector asks of a time-series store, and nothing about how one does it. The engines
+// live in rooms below (store/embedded now); store/storetest is the one suite that every engine must pass.
+//
+// The model is InfluxDB's: a series is a measurement and a set of tags, a row holds fields of a series at a time.
+// Numbers (floats, integers, booleans as 0 and 1) come back as float64, text as text. Times have whole
+// milliseconds; what is finer is cut off.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"communewatch/probes"
+	"communewatch/probes/wire"
+)
+
+// A Store keeps rows. All methods may be called concurrently; after Close they return ErrClosed.
+type Store interface {
+	// Append stores rows. When it returns nil or a *PartialError, the rows that were not rejected survive a kill of
+	// the process at any moment; they survive a power cut once a later Sync has returned nil. Any other error means
+	// that nothing may be assumed: append the same rows again, which is harmless. The rows are not kept.
+	Append(ctx context.Context, rows []wire.Row) error
+
+	// Sync returns when everything appended before the call is on disk.
+	Sync(ctx context.Context) error
+
+	// Select calls each for every series that matches, in no particular order, with all its points in [From, To) in
+	// order of time. One call per field. It stops at the first error of each and returns it.
+	Select(ctx context.Context, q Query, each func(Series) error) error
+
+	// Windows does the same with numeric fields cut into windows of length step, aligned to From. Windows without
+	// points are left out.
+	Windows(ctx context.Context, q Query, step time.Duration, each func(WindowSeries) error) error
+
+	// Stats describes the store at this moment.
+	Stats() Stats
+
+	// Backup writes a copy of the store into the empty or new folder dir, while the store goes on working.
+	Backup(ctx context.Context, dir string) error
+
+	Close() error
+}
+
+// Query selects fields of series over a range of time.
+type Query struct {
+	Measurement string            // required
+	Fields      []string          // empty: all
+	Tags        map[string]string // each tag must have this value
+	From, To    time.Time         // [From, To)
+	MaxPoints   int               // 0: no bound; else ErrTooMany once more points than this would be read
+}
+
+// Series is the points of one field of one series. Values is nil for a text field, Texts nil for a number field.
+type Series struct {
+	Measurement, Field string
+	Tags               probes.Tags
+	Times              []int64 // Unix milliseconds, rising
+	Values             []float64
+	Texts              []string
+}
+
+// WindowSeries is the windows of one numeric field of one series.
+type WindowSeries struct {
+	Measurement, Field string
+	Tags               probes.Tags
+	Windows            []Window // by rising start
+}
+
+// Window is what one stretch of time held.
+type Window struct {
+	Start          int64 // Unix milliseconds
+	Count          int   // at least 1
+	Sum            float64
+	Min, Max, Last float64
+	P95            float64 // nearest rank
+}
+
+// Stats is a store's size.
+type Stats struct {
+	Series   int       // live series
+	Bytes    int64     // on disk
+	Oldest   time.Time // oldest row that may still be queried; zero when empty
+	Appended uint64    // field values taken since opening
+	Rejected uint64    // rows rejected since opening
+}
+
+// Errors of a store.
+var (
+	ErrClosed  = errors.New("store is closed")
+	ErrTooMany = errors.New("query reads too many points; ask for a shorter range or fewer series")
+)
+
+// PartialError says that some rows were rejected for good while the others were stored.
+type PartialError struct {
+	Rejected []Rejected // by rising index
+}
+
+// Rejected is one row that can't be stored, now or later.
+type Rejected struct {
+	Index  int // into the rows given to Append
+	Reason string
+}
+
+func (e *PartialError) Error() string {
+	if len(e.Rejected) == 0 {
+		return "no rows rejected"
+	}
+	return fmt.Sprintf("%d rows rejected; the first is row %d: %s", len(e.Rejected), e.Rejected[0].Index, e.Rejected[0].Reason)
+}
