@@ -9,32 +9,51 @@ import (
 	"communewatch/probes"
 )
 
-// Resolve turns a host into one address. A literal is returned as it is; a name is looked up with the system's
-// resolvers over the path, and the first address that the binding's source can talk to is taken. A name that can't be
-// resolved is OutcomeUnresolved: the target itself was never asked.
-func (b Binding) Resolve(ctx context.Context, host string) (netip.Addr, error) {
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.Unmap(), nil
-	}
-	resolver := &net.Resolver{
-		PreferGo: true, // the C library's resolver can't be bound to a path
+// Resolver returns a resolver that asks the system's name servers over the path. A name server on this very
+// machine (systemd-resolved, dnsmasq) is asked without binding, since no line leads to it.
+func (b Binding) Resolver(timeout time.Duration) *net.Resolver {
+	return &net.Resolver{
+		PreferGo: true, // the C library's resolver would choose the way itself
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return b.Dialer(network, 5*time.Second).DialContext(ctx, network, address)
+			if ap, err := netip.ParseAddrPort(address); err == nil && ap.Addr().IsLoopback() {
+				return (&net.Dialer{Timeout: timeout}).DialContext(ctx, network, address)
+			}
+			return b.Dialer(network, timeout).DialContext(ctx, network, address)
 		},
 	}
-	network := "ip"
-	if b.Source.IsValid() {
-		network = "ip4"
-		if b.Source.Is6() && !b.Source.Is4In6() {
-			network = "ip6"
+}
+
+// Resolve returns the address of host: itself if it is a literal address, else one found over the path. network is
+// "ip4", "ip6" or "ip" ("" too), which prefers the source address's family, or else IPv4. A failure has the outcome "unresolved".
+func (b Binding) Resolve(ctx context.Context, network, host string, timeout time.Duration) (netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap(), nil
+	}
+	if network == "" {
+		network = "ip"
+	}
+	if network == "ip" && b.Source.IsValid() {
+		network = "ip6"
+		if b.Source.Unmap().Is4() {
+			network = "ip4"
 		}
 	}
-	addrs, err := resolver.LookupNetIP(ctx, network, host)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	addrs, err := b.Resolver(timeout).LookupNetIP(ctx, network, host)
 	if err != nil {
-		return netip.Addr{}, probes.Errorf(probes.OutcomeUnresolved, "resolve %q: %w", host, err)
+		if cause := context.Cause(ctx); cause == context.Canceled {
+			return netip.Addr{}, cause
+		}
+		return netip.Addr{}, probes.Errorf(probes.OutcomeUnresolved, "resolve %q over path %s: %w", host, b.Path, err)
+	}
+	for _, a := range addrs {
+		if a = a.Unmap(); a.Is4() {
+			return a, nil
+		}
 	}
 	if len(addrs) == 0 {
-		return netip.Addr{}, probes.Errorf(probes.OutcomeUnresolved, "resolve %q: no address", host)
+		return netip.Addr{}, probes.Errorf(probes.OutcomeUnresolved, "resolve %q over path %s: no address found", host, b.Path)
 	}
-	return addrs[0].Unmap(), nil
+	return addrs[0], nil
 }
