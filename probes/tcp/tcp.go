@@ -69,7 +69,7 @@ func New(t probes.Target, b bind.Binding, o Options) (probes.Probe, error) {
 func (p *probe) Probe(ctx context.Context) ([]probes.Point, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	addr, err := p.bind.Resolve(ctx, p.host)
+	addr, err := p.bind.Resolve(ctx, "", p.host, p.timeout)
 	if err != nil {
 		return nil, err
 	}
