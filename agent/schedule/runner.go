@@ -1,0 +1,212 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"regexp"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"communewatch/probes"
+)
+
+// Clock stamps runs. The number tells the stretches apart during which the clock ran without a jump.
+type Clock interface {
+	Now() (t time.Time, clock int)
+}
+
+// Check is a probe with what is needed to run it and to name its results.
+type Check struct {
+	Target   probes.Target
+	Interval time.Duration
+	Timeout  time.Duration // when the probe's context ends; the probe's own timeouts should come before
+	Probe    probes.Probe
+
+	Bound probes.Proof // what the binding of the sockets proves by itself
+	Ready func() error // asked before each run: an error means that nothing was sent; nil for always
+	// Prove finds out by which path packets to the target leave. The result counts if it says more than Bound; the
+	// error explains ProofWrong. Nil where the config names no hop.
+	Prove func(ctx context.Context) (probes.Proof, error)
+
+	mu      sync.Mutex     // guards what follows
+	stamped time.Time      // of the newest run
+	clock   int            // that stamped it
+	outcome probes.Outcome // of the newest run; OK before the first
+}
+
+// Result is one run of one check.
+type Result struct {
+	Target  probes.Target
+	Start   time.Time // whole milliseconds
+	Clock   int       // the number of the clock that Start was read from
+	Took    time.Duration
+	Outcome probes.Outcome
+	Proof   probes.Proof
+	Error   string // cleaned; "" when Outcome is OK
+	// Points is what was measured, ready to be sent: identity tags and time filled in, the row "check" last. It is nil
+	// for a canceled run, which is no measurement.
+	Points []probes.Point
+}
+
+// Runner makes runs into results.
+type Runner struct {
+	Site, Agent string
+	Clock       Clock
+	Log         *slog.Logger
+}
+
+// Run runs the check once.
+func (r *Runner) Run(ctx context.Context, c *Check) Result {
+	res := Result{Target: c.Target, Proof: c.Bound}
+	points, err := r.measure(ctx, c, &res)
+	res.Outcome = probes.OutcomeOf(err)
+	switch {
+	case err != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled):
+		// Whatever the error, it was made by stopping the agent.
+		res.Outcome = probes.OutcomeCanceled
+	case res.Outcome == probes.OutcomeCanceled:
+		res.Outcome = probes.OutcomeTimeout // some libraries call a deadline a cancellation
+	}
+	if res.Outcome == probes.OutcomeCanceled {
+		res.Error = "the agent was stopping"
+		return res
+	}
+	if res.Outcome.Own() {
+		points = nil // the agent's own trouble is no evidence about the target
+	}
+	r.finish(c, &res, points, err)
+	return res
+}
+
+// Missed is the result of a slot in which the check could not run because the run before was still going.
+func (r *Runner) Missed(c *Check) Result {
+	res := Result{Target: c.Target, Proof: c.Bound, Outcome: probes.OutcomeOverrun}
+	res.Start, res.Clock = c.stamp(r.Clock)
+	r.finish(c, &res, nil, errors.New("not run: the run before was still going; raise the check's interval or lower its timeouts"))
+	return res
+}
+
+// measure runs the probe if it may run, and fills in start, clock, length and proof.
+func (r *Runner) measure(ctx context.Context, c *Check, res *Result) (points []probes.Point, err error) {
+	if c.Ready != nil {
+		if err := c.Ready(); err != nil {
+			res.Start, res.Clock = c.stamp(r.Clock)
+			return nil, err
+		}
+	}
+	if c.Prove != nil {
+		switch proof, err := c.Prove(ctx); proof {
+		case probes.ProofWrong:
+			res.Proof = proof
+			res.Start, res.Clock = c.stamp(r.Clock)
+			return nil, &probes.Error{Outcome: probes.OutcomeWrongPath, Err: err}
+		case probes.ProofProved:
+			res.Proof = proof
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	res.Start, res.Clock = c.stamp(r.Clock)
+	begin := time.Now()
+	defer func() {
+		res.Took = time.Since(begin)
+		if p := recover(); p != nil {
+			points, err = nil, probes.Errorf(probes.OutcomePanic, "probe crashed: %v", p)
+			r.Log.Error("probe panicked", "check", c.Target.Name, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	return c.Probe.Probe(ctx)
+}
+
+// stamp returns the present time in whole milliseconds. Within a clock the stamps of a check always rise, so that no
+// row of a series takes the place of another.
+func (c *Check) stamp(clock Clock) (time.Time, int) {
+	now, n := clock.Now()
+	now = now.Truncate(time.Millisecond)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n == c.clock && !now.After(c.stamped) {
+		now = c.stamped.Add(time.Millisecond)
+	}
+	c.stamped, c.clock = now, n
+	return now, n
+}
+
+// finish writes the final points and logs a change of outcome.
+func (r *Runner) finish(c *Check, res *Result, points []probes.Point, err error) {
+	if err != nil {
+		res.Error = CleanError(err.Error())
+	}
+	t := c.Target
+	for i := range points {
+		tags := append(points[i].Tags[:len(points[i].Tags):len(points[i].Tags)], r.identity(t)...)
+		points[i].Tags = sorted(tags)
+		points[i].Time = res.Start
+	}
+	verdict := probes.Point{
+		Measurement: "check",
+		Tags:        sorted(append(r.identity(t), probes.Tag{Key: "kind", Value: string(t.Kind)}, probes.Tag{Key: "layer", Value: string(t.Layer)})),
+		Time:        res.Start,
+		Fields: []probes.Field{
+			probes.String("outcome", res.Outcome.String()),
+			probes.Bool("up", res.Outcome == probes.OutcomeOK),
+			probes.Seconds("took_seconds", res.Took),
+			probes.Seconds("interval_seconds", c.Interval),
+			probes.String("path_proof", string(res.Proof)),
+		},
+	}
+	if res.Error != "" {
+		verdict.Fields = append(verdict.Fields, probes.String("error", res.Error))
+	}
+	res.Points = append(points, verdict)
+
+	c.mu.Lock()
+	changed := res.Outcome != c.outcome
+	c.outcome = res.Outcome
+	c.mu.Unlock()
+	if changed {
+		r.Log.Info("outcome changed", "check", t.Name, "path", string(t.Path), "outcome", res.Outcome.String(), "error", res.Error)
+	}
+}
+
+func (r *Runner) identity(t probes.Target) probes.Tags {
+	return probes.Tags{
+		{Key: "agent", Value: r.Agent}, {Key: "path", Value: string(t.Path)},
+		{Key: "site", Value: r.Site}, {Key: "target", Value: t.Name},
+	}
+}
+
+// ephemeral is the local end of a connection as Go's errors print it, with a port that differs every time.
+var ephemeral = regexp.MustCompile(`(\[[0-9A-Fa-f:.%a-z]+\]|[0-9.]+):[0-9]+->`)
+
+// CleanError makes the text of an error fit to be a field: the same trouble is the same text, since ephemeral ports
+// are taken out, on one line without control characters, at most probes.MaxText bytes.
+func CleanError(s string) string {
+	s = ephemeral.ReplaceAllString(s, "")
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, s)
+	s = strings.TrimSpace(s)
+	if len(s) <= probes.MaxText {
+		return s
+	}
+	cut := probes.MaxText - len("...")
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "..."
+}
+
+func sorted(t probes.Tags) probes.Tags {
+	slices.SortFunc(t, func(a, b probes.Tag) int { return strings.Compare(a.Key, b.Key) })
+	return t
+}
