@@ -108,8 +108,8 @@ func TestVerdicts(t *testing.T) {
 	}{
 		{"/ok", nil, probes.OutcomeOK, 200, ""},
 		{"/ok", func(o *Options) {
-			o.Headers = map[string]string{"Host": "cổng.test"}
-			o.BodyContains = "host=cổng.test"
+			o.Headers = map[string]string{"Host": "portal.test"}
+			o.BodyContains = "host=portal.test"
 		}, probes.OutcomeOK, 200, ""},
 		{"/ok", func(o *Options) { o.BodyMatches = "^host=127" }, probes.OutcomeOK, 200, ""},
 		{"/ok", func(o *Options) { o.BodyContains = "nothing of the kind" }, probes.OutcomeFailed, 200, "does not contain"},
