@@ -1,0 +1,257 @@
+// Package communewatch_test holds the house rules: which room may import which, where a third-party package may
+// live, how long files and rooms may get. The files are parsed in this process: a test that asks `go list` would be
+// answered from the build cache after a violation.
+package communewatch_test
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "communewatch"
+
+const (
+	maxFileLines = 800
+	maxRoomLines = 1500
+)
+
+// never lists imports that may not happen, not even through another room. The first word of a pattern is a room and
+// everything below it; "!room" exempts one.
+var never = []struct{ from, to, why string }{
+	{"probes", "agent", "a probe must be usable without an agent"},
+	{"probes", "collector", "a probe must be usable without a collector"},
+	{"probes", "inventory", "a probe measures; it does not know what the province owns"},
+	{"inventory", "probes", "inventory is pure functions of an item and a date"},
+	{"inventory", "agent", "inventory is pure functions of an item and a date"},
+	{"inventory", "collector", "inventory is pure functions of an item and a date"},
+	{"agent", "collector", "an agent runs on an old PC; the contract between the two is probes and probes/wire"},
+	{"agent", "inventory", "an agent knows its checks, not the province"},
+	{"collector", "agent", "the contract between the two is probes and probes/wire"},
+	{"collector", "probes/icmp", "a collector measures nothing itself"},
+	{"collector", "probes/tcp", "a collector measures nothing itself"},
+	{"collector", "probes/dns", "a collector measures nothing itself"},
+	{"collector", "probes/http", "a collector measures nothing itself"},
+	{"collector", "probes/bind", "a collector measures nothing itself"},
+	{"probes", "deploy", "deploy is built from the rest, never the other way round"},
+	{"agent", "deploy", "deploy is built from the rest, never the other way round"},
+	{"collector", "deploy", "deploy is built from the rest, never the other way round"},
+	{"inventory", "deploy", "deploy is built from the rest, never the other way round"},
+	{"agent/spool", "probes", "the spool keeps bytes; it knows no points"},
+	{"agent/spool", "agent/ship", "the spool knows no network"},
+	{"agent/schedule", "agent/spool", "the schedule knows no disk"},
+	{"agent/schedule", "agent/ship", "the schedule knows no network"},
+	{"collector/health", "collector/store", "the judge is pure: rows are brought to it"},
+	{"collector/health", "collector/registry", "the judge is pure: rows are brought to it"},
+	{"collector/store", "collector/registry", "time series and relations are two stores"},
+	{"collector/registry", "collector/store", "time series and relations are two stores"},
+	{"collector/ingest", "collector/web", "the agents' door and the humans' door are two"},
+	{"collector/ingest", "collector/api", "the agents' door and the humans' door are two"},
+}
+
+// only lists third-party packages that stay inside the rooms named for them.
+var only = []struct {
+	pkg   string
+	rooms []string
+}{
+	{"github.com/prometheus-community/pro-bing", []string{"probes/icmp"}},
+	{"github.com/influxdata/influxdb-client-go", []string{"agent/ship"}},
+	{"github.com/prometheus/prometheus", []string{"collector/store/embedded"}},
+	{"modernc.org/sqlite", []string{"collector/registry"}},
+	{"github.com/xuri/excelize", []string{"inventory"}},
+	{"go.yaml.in/yaml", []string{"probes/settings"}},
+	{"github.com/spf13/cobra", []string{"agent/cmd", "collector/cmd", "deploy/cmd"}},
+	{"github.com/vishvananda", []string{"deploy/lab"}},
+	{"golang.org/x/net/dns", []string{"probes/dns", "deploy/lab"}},
+}
+
+var badNames = []string{"util", "utils", "common", "helper", "helpers", "misc", "base", "shared"}
+
+// room is one package directory, without its tests.
+type room struct {
+	dir     string // slash-separated, relative to the module's root
+	name    string
+	files   map[string]int      // file -> lines
+	imports map[string]string   // import path -> a file that imports it
+	test    map[string][]string // the same for tests
+	doc     bool
+	inits   []string
+}
+
+func parseHouse(t *testing.T) map[string]*room {
+	t.Helper()
+	house := map[string]*room{}
+	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() {
+			if p != "." && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "testdata" || name == "dist" || name == "build") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		src, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), p, src, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		dir := filepath.ToSlash(filepath.Dir(p))
+		r := house[dir]
+		if r == nil {
+			r = &room{dir: dir, files: map[string]int{}, imports: map[string]string{}, test: map[string][]string{}}
+			house[dir] = r
+		}
+		lines := bytes.Count(src, []byte("\n"))
+		if lines > maxFileLines {
+			t.Errorf("%s has %d lines, more than %d: split it where it does two things", p, lines, maxFileLines)
+		}
+		isTest := strings.HasSuffix(name, "_test.go")
+		for _, im := range f.Imports {
+			to, _ := strconv.Unquote(im.Path.Value)
+			if isTest {
+				r.test[to] = append(r.test[to], p)
+			} else {
+				r.imports[to] = p
+			}
+		}
+		if isTest {
+			return nil
+		}
+		r.files[name] = lines
+		r.name = f.Name.Name
+		r.doc = r.doc || f.Doc != nil && len(f.Doc.Text()) > 40
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" {
+				r.inits = append(r.inits, p)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(house) < 10 {
+		t.Fatalf("found only %d rooms: is this the root of the module?", len(house))
+	}
+	return house
+}
+
+func within(dir, parent string) bool { return dir == parent || strings.HasPrefix(dir, parent+"/") }
+
+func internal(importPath string) (dir string, ok bool) {
+	return strings.CutPrefix(importPath, module+"/")
+}
+
+// reach returns every room that dir imports, directly or not, with the way there.
+func reach(house map[string]*room, dir string) map[string]string {
+	way := map[string]string{}
+	var visit func(at, via string)
+	visit = func(at, via string) {
+		r := house[at]
+		if r == nil {
+			return
+		}
+		for _, to := range slices.Sorted(maps.Keys(r.imports)) {
+			d, ok := internal(to)
+			if !ok || way[d] != "" {
+				continue
+			}
+			way[d] = via + " -> " + d
+			visit(d, way[d])
+		}
+	}
+	visit(dir, dir)
+	return way
+}
+
+func TestNobodyImportsWhatTheyMayNot(t *testing.T) {
+	house := parseHouse(t)
+	for _, rule := range never {
+		for dir := range house {
+			if !within(dir, rule.from) {
+				continue
+			}
+			for to, way := range reach(house, dir) {
+				if within(to, rule.to) {
+					t.Errorf("%s: %s may not import %s: %s", way, rule.from, rule.to, rule.why)
+				}
+			}
+		}
+	}
+	for dir, r := range house {
+		for to, file := range r.imports {
+			d, ok := internal(to)
+			if ok && path.Base(d) != "lab" && within(d, path.Join("deploy", "cmd")) {
+				t.Errorf("%s imports the program %s", file, d)
+			}
+			if ok && house[d] == nil {
+				t.Errorf("%s imports %s, which is not there", file, d)
+			}
+		}
+		if within(dir, "probes") && dir != "probes" {
+			for to, file := range r.imports {
+				d, ok := internal(to)
+				if ok && d != "probes" && d != "probes/bind" {
+					t.Errorf("%s imports %s: rooms below probes know probes and probes/bind only", file, d)
+				}
+			}
+		}
+	}
+}
+
+func TestThirdPartyPackagesStayInTheirRooms(t *testing.T) {
+	for dir, r := range parseHouse(t) {
+		for _, rule := range only {
+			if slices.ContainsFunc(rule.rooms, func(room string) bool { return within(dir, room) }) {
+				continue
+			}
+			for to, file := range r.imports {
+				if within(to, rule.pkg) {
+					t.Errorf("%s imports %s, which belongs into %s", file, to, strings.Join(rule.rooms, ", "))
+				}
+			}
+		}
+	}
+}
+
+func TestEveryRoomIsSmallAndSaysWhatItIsFor(t *testing.T) {
+	for dir, r := range parseHouse(t) {
+		if len(r.files) == 0 {
+			continue // tests only
+		}
+		total := 0
+		for _, n := range r.files {
+			total += n
+		}
+		if total > maxRoomLines+maxRoomLines/20 { // "about"
+			t.Errorf("%s has %d lines without tests, more than about %d: it does too much", dir, total, maxRoomLines)
+		}
+		if !r.doc {
+			t.Errorf("%s has no package comment that says what it is for", dir)
+		}
+		if slices.Contains(badNames, r.name) {
+			t.Errorf("%s: a package called %s says nothing", dir, r.name)
+		}
+		for _, f := range r.inits {
+			t.Errorf("%s has an init function: build values where they are used", f)
+		}
+	}
+}
