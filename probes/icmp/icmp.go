@@ -1,0 +1,125 @@
+package icmp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"communewatch/probes"
+	"communewatch/probes/bind"
+)
+
+// New returns a probe that pings t over b. It opens nothing yet.
+func New(t probes.Target, b bind.Binding, o Options) (probes.Probe, error) {
+	var problems []string
+	o.Validate(t, func(at, format string, args ...any) {
+		problems = append(problems, at+": "+fmt.Sprintf(format, args...))
+	})
+	if a, err := netip.ParseAddr(t.Address); err == nil && b.Source.IsValid() && a.Unmap().Is4() != b.Source.Unmap().Is4() {
+		problems = append(problems, fmt.Sprintf("address: %s can't be reached from the source address %s of path %s: one is IPv4, the other IPv6", a, b.Source, b.Path))
+	}
+	if len(problems) > 0 {
+		return nil, probes.Errorf(probes.OutcomeBadConfig, "ping %s: %s", t.Name, strings.Join(problems, "; "))
+	}
+	b.Source = b.Source.Unmap()
+	return &prober{target: t, via: b, options: o}, nil
+}
+
+type prober struct {
+	target  probes.Target
+	via     bind.Binding
+	options Options
+}
+
+// Probe sends one burst. Some loss is a result, not an error; without a single answer the outcome is "timeout", or
+// "unreachable" if the system found no way to send any request.
+func (p *prober) Probe(ctx context.Context) ([]probes.Point, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.options.Bound())
+	defer cancel()
+	if err := p.via.Check(); err != nil {
+		return nil, err
+	}
+	to, err := p.via.Resolve(ctx, p.options.Network, p.target.Address, lookupTimeout)
+	if err != nil {
+		return nil, err
+	}
+
+	o := p.options
+	main := burst{to: to, via: p.via, count: o.Count, interval: o.Interval, wait: o.Wait, size: o.Size}
+	l, mode, err := p.start(ctx, &main)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		l.settle(time.Now(), o.Wait)
+		if len(l.attempts) == 0 {
+			return nil, probes.Errorf(probes.OutcomeOverrun, "ping %s: the machine was too slow to finish a single request within %v", to, o.Bound())
+		}
+	case err != nil:
+		return nil, err
+	}
+	fields := l.fields()
+	if o.DFSize > 0 && l.received() > 0 && ctx.Err() == nil {
+		ok, err := p.checkSize(ctx, to, mode)
+		if err != nil {
+			return nil, err
+		}
+		fields = append(fields, probes.Int("df_size_bytes", int64(o.DFSize)), probes.Bool("df_ok", ok))
+	}
+	err = p.verdict(l, to)
+	if probes.OutcomeOf(err).Own() {
+		return nil, err
+	}
+	return []probes.Point{{Measurement: string(probes.KindICMP), Fields: fields}}, err
+}
+
+// start sends the burst with the first kind of socket that the system allows.
+func (p *prober) start(ctx context.Context, b *burst) (*ledger, socketMode, error) {
+	var refusals []error
+	for _, mode := range socketModes() {
+		l, err := b.send(ctx, mode)
+		switch {
+		case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+			return l, mode, err
+		case !notAllowed(err):
+			return l, mode, probes.Errorf(probes.OutcomeOverrun, "ping %s: the system gives no socket: %w", b.to, err)
+		}
+		refusals = append(refusals, err)
+	}
+	return nil, modeRaw, probes.Errorf(probes.OutcomeNoPermission, "ping %s: %w (%s)", b.to, errors.Join(refusals...), permissionHint)
+}
+
+// checkSize reports whether a packet of the configured size gets through and back unfragmented.
+func (p *prober) checkSize(ctx context.Context, to netip.Addr, mode socketMode) (bool, error) {
+	const icmpHeader, ip4Header, ip6Header = 8, 20, 40
+	payload := p.options.DFSize - icmpHeader - ip6Header
+	if to.Is4() {
+		payload = p.options.DFSize - icmpHeader - ip4Header
+	}
+	b := burst{to: to, via: p.via, count: dfCount, interval: dfInterval, wait: p.options.dfWait(), size: payload, whole: true}
+	l, err := b.send(ctx, mode)
+	if errors.Is(err, context.Canceled) {
+		return false, err
+	}
+	return l.received() > 0, nil
+}
+
+// verdict says how a finished burst ended.
+func (p *prober) verdict(l *ledger, to netip.Addr) error {
+	if l.received() > 0 {
+		return nil
+	}
+	refused, why := l.refusals()
+	sent := len(l.attempts)
+	if refused < sent {
+		return probes.Errorf(probes.OutcomeTimeout, "none of %d pings to %s was answered within %v", sent, to, p.options.Wait)
+	}
+	if err := p.via.Check(); err != nil {
+		return err
+	}
+	if lineDown(why) {
+		return probes.Errorf(probes.OutcomeUnreachable, "none of %d pings to %s could be sent: %w", sent, to, why)
+	}
+	return probes.Errorf(probes.OutcomeTimeout, "none of %d pings to %s could be sent: %w (if it says \"not permitted\", look for a rule in the local firewall)", sent, to, why)
+}
