@@ -1,0 +1,3 @@
+package registry
+
+func runChild() bool { return false }

@@ -1,0 +1,182 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"communewatch/inventory"
+	"communewatch/probes"
+)
+
+// ImportResult says what an import did, or would do.
+type ImportResult struct {
+	Added     []inventory.Site // new sites, or new dates of known ones
+	Changed   []SiteChange
+	Unchanged int
+	Missing   []inventory.Site // in the registry but not in the list, as last known; they are left alone
+}
+
+// SiteChange is a site's attributes of one date before and after an import.
+type SiteChange struct{ Before, After inventory.Site }
+
+// Sites returns the sites as they are known on the day that asOf falls on (in asOf's own location), by ID.
+func (r *Registry) Sites(ctx context.Context, asOf time.Time) ([]inventory.Site, error) {
+	all, err := readSites(ctx, r.read, "")
+	if err != nil {
+		return nil, r.fail("read sites", err)
+	}
+	return inventory.AsOf(all, inventory.DateOf(asOf)), nil
+}
+
+// SiteNames returns all that was and will be known of a site, by rising ValidFrom; nothing for an unknown site.
+func (r *Registry) SiteNames(ctx context.Context, id string) ([]inventory.Site, error) {
+	rows, err := readSites(ctx, r.read, id)
+	if err != nil {
+		return nil, r.fail("read sites", err)
+	}
+	return rows, nil
+}
+
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// readSites reads all dated rows, of one site or of all (""), by ID and date.
+func readSites(ctx context.Context, q querier, id string) ([]inventory.Site, error) {
+	rows, err := q.QueryContext(ctx, `SELECT site, valid_from, name, type, code, parent, parent_code, lat, lon
+		FROM site_attributes WHERE ?1 = '' OR site = ?1 ORDER BY site, valid_from`, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []inventory.Site
+	for rows.Next() {
+		var s inventory.Site
+		var from string
+		var lat, lon sql.NullFloat64
+		if err := rows.Scan(&s.ID, &from, &s.Name, &s.Type, &s.Code, &s.Parent, &s.ParentCode, &lat, &lon); err != nil {
+			return nil, err
+		}
+		if s.ValidFrom, err = inventory.ParseDate(from); err != nil {
+			return nil, err
+		}
+		if lat.Valid && lon.Valid {
+			s.Position = &inventory.LatLon{Lat: lat.Float64, Lon: lon.Float64}
+		}
+		out = append(out, s)
+	}
+	return out, rows.Err()
+}
+
+// ImportSites adds the sites to the registry and updates those it knows, by ID and ValidFrom, all or nothing. It
+// never removes one: a site that is missing from the list is reported, and keeps its measurements. With dryRun it
+// only says what it would do.
+func (r *Registry) ImportSites(ctx context.Context, sites []inventory.Site, dryRun bool) (ImportResult, error) {
+	if err := checkSites(sites); err != nil {
+		return ImportResult{}, err
+	}
+	if dryRun {
+		known, err := readSites(ctx, r.read, "")
+		if err != nil {
+			return ImportResult{}, r.fail("read sites", err)
+		}
+		return compare(known, sites), nil
+	}
+	var result ImportResult
+	err := r.write(ctx, "import sites", func(ctx context.Context, c *sql.Conn) error {
+		known, err := readSites(ctx, c, "")
+		if err != nil {
+			return err
+		}
+		result = compare(known, sites)
+		write := result.Added
+		for _, ch := range result.Changed {
+			write = append(write, ch.After)
+		}
+		for _, s := range write {
+			if err := writeSite(ctx, c, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return result, err
+}
+
+type siteKey struct{ id, from string }
+
+func checkSites(sites []inventory.Site) error {
+	var errs []error
+	seen := make(map[siteKey]bool, len(sites))
+	for _, s := range sites {
+		key := siteKey{s.ID, s.ValidFrom.String()}
+		if err := probes.CheckName(s.ID); err != nil {
+			errs = append(errs, fmt.Errorf("site id: %w", err))
+		}
+		if s.Name == "" {
+			errs = append(errs, fmt.Errorf("site %s has no name", s.ID))
+		}
+		if seen[key] {
+			errs = append(errs, fmt.Errorf("site %s is listed twice for the same date", s.ID))
+		}
+		seen[key] = true
+	}
+	return errors.Join(errs...)
+}
+
+// compare says what importing list would do. known is by ID and date.
+func compare(known, list []inventory.Site) ImportResult {
+	before := make(map[siteKey]inventory.Site, len(known))
+	last := make(map[string]inventory.Site, len(known))
+	for _, s := range known {
+		before[siteKey{s.ID, s.ValidFrom.String()}] = s
+		last[s.ID] = s
+	}
+	var result ImportResult
+	for _, s := range list {
+		old, found := before[siteKey{s.ID, s.ValidFrom.String()}]
+		switch {
+		case !found:
+			result.Added = append(result.Added, s)
+		case !same(old, s):
+			result.Changed = append(result.Changed, SiteChange{Before: old, After: s})
+		default:
+			result.Unchanged++
+		}
+		delete(last, s.ID)
+	}
+	for i, s := range known {
+		if newest, left := last[s.ID]; left && (i+1 == len(known) || known[i+1].ID != s.ID) {
+			result.Missing = append(result.Missing, newest)
+		}
+	}
+	return result
+}
+
+func same(a, b inventory.Site) bool {
+	if (a.Position == nil) != (b.Position == nil) || a.Position != nil && *a.Position != *b.Position {
+		return false
+	}
+	a.Position, b.Position = nil, nil
+	a.ValidFrom, b.ValidFrom = inventory.Date{}, inventory.Date{}
+	return a == b
+}
+
+func writeSite(ctx context.Context, c *sql.Conn, s inventory.Site) error {
+	if _, err := c.ExecContext(ctx, "INSERT INTO sites (id) VALUES (?) ON CONFLICT DO NOTHING", s.ID); err != nil {
+		return err
+	}
+	var lat, lon any
+	if s.Position != nil {
+		lat, lon = s.Position.Lat, s.Position.Lon
+	}
+	_, err := c.ExecContext(ctx, `INSERT INTO site_attributes
+		(site, valid_from, name, type, code, parent, parent_code, lat, lon) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (site, valid_from) DO UPDATE SET name = excluded.name, type = excluded.type, code = excluded.code,
+		parent = excluded.parent, parent_code = excluded.parent_code, lat = excluded.lat, lon = excluded.lon`,
+		s.ID, s.ValidFrom.String(), s.Name, s.Type, s.Code, s.Parent, s.ParentCode, lat, lon)
+	return err
+}

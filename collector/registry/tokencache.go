@@ -1,0 +1,130 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// cachedToken is a token as Authenticate needs it; read-only but for its use.
+type cachedToken struct {
+	identity Identity
+	hash     [sha256.Size]byte
+	revoked  bool
+	use      *tokenUse
+}
+
+// tokenUse is when a token was last used, in Unix milliseconds, and which of these times is in the file.
+type tokenUse struct{ last, written atomic.Int64 }
+
+// tokenCache is all tokens in memory: some 300 bytes each, and there is about one per agent.
+type tokenCache struct {
+	byID atomic.Pointer[map[string]*cachedToken] // replaced as a whole
+
+	mu      sync.Mutex // held while loading; guards the fields below
+	version int64
+	checked time.Time
+}
+
+func (tc *tokenCache) get(id string) *cachedToken { return (*tc.byID.Load())[id] }
+
+// staleAfter bounds how often strangers with made-up tokens can make us look into the file.
+const staleAfter = 100 * time.Millisecond
+
+func (tc *tokenCache) loadIfStale(ctx context.Context, db *sql.DB) error {
+	tc.mu.Lock()
+	stale := time.Since(tc.checked) > staleAfter
+	tc.mu.Unlock()
+	if !stale {
+		return nil
+	}
+	return tc.load(ctx, db)
+}
+
+// load reads the tokens if they changed since they were read last.
+func (tc *tokenCache) load(ctx context.Context, db *sql.DB) error {
+	tc.mu.Lock()
+	defer tc.mu.Unlock()
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // version and tokens of the same moment
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	var version int64
+	if err := tx.QueryRowContext(ctx, "SELECT version FROM token_version").Scan(&version); err != nil {
+		return err
+	}
+	tc.checked = time.Now()
+	if version == tc.version {
+		return nil
+	}
+	var before map[string]*cachedToken
+	if p := tc.byID.Load(); p != nil {
+		before = *p
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT id, kind, site, agent, hash, revoked_ms IS NOT NULL FROM tokens`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	after := make(map[string]*cachedToken, len(before)+1)
+	for rows.Next() {
+		t := &cachedToken{use: new(tokenUse)}
+		var hash []byte
+		if err := rows.Scan(&t.identity.Token, &t.identity.Kind, &t.identity.Site, &t.identity.Agent, &hash, &t.revoked); err != nil {
+			return err
+		}
+		if copy(t.hash[:], hash) != len(t.hash) {
+			return fmt.Errorf("token %s has a damaged hash; revoke it and make a new one", t.identity.Token)
+		}
+		if old := before[t.identity.Token]; old != nil {
+			t.use = old.use
+		}
+		after[t.identity.Token] = t
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	tc.byID.Store(&after)
+	tc.version = version
+	return nil
+}
+
+// writeLastUsed writes down when tokens were used, those that were since the last time.
+func (r *Registry) writeLastUsed(ctx context.Context) error {
+	uses := map[string]int64{}
+	for id, t := range *r.tokens.byID.Load() {
+		if at := t.use.last.Load(); at > t.use.written.Load() {
+			uses[id] = at
+		}
+	}
+	if len(uses) == 0 {
+		return nil
+	}
+	err := r.writer.submit(ctx, job{do: func(ctx context.Context, c *sql.Conn) error {
+		for id, at := range uses {
+			// A token can be gone only if somebody deleted it by hand.
+			_, err := c.ExecContext(ctx, `INSERT INTO token_uses (token, last_used_ms)
+				SELECT id, ?2 FROM tokens WHERE id = ?1
+				ON CONFLICT (token) DO UPDATE SET last_used_ms = max(last_used_ms, excluded.last_used_ms)`, id, at)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}})
+	if err != nil {
+		return err
+	}
+	tokens := *r.tokens.byID.Load()
+	for id, at := range uses {
+		if t := tokens[id]; t != nil {
+			t.use.written.Store(at)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,194 @@
+package registry
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"database/sql"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"communewatch/probes"
+)
+
+// TokenKind says what a token is for.
+type TokenKind string
+
+// The kinds of token.
+const (
+	KindAgent  TokenKind = "agent"  // an agent of ours: its rows are judged
+	KindWriter TokenKind = "writer" // any InfluxDB client, such as Telegraf: its measurements are stored, not judged
+)
+
+// Token is what is known of a token: everything but its secret. A token writes for its own site only.
+type Token struct {
+	ID       string
+	Kind     TokenKind
+	Site     string
+	Agent    string // "": any agent of the site
+	Note     string // for people
+	Created  time.Time
+	Revoked  time.Time // zero: in force
+	LastUsed time.Time // zero: never; up to a minute behind
+}
+
+// Identity is who a secret belongs to.
+type Identity struct {
+	Token string // the token's ID
+	Kind  TokenKind
+	Site  string
+	Agent string // "": any agent of the site
+}
+
+// A secret is cw1_<id>_<52 characters of base32>: a mark by which scanners for leaked secrets can know it, the
+// token's ID, and 256 random bits. They are too many to guess, so their plain SHA-256 is enough to keep; slow password
+// hashes are for secrets that people choose.
+const (
+	secretMark  = "cw1_"
+	secretBytes = 32
+	idBytes     = 5
+)
+
+var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// CreateToken makes a token. The secret is returned this once and kept nowhere. Kind, Site, Agent and Note are the
+// caller's; the site must have been imported.
+func (r *Registry) CreateToken(ctx context.Context, t Token) (secret string, made Token, err error) {
+	if t.Kind != KindAgent && t.Kind != KindWriter {
+		return "", Token{}, fmt.Errorf("token kind %q: use %s or %s", t.Kind, KindAgent, KindWriter)
+	}
+	if err := probes.CheckName(t.Site); err != nil {
+		return "", Token{}, fmt.Errorf("token: site: %w", err)
+	}
+	if t.Agent != "" {
+		if err := probes.CheckName(t.Agent); err != nil {
+			return "", Token{}, fmt.Errorf("token: agent: %w", err)
+		}
+	}
+	if len(t.Note) > 200 || !utf8.ValidString(t.Note) || strings.ContainsFunc(t.Note, unicode.IsControl) {
+		return "", Token{}, errors.New("token: note: use at most 200 bytes of plain text in one line")
+	}
+	random := make([]byte, idBytes+secretBytes)
+	rand.Read(random) // never fails
+	t.ID = base32Lower.EncodeToString(random[:idBytes])
+	t.Created, t.Revoked, t.LastUsed = r.now().UTC().Truncate(time.Millisecond), time.Time{}, time.Time{}
+	secret = secretMark + t.ID + "_" + base32Lower.EncodeToString(random[idBytes:])
+	hash := sha256.Sum256([]byte(secret))
+
+	err = r.write(ctx, "create token", func(ctx context.Context, c *sql.Conn) error {
+		var known bool
+		if err := c.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sites WHERE id = ?)", t.Site).Scan(&known); err != nil {
+			return err
+		}
+		if !known {
+			return fmt.Errorf("site %s is not in the registry; import it first with: communewatch-collector sites import", t.Site)
+		}
+		_, err := c.ExecContext(ctx, `INSERT INTO tokens (id, kind, site, agent, note, hash, created_ms)
+			VALUES (?, ?, ?, ?, ?, ?, ?)`, t.ID, string(t.Kind), t.Site, t.Agent, t.Note, hash[:], t.Created.UnixMilli())
+		return err
+	})
+	if err != nil {
+		return "", Token{}, err
+	}
+	return secret, t, r.reloadTokens(ctx)
+}
+
+// Tokens lists all tokens, revoked ones included, by site and age.
+func (r *Registry) Tokens(ctx context.Context) ([]Token, error) {
+	rows, err := r.read.QueryContext(ctx, `SELECT id, kind, site, agent, note, created_ms, revoked_ms, last_used_ms
+		FROM tokens LEFT JOIN token_uses ON token = id ORDER BY site, created_ms, id`)
+	if err != nil {
+		return nil, r.fail("read tokens", err)
+	}
+	defer rows.Close()
+	var out []Token
+	for rows.Next() {
+		var t Token
+		var created int64
+		var revoked, used sql.NullInt64
+		if err := rows.Scan(&t.ID, &t.Kind, &t.Site, &t.Agent, &t.Note, &created, &revoked, &used); err != nil {
+			return nil, r.fail("read tokens", err)
+		}
+		t.Created = time.UnixMilli(created).UTC()
+		if revoked.Valid {
+			t.Revoked = time.UnixMilli(revoked.Int64).UTC()
+		}
+		if used.Valid {
+			t.LastUsed = time.UnixMilli(used.Int64).UTC()
+		}
+		out = append(out, t)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, r.fail("read tokens", err)
+	}
+	return out, nil
+}
+
+// RevokeToken ends a token for good. It acts here at once, and in other processes within a second. Revoking twice
+// is harmless.
+func (r *Registry) RevokeToken(ctx context.Context, id string) error {
+	at := r.now().UnixMilli()
+	err := r.write(ctx, "revoke token", func(ctx context.Context, c *sql.Conn) error {
+		var found int
+		err := c.QueryRowContext(ctx, `UPDATE tokens SET revoked_ms = coalesce(revoked_ms, ?) WHERE id = ? RETURNING 1`, at, id).Scan(&found)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("no token has the id %.40q; list them with: communewatch-collector token list", id)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return r.reloadTokens(ctx)
+}
+
+func (r *Registry) reloadTokens(ctx context.Context) error {
+	if err := r.tokens.load(ctx, r.read); err != nil {
+		return r.fail("read tokens", err)
+	}
+	return nil
+}
+
+// Authenticate says who a secret belongs to, or returns ErrUnknownToken or ErrRevoked. It costs a hash and a look
+// into a map.
+func (r *Registry) Authenticate(ctx context.Context, secret string) (Identity, error) {
+	id, ok := idOf(secret)
+	if !ok {
+		return Identity{}, ErrUnknownToken
+	}
+	t := r.tokens.get(id)
+	if t == nil {
+		// Another process may have made it a moment ago.
+		if err := r.tokens.loadIfStale(ctx, r.read); err != nil {
+			return Identity{}, r.fail("read tokens", err)
+		}
+		if t = r.tokens.get(id); t == nil {
+			return Identity{}, ErrUnknownToken
+		}
+	}
+	hash := sha256.Sum256([]byte(secret))
+	if subtle.ConstantTimeCompare(hash[:], t.hash[:]) != 1 {
+		return Identity{}, ErrUnknownToken // the id alone is no secret
+	}
+	if t.revoked {
+		return Identity{}, ErrRevoked
+	}
+	t.use.last.Store(r.now().UnixMilli())
+	return t.identity, nil
+}
+
+// idOf takes the token's ID out of a secret.
+func idOf(secret string) (string, bool) {
+	rest, ok := strings.CutPrefix(secret, secretMark)
+	if !ok {
+		return "", false
+	}
+	id, random, ok := strings.Cut(rest, "_")
+	return id, ok && len(id) == base32Lower.EncodedLen(idBytes) && len(random) == base32Lower.EncodedLen(secretBytes)
+}
