@@ -1,0 +1,66 @@
+# communewatch. `make` alone explains the targets; `make demo` and `make test` do all their set-up themselves.
+
+SHELL   := /bin/sh
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+GO      := CGO_ENABLED=0 go
+UI      := collector/web/ui
+DIST    := collector/web/dist
+ARGS    ?=
+
+.PHONY: help
+help: ## explain the targets (this text)
+	@echo "communewatch $(VERSION)"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make demo ARGS='--sites 20 --listen 127.0.0.1:9000' hands arguments on to communewatch-lab demo."
+
+.PHONY: build
+build: web ## build the three programs into bin/
+	@echo "build: programs into bin/"
+	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./agent/cmd/... ./collector/cmd/... ./deploy/cmd/...
+
+.PHONY: demo
+demo: build ## a whole province on this machine: 136 sites, a collector, a map to open (Ctrl-C stops it)
+	@exec bin/communewatch-lab demo $(ARGS)
+
+# The screens: npm packages are fetched once per lock file, the bundle is built when a source is newer.
+$(UI)/node_modules/.done: $(UI)/package-lock.json
+	@echo "setup: fetching npm packages"
+	@cd $(UI) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(DIST)/.done: $(UI)/node_modules/.done $(shell find $(UI) collector/web/i18n -path '*/node_modules' -prune -o -type f -print)
+	@echo "build: screens"
+	@cd $(UI) && npm run --silent build
+	@touch $@
+
+.PHONY: web
+web: $(DIST)/.done ## build the screens (TypeScript and CSS)
+
+.PHONY: needs
+needs:
+	@deploy/setup/need.sh gcc ip:iproute2 nft:nftables chromium
+
+.PHONY: test
+test: needs web ## set up and run every test: unit, race, fuzz seeds, conformance, layout, end-to-end, screens
+	@echo "test: formatting, vet, types"
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt'ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	@go vet ./...
+	@GOOS=windows $(GO) vet ./agent/... ./probes/...
+	@cd $(UI) && npm run --silent check
+	@echo "test: everything once"
+	@go test -timeout 20m ./...
+	@echo "test: concurrent rooms under the race detector"
+	@go test -race -short -timeout 20m ./probes/... ./agent/... ./collector/...
+
+.PHONY: bench
+bench: build ## measure, beside peers where there are any, and write docs/BENCHMARKS.md (at most 10 minutes)
+	@deploy/setup/need.sh fping victoria-metrics
+	@$(GO) build -trimpath -o bin/ ./deploy/cmd/communewatch-bench
+	@bin/communewatch-bench $(ARGS)
+
+.PHONY: clean
+clean: ## remove what was built
+	@rm -rf bin $(UI)/node_modules
+	@find $(DIST) -mindepth 1 ! -name .gitkeep -delete
