@@ -1,0 +1,300 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb"
+
+	"communewatch/collector/store"
+	"communewatch/probes"
+	"communewatch/probes/wire"
+)
+
+// batch is the scratch space of one Append.
+type batch struct {
+	entries []*entry
+	at      []int     // per field of the present row: its place in the entry
+	values  []float64 // per field of the present row: what is stored
+	fresh   map[string]*entry
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// maxPooledRows keeps one giant batch from pinning its scratch space for ever.
+const maxPooledRows = 1 << 16
+
+func (b *batch) release() {
+	if cap(b.entries) > maxPooledRows {
+		return
+	}
+	clear(b.entries)
+	b.entries, b.fresh = b.entries[:0], nil
+	batches.Put(b)
+}
+
+// Append stores rows; see store.Store.
+//
+// How two Appends may overlap is decided by what a replay of the write-ahead log can bear. The engine writes a
+// batch's log records first and changes its memory after that, and it registers a new series in memory as soon as
+// anybody asks for it. So two overlapping commits could log two samples of one series in the other order than the
+// one in which they entered the series (a replay would drop the older), and a second batch could log samples of a
+// series whose own record is still unwritten in the first (a replay would not know the series). Hence: commits take
+// turns, a batch that meets an unknown series holds its turn from there to the end of its commit, and the references
+// of new series become known to others only after it. Looking up known series and checking rows runs in parallel.
+func (s *Store) Append(ctx context.Context, rows []wire.Row) error {
+	if len(rows) == 0 {
+		return s.check(ctx)
+	}
+	if err := s.enterWriter(ctx); err != nil {
+		return err
+	}
+	defer s.life.RUnlock()
+
+	b := batches.Get().(*batch)
+	defer b.release()
+	b.entries = s.cache.lookup(rows, b.entries[:0])
+
+	w := writer{s: s, b: b, app: s.db.Appender(ctx)}
+	oldest, newest := s.bounds()
+	var rejected []store.Rejected
+	var taken uint64
+	for i := range rows {
+		reason, err := w.row(&rows[i], b.entries[i], oldest, newest)
+		if err != nil {
+			return errors.Join(fmt.Errorf("append: %w", err), w.rollback())
+		}
+		if reason != "" {
+			rejected = append(rejected, store.Rejected{Index: i, Reason: reason})
+			continue
+		}
+		taken += uint64(len(rows[i].Fields))
+	}
+	if err := ctx.Err(); err != nil {
+		return errors.Join(err, w.rollback())
+	}
+	if err := w.commit(); err != nil {
+		return fmt.Errorf("append: %w", err)
+	}
+	s.appended.Add(taken)
+	if len(rejected) > 0 {
+		s.rejected.Add(uint64(len(rejected)))
+		return &store.PartialError{Rejected: rejected}
+	}
+	return nil
+}
+
+// writer is one Append under way.
+type writer struct {
+	s    *Store
+	b    *batch
+	app  storage.Appender
+	turn bool // s.turn is held
+}
+
+func (w *writer) takeTurn() {
+	if !w.turn {
+		w.s.turn.Lock()
+		w.turn = true
+	}
+}
+
+// commit ends w.
+func (w *writer) commit() error {
+	w.takeTurn()
+	defer w.s.turn.Unlock()
+	if cause := w.s.broken.Load(); cause != nil { // a batch before us could not write the log
+		return errors.Join(*cause, w.app.Rollback())
+	}
+	err := w.app.Commit()
+	if err == nil {
+		err = w.s.metrics.lateLogFailed()
+	}
+	if err != nil {
+		w.s.broken.Store(&err)
+		return err
+	}
+	w.s.commits.Add(1)
+	if len(w.b.fresh) > 0 {
+		w.s.cache.publish(w.b.fresh)
+	}
+	return nil
+}
+
+// rollback ends w. The engine still logs the series it created, so their references are good.
+func (w *writer) rollback() error {
+	w.takeTurn()
+	defer w.s.turn.Unlock()
+	err := w.app.Rollback()
+	if err != nil {
+		w.s.broken.Store(&err)
+	}
+	w.s.commits.Add(1) // new series were logged
+	return err
+}
+
+// row adds one row to the batch. A reason says that it can't be stored now or later.
+func (w *writer) row(r *wire.Row, e *entry, oldest, newest int64) (reason string, err error) {
+	t := floorMillis(r.Time)
+	switch {
+	case t < oldest:
+		return w.s.tooOld, nil
+	case t > newest:
+		return reasonFuture, nil
+	case len(r.Fields) == 0:
+		return "no fields", nil
+	}
+	if e == nil && w.b.fresh != nil {
+		e = w.b.fresh[string(r.Key)]
+	}
+	if e != nil {
+		known, reason := e.plan(r, w.b)
+		if reason != "" {
+			return reason, nil
+		}
+		if known {
+			if reason, err = w.convert(r); reason != "" || err != nil {
+				return reason, err
+			}
+			stale := false
+			for i, at := range w.b.at {
+				// No labels: for a reference that is still good they are not looked at.
+				_, err := w.app.Append(e.refs[at], labels.EmptyLabels(), t, w.b.values[i])
+				if err == nil || errors.Is(err, storage.ErrDuplicateSampleForTimestamp) {
+					continue
+				}
+				if errors.Is(err, tsdb.ErrInvalidSample) {
+					stale = true // the series left memory for want of samples
+					break
+				}
+				return w.refusal(err)
+			}
+			if !stale {
+				return "", nil
+			}
+		}
+	}
+	return w.newSeries(r, t)
+}
+
+// refusal sorts an error of the engine's Append into rows that can never be stored and trouble.
+func (w *writer) refusal(err error) (string, error) {
+	if errors.Is(err, storage.ErrTooOldSample) || errors.Is(err, storage.ErrOutOfBounds) {
+		return w.s.tooOld, nil
+	}
+	return "", err
+}
+
+// convert fills b.values with what is stored for the fields of r.
+func (w *writer) convert(r *wire.Row) (reason string, err error) {
+	b := w.b
+	b.values = b.values[:0]
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		v := f.Num
+		if f.Type == probes.TypeString {
+			id, err := w.s.dict.id(f.Str)
+			if err != nil {
+				return "", err
+			}
+			v = float64(id)
+		} else if v-v != 0 { // NaN or infinite
+			return fmt.Sprintf("field %q is not a finite number", f.Key), nil
+		}
+		b.values = append(b.values, v)
+	}
+	return "", nil
+}
+
+// newSeries stores a row of which at least one field's series is not in the cache.
+func (w *writer) newSeries(r *wire.Row, t int64) (reason string, err error) {
+	w.takeTurn()
+	series, err := wire.ParseKey(r.Key)
+	if err != nil {
+		return "series key: " + err.Error(), nil
+	}
+	if reason := checkSeries(series); reason != "" {
+		return reason, nil
+	}
+	e := &entry{layout: layout{}, refs: make([]storage.SeriesRef, 0, len(r.Fields))}
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		want := classOf(f.Type)
+		have, err := w.s.dict.class(series.Measurement, string(f.Key), want)
+		if errors.Is(err, errTooManyFields) {
+			return err.Error(), nil
+		}
+		if err != nil {
+			return "", err
+		}
+		if have != want {
+			return conflict(f.Key, want, have), nil
+		}
+	}
+	if reason, err := w.convert(r); reason != "" || err != nil {
+		return reason, err
+	}
+	// What is known of the key stays: rows of one series may carry fields in turns.
+	old := w.b.fresh[string(r.Key)]
+	if old == nil {
+		old = w.s.cache.get(r.Key)
+	}
+	full := w.s.db.Head().NumSeries() >= uint64(w.s.maxSeries)
+	getRef, _ := w.app.(storage.GetRef)
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		c := classOf(f.Type)
+		lset := seriesLabels(series, f.Key, c)
+		if full {
+			if ref, _ := getRef.GetRef(lset, lset.Hash()); ref == 0 {
+				return fmt.Sprintf("too many series: this store keeps at most %d live ones", w.s.maxSeries), nil
+			}
+		}
+		ref, err := w.app.Append(0, lset, t, w.b.values[i])
+		switch {
+		case err == nil:
+			e.layout = append(e.layout, slot{key: string(f.Key), class: c})
+			e.refs = append(e.refs, ref)
+		case errors.Is(err, storage.ErrDuplicateSampleForTimestamp):
+			// The point is there already; the next row will find the reference.
+		default:
+			return w.refusal(err)
+		}
+	}
+	if w.b.fresh == nil {
+		w.b.fresh = make(map[string]*entry)
+	}
+	w.b.fresh[string(r.Key)] = w.s.cache.merge(series.Measurement, e, old)
+	return "", nil
+}
+
+func classOf(t probes.FieldType) class {
+	if t == probes.TypeString {
+		return classText
+	}
+	return classNumber
+}
+
+func conflict(field []byte, got, have class) string {
+	return fmt.Sprintf("field type conflict: field %q is a %s here but was a %s before", field, got, have)
+}
+
+// floorMillis cuts Unix nanoseconds to milliseconds, downwards for times before 1970 too.
+func floorMillis(ns int64) int64 {
+	ms := ns / 1e6
+	if ns%1e6 < 0 {
+		ms--
+	}
+	return ms
+}
+
+// bounds returns the oldest and the newest time that a row may have now.
+func (s *Store) bounds() (oldest, newest int64) {
+	now := s.now().UnixMilli()
+	return now - s.lateWindow.Milliseconds(), min(now, math.MaxInt64/2) + maxAhead.Milliseconds()
+}

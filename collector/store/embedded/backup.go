@@ -1,0 +1,104 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+)
+
+// backupTemp is the folder inside the store in which a backup is put together, by hard links.
+const backupTemp = "backup.tmp"
+
+// Backup writes a copy of the store into the empty or new folder dir; see store.Store. A store opened on the copy
+// holds every row whose Append returned before the call.
+//
+// Files that never change again are linked rather than copied if dir is on the store's own disk.
+func (s *Store) Backup(ctx context.Context, dir string) (err error) {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.life.RUnlock()
+	s.backing.Lock()
+	defer s.backing.Unlock()
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("backup: %w", err)
+		}
+	}()
+
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if there, err := os.ReadDir(dir); err != nil {
+		return err
+	} else if len(there) > 0 {
+		return fmt.Errorf("folder %s is not empty; name a new one", dir)
+	}
+	temp := filepath.Join(s.dir, backupTemp)
+	if err := os.RemoveAll(temp); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	if err := os.Mkdir(temp, 0o755); err != nil {
+		return err
+	}
+	// A snapshot holds blocks and what is in memory in order, but not what is in memory out of order.
+	if err := s.db.CompactOOOHead(ctx); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	hasHead := s.db.Head().MinTime() != math.MaxInt64
+	if err := s.db.Snapshot(temp, hasHead); err != nil {
+		return err
+	}
+	if err := copyTree(ctx, temp, filepath.Join(dir, "series")); err != nil {
+		return err
+	}
+	// After the series: the dictionary only grows, so it knows every text they use.
+	return s.dict.copyTo(filepath.Join(dir, filepath.Base(s.dictFile())))
+}
+
+// copyTree links or copies all files below from to below to, and makes them durable.
+func copyTree(ctx context.Context, from, to string) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err := errors.Join(err, ctx.Err()); err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, rel)
+		if d.IsDir() {
+			if err := os.Mkdir(target, 0o755); err != nil {
+				return err
+			}
+			return syncDir(filepath.Dir(target))
+		}
+		if os.Link(path, target) == nil {
+			return nil
+		}
+		return copyFile(path, target)
+	})
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Sync(), out.Close())
+}

@@ -1,0 +1,322 @@
+// Package embedded is the time-series store that comes with the collector: Prometheus's storage engine
+// (prometheus/tsdb) behind the store.Store interface, in one folder and without another process.
+//
+// # What lies in the folder
+//
+//	series/       the engine: blocks of sealed data, wal/ and wbl/ (logs of what is not in a block yet), chunks_head/
+//	texts.dict    texts by number, and the class of each field (see texts.go)
+//	damaged/      what was unreadable at a start and was set aside, never deleted
+//
+// Each field of a series is a series of the engine: label __name__ is the measurement, __field__ the field's key
+// behind '#' (numbers) or '$' (texts), the other labels are the tags.
+//
+// # What a point is
+//
+// A point is its measurement, tags, field and millisecond. Storing it again with the same value changes nothing, in
+// whatever order and however late. Storing it again with another value is no error either, but here this engine
+// differs from InfluxDB, where the last value wins: the one that was there first is kept as long as it is the newest
+// of its series or still in memory among the late ones; beyond that, one of the two is kept, and which one is not
+// defined. Agents never do this, because a run's time is stamped once.
+//
+// A field is of one class, number or text, in all series of a measurement; a row that brings the other is rejected.
+//
+// # Time
+//
+// Rows may be as late as Options.LateWindow and arrive in any order; what is older is rejected. A row more than an
+// hour ahead of the clock is rejected too: the engine takes its bearings from the newest sample, so one stray row
+// from the year 2100 would make everybody else's too old.
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/tsdb"
+	"github.com/prometheus/prometheus/util/compression"
+
+	"communewatch/collector/store"
+)
+
+// Options says where and how to store. Zero values mean the defaults named here.
+type Options struct {
+	Dir        string        // required
+	Retention  time.Duration // how long data is kept; 400 d: a full year and the month to compare it with
+	LateWindow time.Duration // how late a row may be; 30 d, the longest an agent spools
+	MaxSeries  int           // live series at most, rows with new ones beyond are rejected; 3 million (about 2 GB of memory)
+	Now        func() time.Time
+	Log        *slog.Logger
+	Metrics    prometheus.Registerer // nil: the engine's metrics are not exported
+}
+
+const (
+	defaultRetention  = 400 * 24 * time.Hour
+	defaultLateWindow = 30 * 24 * time.Hour
+	defaultMaxSeries  = 3_000_000
+
+	// maxAhead bounds how far ahead of the clock a row may be. Ingest allows minutes; this is the fence behind it.
+	maxAhead = time.Hour
+
+	// cacheKeys bounds the cache of line keys, at some 250 bytes each.
+	cacheKeys = 400_000
+
+	// reopenEvery is how often a store whose log could not be written tries to start over.
+	reopenEvery = 10 * time.Second
+)
+
+const reasonFuture = "time is more than an hour ahead of the collector's clock; check the sender's clock"
+
+// Store is an embedded store. It implements store.Store.
+type Store struct {
+	dir        string
+	lateWindow time.Duration
+	tooOld     string // the reason given for rows beyond lateWindow
+	maxSeries  int
+	now        func() time.Time
+	log        *slog.Logger
+	options    tsdb.Options
+	next       prometheus.Registerer
+
+	cache *cache
+	dict  *dict
+
+	appended, rejected, commits atomic.Uint64
+
+	// life is held for reading by every call under way, and for writing by what replaces or closes the engine.
+	life     sync.RWMutex
+	closed   bool
+	db       *tsdb.DB // nil while it could not be opened again
+	metrics  *metrics
+	reopenAt time.Time // not before this
+
+	// turn is held by the one batch that commits, or meets unknown series; see Append.
+	turn sync.Mutex
+
+	// broken is set once the log could not be written, so that it may end in half a record. What is appended behind
+	// that would be lost in a replay; nothing more is taken until the engine was opened anew, which repairs the log.
+	broken atomic.Pointer[error]
+
+	syncing sync.Mutex // guards synced
+	synced  syncState
+
+	backing sync.Mutex // one Backup at a time
+}
+
+// Open opens or creates the store in o.Dir and starts the engine's background work, which Close ends.
+func Open(o Options) (*Store, error) {
+	if o.Dir == "" {
+		return nil, errors.New("open store: no folder given")
+	}
+	if o.Retention == 0 {
+		o.Retention = defaultRetention
+	}
+	if o.LateWindow == 0 {
+		o.LateWindow = defaultLateWindow
+	}
+	if o.MaxSeries == 0 {
+		o.MaxSeries = defaultMaxSeries
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{
+		dir:        o.Dir,
+		lateWindow: o.LateWindow,
+		tooOld:     fmt.Sprintf("older than %s, the longest a row may be late", o.LateWindow),
+		maxSeries:  o.MaxSeries,
+		now:        o.Now,
+		log:        o.Log,
+		options:    engineOptions(o),
+		next:       o.Metrics,
+		cache:      newCache(cacheKeys),
+	}
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := s.openEngine(); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", o.Dir, err)
+	}
+	// The engine's lock on its folder is held now, so the dictionary is ours alone too.
+	if err := os.RemoveAll(filepath.Join(o.Dir, backupTemp)); err != nil {
+		s.log.Warn("can't remove the rest of an interrupted backup", "err", err)
+	}
+	var err error
+	if s.dict, err = openDict(s.dictFile(), s.damagedDir(), defaultDictLimits, o.Log); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", o.Dir, err), s.closeEngine())
+	}
+	return s, nil
+}
+
+// engineOptions tunes the engine for what a monitoring fleet is: rather many series, one sample each per half minute,
+// little memory, data that may be weeks late.
+func engineOptions(o Options) tsdb.Options {
+	e := *tsdb.DefaultOptions()
+	e.RetentionDuration = o.Retention.Milliseconds()
+	// The engine counts from its newest sample, which may be ahead of the clock; ours is the rule that decides.
+	e.OutOfOrderTimeWindow = (o.LateWindow + 2*maxAhead).Milliseconds()
+	e.MinBlockDuration = (2 * time.Hour).Milliseconds()
+	// Blocks grow by threes to a week. Late rows make the block they fall into be written again, so bigger blocks
+	// would make each straggler expensive; smaller ones would make a year 400 files to open.
+	e.MaxBlockDuration = (162 * time.Hour).Milliseconds()
+	// The log is dropped by whole files and the newest third is always kept: small files, less to read at a start.
+	e.WALSegmentSize = 32 << 20
+	// Measured at 9 fields per row: snappy halves the log's size for a few percent of the time of an append.
+	e.WALCompression = compression.Snappy
+	// The default of 16,384 stripes takes megabytes even for an empty store; 2,048 hold a million series well.
+	e.StripeSize = 2048
+	// Chunks of live series go to disk once a minute in one sweep; 4 MiB of buffer, the default, gain nothing.
+	e.HeadChunksWriteBufferSize = 256 << 10
+	return e
+}
+
+func (s *Store) seriesDir() string { return filepath.Join(s.dir, "series") }
+func (s *Store) dictFile() string  { return filepath.Join(s.dir, "texts.dict") }
+func (s *Store) damagedDir() string {
+	return filepath.Join(s.dir, "damaged", s.now().UTC().Format("20060102T150405Z"))
+}
+
+// openEngine opens the engine, after repairs where they are needed. life is held for writing, or nobody knows s yet.
+func (s *Store) openEngine() error {
+	m := newMetrics(s.next)
+	options := s.options
+	db, err := openRepaired(s.seriesDir(), s.damagedDir(), &options, m, s.log)
+	if err != nil {
+		m.unregister()
+		return err
+	}
+	s.db, s.metrics = db, m
+	s.synced = syncState{}
+	return nil
+}
+
+func (s *Store) closeEngine() error {
+	if s.db == nil {
+		return nil
+	}
+	err := s.db.Close()
+	s.metrics.unregister()
+	s.db = nil
+	return err
+}
+
+// errNotOpen is what calls return while the engine is waiting to be opened again.
+var errNotOpen = errors.New("store could not be opened again after a write error; it tries every " + reopenEvery.String())
+
+// enter begins a call. If it returns nil, life is held for reading.
+func (s *Store) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.life.RLock()
+	switch {
+	case s.closed:
+		s.life.RUnlock()
+		return store.ErrClosed
+	case s.db == nil:
+		s.life.RUnlock()
+		return errNotOpen
+	}
+	return nil
+}
+
+// check returns whether a call could begin now.
+func (s *Store) check(ctx context.Context) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	s.life.RUnlock()
+	return nil
+}
+
+// enterWriter is enter for calls that write: it mends a broken store first if it can.
+func (s *Store) enterWriter(ctx context.Context) error {
+	if s.broken.Load() != nil {
+		if err := s.mend(); err != nil {
+			return err
+		}
+	}
+	return s.enter(ctx)
+}
+
+// mend opens the engine anew after its log could not be written, most often because the disk was full.
+func (s *Store) mend() error {
+	s.life.Lock()
+	defer s.life.Unlock()
+	cause := s.broken.Load()
+	if s.closed || cause == nil {
+		return nil
+	}
+	now := s.now()
+	if now.Before(s.reopenAt) {
+		return fmt.Errorf("store takes nothing after a write error: %w", *cause)
+	}
+	s.reopenAt = now.Add(reopenEvery)
+	if err := s.closeEngine(); err != nil {
+		s.log.Warn("closing the store after a write error", "err", err)
+	}
+	if err := s.openEngine(); err != nil {
+		s.log.Error("store can't be opened again after a write error", "err", err)
+		return fmt.Errorf("store can't be opened again after a write error: %w", err)
+	}
+	s.cache.forget()
+	s.broken.Store(nil)
+	s.log.Info("store takes rows again after a write error", "was", *cause)
+	return nil
+}
+
+// Stats describes the store.
+func (s *Store) Stats() store.Stats {
+	st := store.Stats{Appended: s.appended.Load(), Rejected: s.rejected.Load()}
+	if s.enter(context.Background()) != nil {
+		return st
+	}
+	defer s.life.RUnlock()
+	head := s.db.Head()
+	st.Series = int(head.NumSeries())
+	st.Bytes = head.Size()
+	if info, err := os.Stat(s.dictFile()); err == nil {
+		st.Bytes += info.Size()
+	}
+	oldest := min(head.MinTime(), head.MinOOOTime())
+	for _, b := range s.db.Blocks() {
+		st.Bytes += b.Size()
+		oldest = min(oldest, b.MinTime())
+	}
+	if oldest != math.MaxInt64 {
+		oldest = max(oldest, s.now().UnixMilli()-s.options.RetentionDuration)
+		st.Oldest = time.UnixMilli(oldest).UTC()
+	}
+	return st
+}
+
+// TextsOverflowed returns how many texts were replaced since opening because there were too many different ones.
+func (s *Store) TextsOverflowed() uint64 {
+	s.dict.mu.RLock()
+	defer s.dict.mu.RUnlock()
+	return s.dict.overflow
+}
+
+// Close ends the background work and closes the store, after the calls under way.
+func (s *Store) Close() error {
+	s.life.Lock()
+	defer s.life.Unlock()
+	if s.closed {
+		return store.ErrClosed
+	}
+	s.closed = true
+	if err := errors.Join(s.closeEngine(), s.dict.sync(), s.dict.close()); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}

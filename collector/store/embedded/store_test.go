@@ -1,0 +1,29 @@
+package embedded
+
+import (
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"communewatch/collector/store"
+	"communewatch/collector/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var testNow = time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
+
+func testOptions(dir string) Options {
+	return Options{Dir: dir, Now: func() time.Time { return testNow }}
+}
+
+func TestConformance(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Harness {
+		return storetest.Harness{
+			Open:       func(dir string) (store.Store, error) { return Open(testOptions(dir)) },
+			Now:        testNow,
+			LateWindow: defaultLateWindow,
+		}
+	})
+}
