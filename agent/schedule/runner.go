@@ -96,6 +96,7 @@ func (r *Runner) Missed(c *Check) Result {
 func (r *Runner) measure(ctx context.Context, c *Check, res *Result) (points []probes.Point, err error) {
 	if c.Ready != nil {
 		if err := c.Ready(); err != nil {
+			res.Proof = probes.ProofUnproven // nothing was sent
 			res.Start, res.Clock = c.stamp(r.Clock)
 			return nil, err
 		}
@@ -189,6 +190,7 @@ var ephemeral = regexp.MustCompile(`(\[[0-9A-Fa-f:.%a-z]+\]|[0-9.]+):[0-9]+->`)
 // are taken out, on one line without control characters, at most probes.MaxText bytes.
 func CleanError(s string) string {
 	s = ephemeral.ReplaceAllString(s, "")
+	s = strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") // joined errors
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == utf8.RuneError {
 			return ' '

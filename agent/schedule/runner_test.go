@@ -188,7 +188,7 @@ func TestCleanError(t *testing.T) {
 		{"read udp 127.0.0.1:43212->127.0.0.53:53: i/o timeout", "read udp 127.0.0.53:53: i/o timeout"},
 		{"read tcp [fe80::1%eth0]:43212->[::1]:53: connection reset by peer", "read tcp [::1]:53: connection reset by peer"},
 		{"dial tcp 10.0.0.1:80: connect: connection refused", "dial tcp 10.0.0.1:80: connect: connection refused"},
-		{"one\ntwo\x00three\x1b[31m", "one two three [31m"},
+		{"one\ntwo\x00three\x1b[31m\n", "one; two three [31m"},
 		{"bad \xff byte", "bad   byte"},
 		{"  ", ""},
 		{strings.Repeat("x", 600), strings.Repeat("x", 509) + "..."},
