@@ -1,0 +1,207 @@
+package health
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"communewatch/probes"
+)
+
+// site is one site's checks and what follows from them.
+type site struct {
+	id     string
+	listed bool // named by SetSites
+	cal    *calendar
+	closed bool
+	maint  *Maintenance
+
+	checks []*check // by compareChecks
+	agents []*agent // by name
+	layers [4]LayerStatus
+	state  State
+	since  int64
+	reason Reason
+
+	lastAt    int64 // newest run
+	published int64 // newest run as the status says it; see refresh
+	version   uint64
+}
+
+// agent is what one agent says about itself.
+type agent struct {
+	name    string
+	version string
+	seenAt  int64 // newest run or report
+	selfAt  int64
+	facts   map[string]float64
+}
+
+// refresh is how far a site's status may lag behind its newest run when nothing else changes: a site with twenty
+// checks would otherwise be a changed site every second.
+const refresh = 15 * time.Second
+
+var layers = probes.Layers()
+
+func compareChecks(a, b CheckID) int {
+	return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Agent, b.Agent), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Path, b.Path))
+}
+
+// sameCheck compares all but the layer, which an observation of facts does not know.
+func sameCheck(a, b CheckID) bool {
+	return a.Target == b.Target && a.Agent == b.Agent && a.Kind == b.Kind && a.Path == b.Path
+}
+
+func (s *site) find(id CheckID) (int, bool) {
+	return slices.BinarySearchFunc(s.checks, id, func(c *check, id CheckID) int { return compareChecks(c.id, id) })
+}
+
+func (s *site) agent(name string) *agent {
+	i, ok := slices.BinarySearchFunc(s.agents, name, func(a *agent, name string) int { return cmp.Compare(a.name, name) })
+	if !ok {
+		s.agents = slices.Insert(s.agents, i, &agent{name: name})
+	}
+	return s.agents[i]
+}
+
+// settle works out what is to be shown after a change, and records every change of state as of at.
+func (s *shard) settle(site *site, at int64, only *check) {
+	changed := false
+	for _, c := range site.checks {
+		if only != nil && c != only {
+			continue
+		}
+		if state, reason := c.look(site); state != c.shown {
+			c.since = max(at, c.since)
+			s.transitions = append(s.transitions, Transition{Site: site.id, Layer: c.id.Layer, Check: c.id,
+				From: c.shown, To: state, At: stamp(c.since), Reason: reason})
+			c.shown = state
+		}
+	}
+	for i, name := range layers {
+		now := site.layer(name)
+		was := &site.layers[i]
+		now.Since = was.Since
+		if now.State != was.State {
+			now.Since = later(at, was.Since)
+			s.transitions = append(s.transitions, Transition{Site: site.id, Layer: name,
+				From: was.State, To: now.State, At: now.Since, Reason: now.Reason})
+		}
+		if now != *was {
+			*was, changed = now, true
+		}
+	}
+	state, reason := site.worst()
+	if state != site.state {
+		site.since = max(at, site.since)
+		s.transitions = append(s.transitions, Transition{Site: site.id, From: site.state, To: state, At: stamp(site.since), Reason: reason})
+	}
+	if state != site.state || reason != site.reason {
+		site.state, site.reason, changed = state, reason, true
+	}
+	if changed {
+		s.bump(site)
+	}
+}
+
+func later(at int64, was time.Time) time.Time {
+	if t := stamp(at); t.After(was) {
+		return t
+	}
+	return was
+}
+
+// layer derives a layer's state from its checks: down when all that are judged are down, degraded when some are not
+// ok, no data when more than half of those that should report are silent. So one forgotten check does not hide a
+// layer, and one that still reports does not speak for many that do not.
+func (s *site) layer(name probes.Layer) LayerStatus {
+	var n [StateDown + 1]int
+	var first [StateDown + 1]*check
+	for _, c := range s.checks {
+		if c.id.Layer != name {
+			continue
+		}
+		n[c.shown]++
+		if f := first[c.shown]; f == nil || c.since < f.since {
+			first[c.shown] = c
+		}
+	}
+	judged := n[StateOK] + n[StateDegraded] + n[StateDown]
+	state, from := StateNone, StateNone
+	switch {
+	case n[StateNoData] > judged:
+		state, from = StateNoData, StateNoData
+	case n[StateDown] > 0 && n[StateDown] == judged:
+		state, from = StateDown, StateDown
+	case n[StateDown] > 0:
+		state, from = StateDegraded, StateDown
+	case n[StateDegraded] > 0:
+		state, from = StateDegraded, StateDegraded
+	case n[StateOK] > 0:
+		return LayerStatus{State: StateOK}
+	case n[StateNoData] > 0:
+		state, from = StateNoData, StateNoData
+	case n[StateMuted] > 0:
+		state, from = StateMuted, StateMuted
+	default:
+		return LayerStatus{}
+	}
+	_, reason := first[from].look(s)
+	return LayerStatus{State: state, Reason: reason}
+}
+
+// worst derives the site's state: that of its worst layer. The order of the states is the order of worse.
+func (s *site) worst() (State, Reason) {
+	var worst *LayerStatus
+	for i := range s.layers {
+		if l := &s.layers[i]; worst == nil || l.State > worst.State {
+			worst = l
+		}
+	}
+	if worst.State != StateNone {
+		return worst.State, worst.Reason
+	}
+	if s.maint != nil {
+		return StateMuted, Reason{Code: ReasonMaintenance, Text: s.maint.Note}
+	}
+	if s.listed {
+		return StateNoData, Reason{Code: ReasonNeverSeen}
+	}
+	return StateNone, Reason{}
+}
+
+func (s *site) status() SiteStatus {
+	out := SiteStatus{Site: s.id, State: s.state, Since: stamp(s.since), Reason: s.reason, Layers: s.layers,
+		LastSeen: stamp(s.published), Version: s.version, Agents: make([]AgentStatus, len(s.agents))}
+	for i, a := range s.agents {
+		out.Agents[i] = AgentStatus{Name: a.name, LastSeen: stamp(a.selfAt), Version: a.version, Facts: a.facts}
+		for _, c := range s.checks {
+			if c.agent == a && !c.silent && c.state == StateNoData {
+				_, reason := c.look(&site{}) // its own words, also during maintenance
+				out.Agents[i].Trouble = reason
+				break
+			}
+		}
+	}
+	return out
+}
+
+// ObserveAgent takes an agent's report about itself; facts are the number fields of measurement "agent".
+func (j *Judge) ObserveAgent(siteID, name string, at time.Time, version string, facts map[string]float64) {
+	sh := j.shard(siteID)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	site := sh.site(j, siteID, at.UnixMilli())
+	a := site.agent(name)
+	t := at.UnixMilli()
+	if t <= a.selfAt {
+		return
+	}
+	a.selfAt, a.seenAt = t, max(a.seenAt, t)
+	a.version, a.facts = version, maps.Clone(facts)
+	if t-site.published >= refresh.Milliseconds() {
+		site.published = max(site.published, site.lastAt)
+		sh.bump(site)
+	}
+}
