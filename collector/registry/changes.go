@@ -26,8 +26,6 @@ const (
 	maxChangeName = 300
 	// defaultLimit of Changes, and the most it returns.
 	defaultLimit, maxLimit = 1000, 100_000
-	// keepPerSite bounds the changes kept of one site, so that one that flaps can't fill the disk.
-	keepPerSite = 50_000
 )
 
 // AppendChanges writes changes down, all or none. The same change again replaces itself.
@@ -141,32 +139,4 @@ func (r *Registry) readChanges(ctx context.Context, query string, args ...any) (
 		return nil, r.fail("read changes", err)
 	}
 	return out, nil
-}
-
-// prune removes what is older than it is kept. The newest change of everything is kept for ever.
-func (r *Registry) prune(ctx context.Context) error {
-	before := func(keep time.Duration) int64 { return r.now().Add(-keep).UnixMilli() }
-	for _, step := range []struct {
-		query string
-		args  []any
-	}{
-		{"DELETE FROM changes WHERE at_ms < ?", []any{before(keepChanges)}},
-		{"DELETE FROM accounts WHERE last_ms < ?", []any{before(keepAccounts)}},
-		{"DELETE FROM clock_shifts WHERE set_ms < ?", []any{before(keepClocks)}},
-		{`DELETE FROM changes WHERE (site, at_ms) IN (SELECT site, at_ms FROM (
-			SELECT site, at_ms, row_number() OVER (PARTITION BY site ORDER BY at_ms DESC) AS n FROM changes
-			WHERE site IN (SELECT site FROM changes GROUP BY site HAVING count(*) > ?1)) WHERE n > ?1)`, []any{keepPerSite}},
-	} {
-		err := r.writer.submit(ctx, job{do: func(ctx context.Context, c *sql.Conn) error {
-			_, err := c.ExecContext(ctx, step.query, step.args...)
-			return err
-		}})
-		if err != nil {
-			return err
-		}
-	}
-	return r.writer.submit(ctx, job{do: func(context.Context, *sql.Conn) error {
-		r.writer.accounts.forget() // some may have been removed
-		return nil
-	}})
 }

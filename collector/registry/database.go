@@ -36,6 +36,8 @@ type connectionKind string
 const (
 	writeConnection connectionKind = "_txlock=immediate"
 	readConnection  connectionKind = "_pragma=query_only(1)"
+	// copyConnection reads too, but VACUUM INTO counts as writing.
+	copyConnection connectionKind = "_txlock=deferred"
 )
 
 // connect makes a pool; nothing is opened before its first use.
@@ -198,7 +200,15 @@ func (d *damage) Error() string { return "check of the file found: " + d.found }
 
 // Backup writes a consistent copy of the registry to file, which must not exist, while the registry goes on working.
 func (r *Registry) Backup(ctx context.Context, file string) error {
-	conn, err := r.read.Conn(ctx)
+	if err := r.read.PingContext(ctx); err != nil { // closed?
+		return r.fail("backup", err)
+	}
+	db, err := connect(r.path, copyConnection)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	conn, err := db.Conn(ctx)
 	if err != nil {
 		return r.fail("backup", err)
 	}

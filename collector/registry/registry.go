@@ -46,14 +46,6 @@ type Options struct {
 	Now func() time.Time // nil: time.Now
 }
 
-// How long things are kept. A replayed batch that is older than its account or clock is taken like a new one; the
-// agents' spools and the time-series store keep less than that.
-const (
-	keepChanges  = 400 * 24 * time.Hour // a year and a month, so that the same season of last year can be looked at
-	keepAccounts = 100 * 24 * time.Hour
-	keepClocks   = 400 * 24 * time.Hour
-)
-
 // Registry is an open database. All methods may be called concurrently.
 type Registry struct {
 	path string
@@ -138,39 +130,4 @@ func (r *Registry) Sync(context.Context) error {
 		return fmt.Errorf("registry %s: flush to disk: %w", r.path, err)
 	}
 	return nil
-}
-
-const (
-	// pollTokens is how often another process's changes of tokens are looked for. A revocation is to act within a second.
-	pollTokens = 400 * time.Millisecond
-	// flushUses is how often the times of last use are written down; they are shown in minutes.
-	flushUses = time.Minute
-	// pruneEvery is how often old rows are removed, and pruneFirst when for the first time.
-	pruneEvery = time.Hour
-	pruneFirst = time.Minute
-)
-
-// keepHouse does what recurs: polling for changed tokens, writing down their use, removing what is too old.
-func (r *Registry) keepHouse(ctx context.Context) {
-	poll, flush, prune := time.NewTicker(pollTokens), time.NewTicker(flushUses), time.NewTimer(pruneFirst)
-	defer poll.Stop()
-	defer flush.Stop()
-	defer prune.Stop()
-	for {
-		var err error
-		select {
-		case <-ctx.Done():
-			return
-		case <-poll.C:
-			err = r.tokens.load(ctx, r.read)
-		case <-flush.C:
-			err = r.writeLastUsed(ctx)
-		case <-prune.C:
-			err = r.prune(ctx)
-			prune.Reset(pruneEvery)
-		}
-		if err != nil && ctx.Err() == nil {
-			r.log.Error("registry housekeeping failed", "file", r.path, "err", explain(r.path, err))
-		}
-	}
 }
