@@ -13,7 +13,8 @@ import (
 // Tick. All methods may be called concurrently.
 type Judge struct {
 	rules   *compiled
-	start   int64 // silence does not count from before it, once time is past it
+	start   int64        // silence does not count from before it, once time is past it
+	alive   atomic.Int64 // what was silent by then was silent in the life before; see Restore
 	version atomic.Uint64
 	shards  []*shard
 
@@ -47,11 +48,11 @@ const shardCount = 32
 // New returns a Judge that knows nothing yet. start is when it begins to listen: silence is never counted from
 // before it, so that a collector that was away does not call the whole province silent.
 func New(rules Rules, start time.Time) *Judge {
-	return newJudge(rules, start.UnixMilli(), start.UnixMilli(), shardCount)
+	return newJudge(compile(rules), start.UnixMilli(), start.UnixMilli(), shardCount)
 }
 
-func newJudge(rules Rules, start, now int64, shards int) *Judge {
-	j := &Judge{rules: compile(rules), start: start, now: now, listed: map[string]bool{}, shards: make([]*shard, shards)}
+func newJudge(rules *compiled, start, now int64, shards int) *Judge {
+	j := &Judge{rules: rules, start: start, now: now, listed: map[string]bool{}, shards: make([]*shard, shards)}
 	j.boundary = j.rules.boundary(now)
 	for i := range j.shards {
 		j.shards[i] = &shard{rules: j.rules, seen: &j.version, now: now, sites: map[string]*site{}}
@@ -163,11 +164,12 @@ func (s *shard) run(j *Judge, site *site, c *check, o *Observation, t int64) {
 
 // due is when the check will be silent if nothing more comes.
 func (s *shard) due(j *Judge, c *check) int64 {
-	base := max(c.lastAt, c.base)
-	if s.now >= j.start {
-		base = max(base, j.start)
+	allowance := c.allowance(s.rules)
+	due := max(c.lastAt, c.base) + allowance
+	if s.now >= j.start && due >= j.alive.Load() {
+		due = max(due, j.start+allowance)
 	}
-	return base + c.allowance(s.rules)
+	return due
 }
 
 // look queues the next look at a check.
@@ -182,14 +184,23 @@ func (j *Judge) Tick(now time.Time) []Transition {
 	j.tickMu.Lock()
 	defer j.tickMu.Unlock()
 	j.advance(now.UnixMilli())
-	var out []Transition
+	var all []*Transition // a whole province may change at once, and Transition is large to move about
 	for _, sh := range j.shards {
 		sh.mu.Lock()
-		out = append(out, sh.transitions...)
+		for i := range sh.transitions {
+			all = append(all, &sh.transitions[i])
+		}
 		sh.transitions = nil
 		sh.mu.Unlock()
 	}
-	slices.SortStableFunc(out, func(a, b Transition) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Site, b.Site)) })
+	if len(all) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(all, func(a, b *Transition) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Site, b.Site)) })
+	out := make([]Transition, len(all))
+	for i, t := range all {
+		out[i] = *t
+	}
 	return out
 }
 

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -44,7 +45,7 @@ type Replayer struct {
 
 // NewReplayer returns a Replayer of what happened from from on.
 func NewReplayer(rules Rules, from time.Time) *Replayer {
-	return &Replayer{judge: newJudge(rules, 0, from.UnixMilli(), 1), from: from, sites: map[string]*SiteHistory{}}
+	return &Replayer{judge: newJudge(compile(rules), 0, from.UnixMilli(), 1), from: from, sites: map[string]*SiteHistory{}}
 }
 
 // Feed judges a portion: all observations of a stretch of time, later than those fed before. It sorts obs in place.
@@ -53,7 +54,7 @@ func (r *Replayer) Feed(obs []Observation) {
 	if len(obs) > 0 && !r.begun {
 		r.begun = true
 		if first := obs[0].Time; first.Before(r.from) {
-			r.judge = newJudge(r.judge.rules.Rules, 0, first.UnixMilli(), 1)
+			r.judge = newJudge(r.judge.rules, 0, first.UnixMilli(), 1)
 		}
 	}
 	r.judge.play(obs)
@@ -163,36 +164,60 @@ func (j *Judge) play(obs []Observation) {
 	}
 }
 
-// Restore feeds stored observations from before start, as if they had come live: what was silent before the collector
-// went away is silent again, and what was reporting until then keeps its state until it has had time to report. It
-// sorts obs in place. Call it once, before the first Observe.
+// Restore feeds stored observations from before start, as if they had come live, for sites that have no checks yet.
+// What was silent before the collector went away is silent at once; what reported until then keeps its state until it
+// has had time to report again. When the collector went away is told by the newest observation of all calls. The
+// changes on the way are not reported again by Tick. It sorts obs in place. Call it before the first Tick.
 func (j *Judge) Restore(obs []Observation) {
-	if len(obs) == 0 {
-		return
-	}
 	sortObservations(obs)
-	j.tickMu.Lock()
-	j.now = min(j.now, obs[0].Time.UnixMilli())
-	j.boundary = j.rules.boundary(j.now)
-	for _, sh := range j.shards {
-		sh.mu.Lock()
-		sh.now = j.now
-		sh.mu.Unlock()
+	slices.SortStableFunc(obs, func(a, b Observation) int { return cmp.Compare(a.Check.Site, b.Check.Site) })
+	for i := 0; i < len(obs); {
+		n := i + 1
+		for n < len(obs) && obs[n].Check.Site == obs[i].Check.Site {
+			n++
+		}
+		j.restore(obs[i:n])
+		i = n
 	}
-	j.tickMu.Unlock()
-	j.play(obs)
+}
 
-	// What would have fallen silent between the last of them and start may have been reporting to nobody.
-	j.tickMu.Lock()
-	defer j.tickMu.Unlock()
-	if j.now >= j.start {
-		return
+// restore plays one site's past to a judge of its own and takes the site over.
+func (j *Judge) restore(obs []Observation) {
+	id, newest := obs[0].Check.Site, obs[len(obs)-1].Time.UnixMilli()
+	past := newJudge(j.rules, j.start, obs[0].Time.UnixMilli(), 1)
+	past.play(obs)
+	if past.now < j.start {
+		past.shards[0].cross(past, j.start)
 	}
-	for _, sh := range j.shards {
-		sh.mu.Lock()
-		sh.now = j.start
-		sh.cross(j, j.start)
-		sh.mu.Unlock()
+	made := past.shards[0].sites[id]
+
+	sh := j.shard(id)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if old := sh.sites[id]; old != nil {
+		if len(old.checks) > 0 {
+			sh.observe(j, obs)
+			return
+		}
+		made.listed = old.listed
+		for _, a := range old.agents {
+			now := made.agent(a.name)
+			now.version, now.facts, now.selfAt, now.seenAt = a.version, a.facts, a.selfAt, max(a.seenAt, now.seenAt)
+		}
 	}
-	j.now, j.boundary = j.start, j.rules.boundary(j.start)
+	made.published = made.lastAt
+	sh.sites[id] = made
+	for _, e := range past.shards[0].queue {
+		if e.at == e.check.queued {
+			sh.queue.push(e)
+		}
+	}
+	for {
+		alive := j.alive.Load()
+		if newest <= alive || j.alive.CompareAndSwap(alive, newest) {
+			break
+		}
+	}
+	j.sitesVersion.Add(1)
+	sh.bump(made)
 }
