@@ -25,8 +25,8 @@ var logDirs = []string{"wal", "wbl"}
 // The engine never syncs its log by itself but hands every batch to the operating system before Append returns
 // (each call of wlog.Log ends by writing the page it is in). So it is enough to sync the log's files: which were
 // written since the last time is told by their numbers, for only the highest grows. What left the log by then is
-// in blocks, which the engine syncs before it drops the log; and chunks_head, which it never syncs, is only a
-// short cut past parts of the log that are still there.
+// in blocks, which the engine syncs before it drops the log; and chunks_head, which it syncs late, is not looked at after
+// anything but an end in good order (see beginUnclean).
 func (s *Store) Sync(ctx context.Context) error {
 	if err := s.enter(ctx); err != nil {
 		return err

@@ -31,7 +31,7 @@ func fieldTypes(t *testing.T, b *bench) {
 }
 
 var awkward = []string{
-	"Tích Sơn", "xã Đạo Trù, Tam Đảo", "a b", "a,b", "a=b", `a"b`, `a\b`, `\\`, `a\ b`, "phường «x»", "'", "#", "$", "{}",
+	"Tích Sơn", "xã Đạo Trù, Tam Đảo", "a b", "a,b", "a=b", `a"b`, `a\b`, `a\\b`, `a\ b`, "phường «x»", "'", "#", "$", "{}",
 	`__name__`, "日本", "🙂", "a|b", ".*", "(", "%s", "\u00a0", "é", "e\u0301",
 }
 

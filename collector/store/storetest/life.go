@@ -161,7 +161,7 @@ func backup(t *testing.T, b *bench) {
 			p := point(b.at(0), 1)
 			p.Measurement, p.Tags = "during", p.Tags.With("n", fmt.Sprint(i%100))
 			p.Time = p.Time.Add(time.Duration(i-10000) * time.Millisecond)
-			p.Fields = append(p.Fields, probes.String("s", fmt.Sprint("during ", i)))
+			p.Fields = append(p.Fields, probes.String("s", fmt.Sprint("during ", i%500)))
 			if err := b.s.Append(background(), Rows(t, p)); err != nil {
 				t.Errorf("append: %v", err)
 				return
