@@ -1,0 +1,184 @@
+// Command communewatch-agent measures the lines of one site and reports to a collector. It holds flags, files and
+// signals; everything else is in package agent and the rooms below it. See docs/agent.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"communewatch/agent"
+	"communewatch/probes/settings"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the build: -ldflags "-X main.version=...".
+var version string
+
+// Exit codes. Those of `check` and `probe` tell scripts whose fault a failure is.
+const (
+	exitNotUp = 1 // a check failed; for other commands, any failure
+	exitOwn   = 2 // the agent could not measure: its config, its flags, its permissions
+)
+
+// memoryLimit is where the garbage collector begins to work harder. The live heap is a few MB; without a limit, a
+// backlog being sent would let it grow further than it must.
+const memoryLimit = 32 << 20
+
+// stopWithin is how long a stop may take before the process ends by force. Nothing that was taken is lost by it.
+const stopWithin = 5 * time.Second
+
+func main() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop() // a second signal ends the process at once
+		time.Sleep(stopWithin)
+		fmt.Fprintln(os.Stderr, "communewatch-agent: stopping took too long; ended by force")
+		os.Exit(exitNotUp)
+	}()
+	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// exit is an error with the exit code that it asks for. Without err nothing is printed.
+type exit struct {
+	code int
+	err  error
+}
+
+func (e *exit) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+func (e *exit) Unwrap() error { return e.err }
+
+// execute runs the command line and returns its exit code.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	code := exitOwn // cobra's own errors are mistakes in the command line
+	var e *exit
+	if errors.As(err, &e) {
+		code, err = e.code, e.err
+	}
+	var bad *settings.Error
+	switch {
+	case errors.As(err, &bad):
+		fmt.Fprintln(stderr, err) // each line names its file already
+	case err != nil:
+		fmt.Fprintf(stderr, "communewatch-agent: %v\n", err)
+	}
+	return code
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "communewatch-agent",
+		Short:         "Measures the lines of a site and reports to a collector",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newRun(), newCheckConfig(), newCheck(), newProbe(), newVersion())
+	return root
+}
+
+func configFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVar(file, "config", "", "settings `file`")
+	_ = cmd.MarkFlagRequired("config") // the flag exists: it was made on the line above
+}
+
+func newRun() *cobra.Command {
+	var file, level string
+	cmd := &cobra.Command{
+		Use: "run --config FILE", Short: "Run the checks until told to stop", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := newLog(cmd.ErrOrStderr(), level)
+			if err != nil {
+				return &exit{exitOwn, err}
+			}
+			cfg, err := agent.ReadConfig(file)
+			if err != nil {
+				return &exit{exitOwn, err}
+			}
+			a, err := agent.New(cfg, agent.Options{Log: log, Version: versionText()})
+			if err != nil {
+				return &exit{exitOwn, err}
+			}
+			if err := a.Run(cmd.Context()); err != nil {
+				return &exit{exitNotUp, err}
+			}
+			return nil
+		},
+	}
+	configFlag(cmd, &file)
+	cmd.Flags().StringVar(&level, "log-level", "info", "least `level` that is logged: debug, info, warn or error")
+	return cmd
+}
+
+func newLog(w io.Writer, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level %q: use debug, info, warn or error", level)
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
+}
+
+func newCheckConfig() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "check-config --config FILE", Short: "Say what is wrong with a settings file, or that nothing is", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := agent.ReadConfig(file)
+			if err != nil {
+				return &exit{exitNotUp, err}
+			}
+			summarize(cmd.OutOrStdout(), cfg)
+			return nil
+		},
+	}
+	configFlag(cmd, &file)
+	return cmd
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "communewatch-agent %s %s %s/%s\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}
+
+// versionText is the version that the build was given, or else what the toolchain wrote into the binary.
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "development"
+	}
+	return info.Main.Version
+}

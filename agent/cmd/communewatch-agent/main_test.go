@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"communewatch/probes/dns"
+	"communewatch/probes/http"
+	"communewatch/probes/icmp"
+	"communewatch/probes/tcp"
+
+	"github.com/spf13/pflag"
+)
+
+func execTest(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = execute(t.Context(), args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func listen(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
+}
+
+// closed is an address that nobody listens on.
+func closed(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func write(t *testing.T, config string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "agent.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+const head = "site: s1\nagent: pc\ncollectors: [{url: 'http://127.0.0.1:1', token: x}]\n"
+
+func TestExitCodesAndMessages(t *testing.T) {
+	up, down := listen(t), closed(t)
+	good := write(t, head+fmt.Sprintf("checks: [{name: hub, kind: tcp, address: '%s', path: lan}]\n", up))
+	mixed := write(t, head+fmt.Sprintf("checks:\n- {name: hub, kind: tcp, address: '%s', path: lan}\n- {name: gone, kind: tcp, address: '%s', path: broadband}\n", up, down))
+	bad := write(t, "site: 7 7\n")
+	for _, c := range []struct {
+		name           string
+		args           []string
+		code           int
+		stdout, stderr []string
+	}{
+		{"version", []string{"version"}, 0, []string{"communewatch-agent "}, nil},
+		{"no such command", []string{"fly"}, 2, nil, []string{`unknown command "fly"`}},
+		{"run needs a config", []string{"run"}, 2, nil, []string{`"config" not set`}},
+		{"run with a config that is not there", []string{"run", "--config", "/no/such/file"}, 2, nil, []string{"/no/such/file"}},
+		{"run with a bad config", []string{"run", "--config", bad}, 2, nil, []string{":1: site: name", "collectors: name 1 to 8"}},
+		{"run with a bad level", []string{"run", "--config", good, "--log-level", "loud"}, 2, nil, []string{"use debug, info"}},
+		{"a good config", []string{"check-config", "--config", good}, 0, []string{"OK: agent pc of site s1, 1 checks", "lan tcp: 1"}, nil},
+		{"a bad config", []string{"check-config", "--config", bad}, 1, nil, []string{":1: site: name", "collectors: name 1 to 8"}},
+		{"all checks up", []string{"check", "--config", good}, 0, []string{"OUTCOME", "hub", "ok", "connect 0."}, nil},
+		{"a check down", []string{"check", "--config", mixed}, 1, []string{"gone", "refused", "connection refused"}, nil},
+		{"check with a bad config", []string{"check", "--config", bad}, 2, nil, []string{":1: site"}},
+		{"probe up", []string{"probe", "tcp", up}, 0, []string{"tcp " + up + ": ok", "connect", "path lan, unproven"}, nil},
+		{"probe down", []string{"probe", "tcp", down}, 1, []string{"refused"}, nil},
+		{"probe twice", []string{"probe", "tcp", up, "--count", "2", "--interval", "10ms", "--path", "dedicated"}, 0, []string{"path dedicated"}, nil},
+		{"probe without device", []string{"probe", "tcp", up, "--device", "nosuchdev0"}, 2, []string{"unbound", "nosuchdev0"}, nil},
+		{"probe of nothing", []string{"probe", "tcp"}, 2, nil, []string{"want one HOST:PORT, found 0", "for example"}},
+		{"probe with wrong flags", []string{"probe", "tcp", "x", "--path", "wan", "--timeout", "1ns", "--source", "y"}, 2, nil,
+			[]string{"target: ", "--path: \"wan\"", "--timeout: must be", "--source: \"y\""}},
+		{"wrong resolver", []string{"probe", "dns", "a.example", "--resolver", "not an address"}, 2, nil, []string{"--resolver: "}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, out, errs := execTest(t, c.args...)
+			if code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
+			}
+			for _, want := range c.stdout {
+				if !strings.Contains(out, want) {
+					t.Errorf("stdout lacks %q:\n%s", want, out)
+				}
+			}
+			for _, want := range c.stderr {
+				if !strings.Contains(errs, want) {
+					t.Errorf("stderr lacks %q:\n%s", want, errs)
+				}
+			}
+			if len(c.stderr) == 0 && errs != "" {
+				t.Errorf("stderr: %s", errs)
+			}
+		})
+	}
+}
+
+func TestJSON(t *testing.T) {
+	up, down := listen(t), closed(t)
+	code, out, _ := execTest(t, "probe", "tcp", up, "--json")
+	var one struct {
+		Outcome, Error string
+		Up             bool
+		Fields         map[string]float64
+	}
+	if err := json.Unmarshal([]byte(out), &one); err != nil || code != 0 {
+		t.Fatalf("exit code %d, %v: %s", code, err, out)
+	}
+	if one.Outcome != "ok" || !one.Up || one.Fields["connect_seconds"] <= 0 || one.Error != "" {
+		t.Errorf("got %s", out)
+	}
+	config := write(t, head+fmt.Sprintf("checks:\n- {name: hub, kind: tcp, address: '%s', path: lan}\n- {name: gone, kind: tcp, address: '%s', path: lan}\n", up, down))
+	code, out, _ = execTest(t, "check", "--config", config, "--json")
+	var all []struct{ Target, Outcome, Error string }
+	if err := json.Unmarshal([]byte(out), &all); err != nil || code != 1 || len(all) != 2 {
+		t.Fatalf("exit code %d, %v: %s", code, err, out)
+	}
+	if all[0].Target != "hub" || all[1].Outcome != "refused" || all[1].Error == "" {
+		t.Errorf("got %s", out)
+	}
+}
+
+// A path of the settings file binds a probe that names it.
+func TestProbeTakesPathsFromTheConfig(t *testing.T) {
+	config := write(t, head+"paths: {dedicated: {source: 203.0.113.77}}\n")
+	up := listen(t)
+	if code, out, _ := execTest(t, "probe", "tcp", up, "--path", "dedicated", "--config", config); code != 2 || !strings.Contains(out, "203.0.113.77") {
+		t.Errorf("exit code %d, want 2 because the source is not on this machine:\n%s", code, out)
+	}
+	if code, out, _ := execTest(t, "probe", "tcp", up, "--path", "lan", "--config", config); code != 0 {
+		t.Errorf("exit code %d for the path that is not bound:\n%s", code, out)
+	}
+	if code, out, _ := execTest(t, "probe", "tcp", up, "--path", "dedicated", "--config", config, "--source", "127.0.0.1"); code != 0 {
+		t.Errorf("exit code %d though --source overrides the config:\n%s", code, out)
+	}
+}
+
+// Every flag leads to an option that exists, and shows the default that applies.
+func TestFlagsMatchTheOptions(t *testing.T) {
+	defaults := map[string]any{"icmp": icmp.DefaultOptions(), "tcp": tcp.DefaultOptions(), "dns": dns.DefaultOptions(), "http": http.DefaultOptions()}
+	for _, k := range probeKinds() {
+		options := map[string]reflect.Value{}
+		v := reflect.ValueOf(defaults[string(k.kind)])
+		for i := range v.NumField() {
+			options[v.Type().Field(i).Tag.Get("yaml")] = v.Field(i)
+		}
+		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+		k.flags(flags)
+		flags.VisitAll(func(f *pflag.Flag) {
+			option, ok := options[k.options[f.Name]]
+			if !ok {
+				t.Errorf("%s: --%s leads to the option %q, which does not exist", k.kind, f.Name, k.options[f.Name])
+			} else if option.Kind() != reflect.Slice && fmt.Sprint(option) != f.DefValue {
+				t.Errorf("%s: --%s shows the default %s, but %v applies", k.kind, f.Name, f.DefValue, option)
+			}
+		})
+	}
+}

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"communewatch/agent"
+	"communewatch/probes"
+	"communewatch/probes/settings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// probeKind is a kind of probe as a command: how its options are called as flags.
+type probeKind struct {
+	kind    probes.Kind
+	target  string // of the usage line
+	short   string
+	example string
+	flags   func(f *pflag.FlagSet)
+	options map[string]string // flag -> option
+	repeats bool              // --count and --interval repeat the run; else they are options of the kind
+}
+
+func probeKinds() []probeKind {
+	return []probeKind{
+		{
+			kind: probes.KindICMP, target: "HOST", short: "Send a burst of pings",
+			example: "communewatch-agent probe icmp 10.1.2.3 --count 20 --interval 100ms",
+			flags: func(f *pflag.FlagSet) {
+				f.Int("count", 10, "pings to send")
+				f.Duration("interval", 200*time.Millisecond, "`time` between two pings")
+				f.Duration("timeout", 2*time.Second, "`time` an answer may take")
+				f.Int("size", 56, "payload in `bytes`")
+				f.Int("df-size", 0, "also send a packet of so many `bytes` that must not be fragmented")
+				f.String("network", "", "ip4 or ip6")
+			},
+			options: map[string]string{"count": "count", "interval": "interval", "timeout": "wait", "size": "size_bytes", "df-size": "df_size_bytes", "network": "network"},
+		},
+		{
+			kind: probes.KindTCP, target: "HOST:PORT", short: "Open a TCP connection", repeats: true,
+			example: "communewatch-agent probe tcp 10.1.2.3:443",
+			flags:   func(f *pflag.FlagSet) { f.Duration("timeout", 5*time.Second, "`time` the connection may take") },
+			options: map[string]string{"timeout": "timeout"},
+		},
+		{
+			kind: probes.KindDNS, target: "NAME", short: "Ask DNS resolvers, each for itself", repeats: true,
+			example: "communewatch-agent probe dns portal.example.gov.vn --resolver 10.0.0.53 --resolver 8.8.8.8",
+			flags: func(f *pflag.FlagSet) {
+				f.StringSlice("resolver", nil, "`address` of a resolver; may be repeated (default: those of /etc/resolv.conf)")
+				f.String("type", "A", "record type: A, AAAA, CNAME, MX, NS, PTR, TXT or SRV")
+				f.StringSlice("expect", nil, "address, prefix or name that each answer must match; may be repeated")
+				f.Duration("timeout", 2*time.Second, "`time` one try may take")
+				f.Int("tries", 2, "questions sent to a resolver before it counts as silent")
+			},
+			options: map[string]string{"resolver": "resolvers", "type": "type", "expect": "expect", "timeout": "timeout", "tries": "tries"},
+		},
+		{
+			kind: probes.KindHTTP, target: "URL", short: "Make an HTTP request", repeats: true,
+			example: "communewatch-agent probe http https://portal.example.gov.vn/ --status 200,302",
+			flags: func(f *pflag.FlagSet) {
+				f.String("method", "GET", "GET or HEAD")
+				f.Duration("timeout", 10*time.Second, "`time` the whole run may take")
+				f.IntSlice("status", nil, "status `codes` that are right (default: 200 to 299)")
+				f.String("body-contains", "", "`text` that the body must hold")
+				f.String("body-matches", "", "regular `expression` that the body must match")
+				f.Int("redirects", 0, "redirects to follow")
+				f.String("ca-file", "", "PEM `file` of the authorities to trust instead of the system's")
+				f.Bool("skip-verify", false, "accept any certificate")
+			},
+			options: map[string]string{"method": "method", "timeout": "timeout", "status": "status", "body-contains": "body_contains",
+				"body-matches": "body_matches", "redirects": "redirects", "ca-file": "ca_file", "skip-verify": "skip_verify"},
+		},
+	}
+}
+
+func newProbe() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "probe", Short: "Run one probe now, without settings file and collector",
+		Long: "Run one probe now and show what it measured. Nothing is sent or kept.\n\n" +
+			"The exit code is 0 if the target is up, 1 if it is not, and 2 if it could not be measured\n" +
+			"because of the command line, a missing permission or a missing network device.",
+	}
+	for _, k := range probeKinds() {
+		cmd.AddCommand(newProbeOf(k))
+	}
+	return cmd
+}
+
+// way is how the probe leaves the machine and how its result is shown.
+type way struct {
+	path, device, source, config string
+	json                         bool
+}
+
+func newProbeOf(k probeKind) *cobra.Command {
+	var w way
+	var count int
+	var interval time.Duration
+	cmd := &cobra.Command{
+		Use: fmt.Sprintf("%s %s", k.kind, k.target), Short: k.short, Example: "  " + k.example,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return nil
+			}
+			return fmt.Errorf("want one %s, found %d arguments; for example: %s", k.target, len(args), k.example)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := k.config(cmd.Flags(), args[0], w)
+			if err != nil {
+				return &exit{exitOwn, err}
+			}
+			return repeat(cmd, cfg, w.json, max(count, 1), interval)
+		},
+	}
+	f := cmd.Flags()
+	k.flags(f)
+	if k.repeats {
+		f.IntVar(&count, "count", 1, "runs")
+		f.DurationVar(&interval, "interval", time.Second, "`time` between the starts of two runs")
+	}
+	f.StringVar(&w.path, "path", string(probes.PathLAN), "path that the result is for: lan, broadband or dedicated; bound as --config says")
+	f.StringVar(&w.device, "device", "", "network `device` to bind to (Linux)")
+	f.StringVar(&w.source, "source", "", "source `address` to send from")
+	f.StringVar(&w.config, "config", "", "settings `file` whose paths apply")
+	f.BoolVar(&w.json, "json", false, "print JSON, one object per run")
+	return cmd
+}
+
+// repeat runs the config's only check count times and shows each result.
+func repeat(cmd *cobra.Command, cfg agent.Config, asJSON bool, count int, interval time.Duration) error {
+	worst := 0
+	next := time.NewTicker(max(interval, 10*time.Millisecond))
+	defer next.Stop()
+	for i := range count {
+		if i > 0 {
+			select {
+			case <-cmd.Context().Done():
+				return &exit{code: max(worst, exitOwn)}
+			case <-next.C:
+			}
+		}
+		results, err := agent.Once(cmd.Context(), cfg, agent.Options{Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			return &exit{exitOwn, err}
+		}
+		r := results[0]
+		if asJSON {
+			err = json.NewEncoder(cmd.OutOrStdout()).Encode(newReport(r))
+		} else {
+			err = printResult(cmd.OutOrStdout(), r)
+		}
+		if err != nil {
+			return fmt.Errorf("print the result: %w", err)
+		}
+		switch {
+		case r.Outcome.Own():
+			worst = exitOwn
+		case r.Outcome != probes.OutcomeOK:
+			worst = max(worst, exitNotUp)
+		}
+	}
+	if worst > 0 {
+		return &exit{code: worst}
+	}
+	return nil
+}
+
+// config makes the config of the run that flags and target describe.
+func (k probeKind) config(f *pflag.FlagSet, target string, w way) (agent.Config, error) {
+	var base *agent.Config
+	if w.config != "" {
+		cfg, err := agent.ReadConfig(w.config)
+		if err != nil {
+			return agent.Config{}, err
+		}
+		base = &cfg
+	}
+	options, err := k.given(f)
+	if err != nil {
+		return agent.Config{}, err
+	}
+	document := map[string]any{"checks": []any{map[string]any{
+		"name": "probe", "kind": k.kind, "address": target, "path": w.path, "options": options,
+	}}}
+	if w.device != "" || w.source != "" {
+		document["paths"] = map[string]any{w.path: map[string]any{"device": w.device, "source": w.source}}
+	}
+	data, err := json.Marshal(document) // JSON is YAML
+	if err != nil {
+		return agent.Config{}, err
+	}
+	cfg, err := agent.ParseCheck(data, base)
+	var bad *settings.Error
+	if errors.As(err, &bad) {
+		return cfg, k.explain(bad, w.path)
+	}
+	return cfg, err
+}
+
+// given collects the options whose flags were given.
+func (k probeKind) given(f *pflag.FlagSet) (map[string]any, error) {
+	options := map[string]any{}
+	f.Visit(func(flag *pflag.Flag) {
+		option, ok := k.options[flag.Name]
+		if !ok {
+			return
+		}
+		switch flag.Value.Type() { // the errors can't happen: they are about the type asked for
+		case "int":
+			options[option], _ = f.GetInt(flag.Name)
+		case "bool":
+			options[option], _ = f.GetBool(flag.Name)
+		case "intSlice":
+			options[option], _ = f.GetIntSlice(flag.Name)
+		case "stringSlice":
+			options[option], _ = f.GetStringSlice(flag.Name)
+		default:
+			options[option] = flag.Value.String()
+		}
+	})
+	if k.kind != probes.KindDNS {
+		return options, nil
+	}
+	addresses, _ := options["resolvers"].([]string)
+	if addresses == nil {
+		addresses = systemResolvers()
+	}
+	if len(addresses) == 0 {
+		return nil, errors.New("--resolver: name the address of at least one resolver to ask")
+	}
+	var resolvers []any
+	for _, a := range addresses {
+		name := strings.Trim(strings.NewReplacer(":", "-", "[", "", "]", "", "%", "-").Replace(strings.ToLower(a)), "-")
+		resolvers = append(resolvers, map[string]any{"name": name, "address": a})
+	}
+	options["resolvers"] = resolvers
+	return options, nil
+}
+
+// systemResolvers reads the resolvers of a Unix system; elsewhere there are none to be found this way.
+func systemResolvers() []string {
+	data, err := os.ReadFile("/etc/resolv.conf")
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for line := range strings.Lines(string(data)) {
+		if words := strings.Fields(line); len(words) >= 2 && words[0] == "nameserver" {
+			if _, err := netip.ParseAddr(words[1]); err == nil {
+				out = append(out, words[1])
+			}
+		}
+	}
+	return out
+}
+
+// explain says which flags the mistakes are in.
+func (k probeKind) explain(bad *settings.Error, path string) error {
+	names := map[string]string{
+		"checks[0].address": "target", "checks[0].path": "--path",
+		"paths." + path: "--path", "paths." + path + ".device": "--device", "paths." + path + ".source": "--source",
+	}
+	for flag, option := range k.options {
+		names["checks[0].options."+option] = "--" + flag
+	}
+	var errs []error
+	seen := map[string]bool{}
+	for _, p := range bad.Problems {
+		at := p.Path
+		for at != "" && names[at] == "" { // "resolvers[0].address" is in --resolver
+			at = at[:max(0, strings.LastIndexAny(at, ".["))]
+		}
+		text := names[at] + ": " + p.Text
+		if names[at] == "" {
+			text = p.Path + ": " + p.Text
+		}
+		if !seen[text] {
+			errs = append(errs, errors.New(text))
+		}
+		seen[text] = true
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"communewatch/agent"
+	"communewatch/agent/schedule"
+	"communewatch/probes"
+)
+
+// report is a result in JSON.
+type report struct {
+	Target   string         `json:"target"`
+	Kind     probes.Kind    `json:"kind"`
+	Address  string         `json:"address"`
+	Path     probes.Path    `json:"path"`
+	Proof    probes.Proof   `json:"path_proof"`
+	Time     time.Time      `json:"time"`
+	Outcome  string         `json:"outcome"`
+	Up       bool           `json:"up"`
+	Took     float64        `json:"took_seconds"`
+	Error    string         `json:"error,omitempty"`
+	Fields   map[string]any `json:"fields"`         // of the first row
+	Rows     []row          `json:"rows,omitempty"` // where there are several, as one per DNS resolver
+	Interval float64        `json:"interval_seconds,omitempty"`
+}
+
+type row struct {
+	Tags   map[string]string `json:"tags"`
+	Fields map[string]any    `json:"fields"`
+}
+
+func newReport(r schedule.Result) report {
+	out := report{
+		Target: r.Target.Name, Kind: r.Target.Kind, Address: r.Target.Address, Path: r.Target.Path, Proof: r.Proof,
+		Time: r.Start, Outcome: r.Outcome.String(), Up: r.Outcome == probes.OutcomeOK, Took: r.Took.Seconds(), Error: r.Error,
+		Fields: map[string]any{},
+	}
+	rows := measured(r)
+	for i, p := range rows {
+		fields := map[string]any{}
+		for _, f := range p.Fields {
+			fields[f.Key] = plain(f)
+		}
+		if i == 0 {
+			out.Fields = fields
+		}
+		if len(rows) > 1 {
+			out.Rows = append(out.Rows, row{Tags: map[string]string{"resolver": p.Tags.Get("resolver")}, Fields: fields})
+		}
+	}
+	return out
+}
+
+// measured is the rows of the probe itself, without the verdict.
+func measured(r schedule.Result) []probes.Point {
+	if len(r.Points) == 0 {
+		return nil
+	}
+	return r.Points[:len(r.Points)-1]
+}
+
+func plain(f probes.Field) any {
+	switch f.Type {
+	case probes.TypeInt:
+		return int64(f.Num)
+	case probes.TypeBool:
+		return f.Num != 0
+	case probes.TypeString:
+		return f.Str
+	}
+	return f.Num
+}
+
+// mainFields are the numbers that a row of the table shows, per measurement.
+var mainFields = map[string][]string{
+	"icmp": {"received", "sent", "loss_ratio", "rtt_median_seconds", "rtt_p95_seconds", "jitter_seconds", "df_ok"},
+	"tcp":  {"connect_seconds"},
+	"dns":  {"query_seconds", "answers"},
+	"http": {"status", "total_seconds", "cert_expiry_seconds"},
+}
+
+// printTable prints one line per result.
+func printTable(w io.Writer, results []schedule.Result) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "CHECK\tKIND\tPATH\tPROOF\tOUTCOME\tTOOK\tRESULT")
+	for _, r := range results {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Target.Name, r.Target.Kind, r.Target.Path, r.Proof, r.Outcome, seconds(r.Took.Seconds()), inOneLine(r))
+	}
+	return t.Flush()
+}
+
+func inOneLine(r schedule.Result) string {
+	var parts []string
+	for _, p := range measured(r) {
+		var words []string
+		if resolver := p.Tags.Get("resolver"); resolver != "" {
+			words = append(words, resolver)
+		}
+		for _, key := range mainFields[p.Measurement] {
+			if f, ok := p.Field(key); ok {
+				words = append(words, label(key)+" "+human(f))
+			}
+		}
+		parts = append(parts, strings.Join(words, ", "))
+	}
+	if r.Error != "" {
+		parts = append(parts, r.Error)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// printResult prints one result with all its numbers.
+func printResult(w io.Writer, r schedule.Result) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "%s %s: %s after %s (path %s, %s)\n", r.Target.Kind, r.Target.Address, r.Outcome, seconds(r.Took.Seconds()), r.Target.Path, r.Proof)
+	if r.Error != "" {
+		fmt.Fprintf(t, "  %s\n", r.Error)
+	}
+	for _, p := range measured(r) {
+		if resolver := p.Tags.Get("resolver"); resolver != "" {
+			fmt.Fprintf(t, "  resolver\t%s\n", resolver)
+		}
+		for _, f := range p.Fields {
+			fmt.Fprintf(t, "  %s\t%s\n", label(f.Key), human(f))
+		}
+	}
+	return t.Flush()
+}
+
+// label turns a field's key into words; the unit is in the value.
+func label(key string) string {
+	for _, unit := range []string{"_seconds", "_ratio", "_bytes"} {
+		key = strings.TrimSuffix(key, unit)
+	}
+	return strings.ReplaceAll(key, "_", " ")
+}
+
+// human prints a field's value with its unit, which its key ends in.
+func human(f probes.Field) string {
+	switch {
+	case f.Type == probes.TypeString:
+		return f.Str
+	case f.Type == probes.TypeBool && f.Num != 0:
+		return "yes"
+	case f.Type == probes.TypeBool:
+		return "no"
+	case strings.HasSuffix(f.Key, "_seconds"):
+		return seconds(f.Num)
+	case strings.HasSuffix(f.Key, "_ratio"):
+		return strconv.FormatFloat(f.Num*100, 'f', -1, 32) + " %"
+	case strings.HasSuffix(f.Key, "_bytes"):
+		return fmt.Sprintf("%.0f bytes", f.Num)
+	}
+	return strconv.FormatFloat(f.Num, 'f', -1, 64)
+}
+
+func seconds(s float64) string {
+	const day = 24 * 60 * 60
+	switch {
+	case s >= 2*day || s <= -2*day:
+		return fmt.Sprintf("%.0f days", s/day)
+	case s >= 1 || s <= -1:
+		return fmt.Sprintf("%.1f s", s)
+	}
+	return fmt.Sprintf("%.2f ms", s*1000)
+}
+
+// summarize says what a config holds.
+func summarize(w io.Writer, cfg agent.Config) {
+	count := map[string]int{}
+	for _, c := range cfg.Checks {
+		count[fmt.Sprintf("%s %s", c.Path, c.Kind)]++
+	}
+	fmt.Fprintf(w, "OK: agent %s of site %s, %d checks, %d collectors, state in %s\n", cfg.Agent, cfg.Site, len(cfg.Checks), len(cfg.Collectors), cfg.StateDir)
+	keys := make([]string, 0, len(count))
+	for k := range count {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b string) int { return cmp.Compare(a, b) })
+	for _, k := range keys {
+		fmt.Fprintf(w, "  %s: %d\n", k, count[k])
+	}
+}

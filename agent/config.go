@@ -1,0 +1,225 @@
+package agent
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"communewatch/probes"
+	"communewatch/probes/bind"
+	"communewatch/probes/settings"
+)
+
+// Config is the agent's settings file. Get one from ReadConfig or ParseConfig, which validate it; docs/agent.md
+// describes every key.
+type Config struct {
+	Site         string        `yaml:"site"`
+	Agent        string        `yaml:"agent"`         // unique within the site; default: the machine's name
+	StateDir     string        `yaml:"state_dir"`     // holds the spool
+	SelfInterval time.Duration `yaml:"self_interval"` // between reports of the agent about itself
+
+	Collectors []Collector `yaml:"collectors"` // in order of preference
+	Org        string      `yaml:"org"`        // both are InfluxDB's; the collector ignores them
+	Bucket     string      `yaml:"bucket"`
+
+	Spool                 Spool `yaml:"spool"`
+	BacklogBytesPerSecond int   `yaml:"backlog_bytes_per_second"` // what old batches may take of the line
+
+	Paths    map[probes.Path]Path `yaml:"paths"` // a path not named here is bound to nothing
+	Defaults Defaults             `yaml:"defaults"`
+	Checks   []Check              `yaml:"checks"`
+
+	bindings map[probes.Path]binding
+}
+
+// Collector is one address of the collector.
+type Collector struct {
+	URL            string      `yaml:"url"`
+	Token          string      `yaml:"token"`      // exactly one of the three
+	TokenFile      string      `yaml:"token_file"` // relative to the settings file
+	TokenEnv       string      `yaml:"token_env"`
+	Path           probes.Path `yaml:"path"`    // which way to send; empty: whichever the system takes
+	CAFile         string      `yaml:"ca_file"` // PEM file of the authorities to trust instead of the system's
+	AllowPlaintext bool        `yaml:"allow_plaintext"`
+
+	secret string
+	tls    *tls.Config
+}
+
+// Spool bounds the results kept on disk.
+type Spool struct {
+	MaxBytes  int64         `yaml:"max_bytes"`
+	MaxAge    time.Duration `yaml:"max_age"`
+	MinFree   float64       `yaml:"min_free"`   // share of the disk that is left to others
+	SealAfter time.Duration `yaml:"seal_after"` // how long results are gathered before they are sent
+}
+
+// Path is how a path's sockets are tied to it.
+type Path struct {
+	Device string `yaml:"device"`
+	Source string `yaml:"source"`
+	Hop    *Hop   `yaml:"hop"`
+}
+
+// Hop names the router that proves a path.
+type Hop struct {
+	TTL    int      `yaml:"ttl"`
+	Expect []string `yaml:"expect"` // prefixes or addresses
+	Refuse []string `yaml:"refuse"`
+}
+
+// Defaults of checks.
+type Defaults struct {
+	Interval time.Duration `yaml:"interval"`
+}
+
+// Check is one check.
+type Check struct {
+	Name     string        `yaml:"name"`
+	Kind     probes.Kind   `yaml:"kind"`
+	Address  string        `yaml:"address"`
+	Path     probes.Path   `yaml:"path"`
+	Layer    probes.Layer  `yaml:"layer"`    // default: the path
+	Interval time.Duration `yaml:"interval"` // default: Defaults.Interval
+	Options  settings.Node `yaml:"options"`  // as the kind wants them
+
+	options options
+}
+
+// binding is a path of the config in the form that probes use.
+type binding struct {
+	bind.Binding
+	hop bind.Hop
+}
+
+// DefaultConfig returns the settings of a file that says nothing.
+func DefaultConfig() Config {
+	return Config{
+		Agent:        hostName(),
+		StateDir:     defaultStateDir(),
+		SelfInterval: 30 * time.Second,
+		Org:          "communewatch",
+		Bucket:       "communewatch",
+		Spool: Spool{
+			MaxBytes:  512 << 20,           // well over 30 days of 20 checks every 30 s
+			MaxAge:    30 * 24 * time.Hour, // what collectors take
+			MinFree:   0.1,
+			SealAfter: 10 * time.Second,
+		},
+		BacklogBytesPerSecond: 32 << 10, // 256 kbit/s: catching up must not look like a slow line
+		Defaults:              Defaults{Interval: 30 * time.Second},
+	}
+}
+
+func defaultStateDir() string {
+	if runtime.GOOS == "windows" {
+		root := os.Getenv("ProgramData")
+		if root == "" {
+			root = `C:\ProgramData`
+		}
+		return filepath.Join(root, "communewatch-agent")
+	}
+	return "/var/lib/communewatch-agent"
+}
+
+// hostName makes the machine's name fit to be an agent's.
+func hostName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		return "agent"
+	}
+	return cleanHostName(host)
+}
+
+func cleanHostName(host string) string {
+	host, _, _ = strings.Cut(strings.ToLower(host), ".")
+	host = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '-'
+	}, host)
+	host = strings.Trim(host, "-_")
+	if len(host) > 63 {
+		host = host[:63]
+	}
+	if host == "" {
+		return "agent"
+	}
+	return host
+}
+
+// ReadConfig reads and validates a settings file. The error names every mistake in it.
+func ReadConfig(file string) (Config, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return Config{}, fmt.Errorf("read settings: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, settings.MaxFile+1))
+	if err != nil {
+		return Config{}, fmt.Errorf("read settings: %w", err)
+	}
+	return ParseConfig(file, data)
+}
+
+// ParseConfig is ReadConfig for a file already read; file is its name in errors and what relative names of other
+// files are relative to.
+func ParseConfig(file string, data []byte) (Config, error) {
+	cfg := DefaultConfig()
+	doc := settings.Read(file, data, &cfg)
+	v := validator{doc: doc, dir: filepath.Dir(file)}
+	v.identity(&cfg)
+	v.delivery(&cfg)
+	v.paths(&cfg)
+	v.checks(&cfg)
+	return cfg, doc.Err()
+}
+
+// ParseCheck makes the config of a single run from a document that holds the keys "paths" and "checks" and nothing
+// else: no site, no collector. With a base, a path is bound as it is there unless the document itself says how.
+func ParseCheck(data []byte, base *Config) (Config, error) {
+	cfg := DefaultConfig()
+	cfg.Site = "here" // never sent
+	doc := settings.Read("", data, &cfg)
+	v := validator{doc: doc, oneShot: true}
+	v.paths(&cfg)
+	v.checks(&cfg)
+	if base != nil {
+		for path, b := range base.bindings {
+			if _, ok := cfg.bindings[path]; !ok {
+				cfg.bindings[path] = b
+			}
+		}
+	}
+	return cfg, doc.Err()
+}
+
+var errUnvalidated = errors.New("config was not validated: get it from ReadConfig or ParseConfig")
+
+// binding returns how the path is bound; a path that the config doesn't name is bound to nothing.
+func (c *Config) binding(path probes.Path) binding {
+	if b, ok := c.bindings[path]; ok {
+		return b
+	}
+	return binding{Binding: bind.Binding{Path: path}}
+}
+
+// prefixes parses addresses and prefixes.
+func parsePrefix(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, fmt.Errorf("%q is neither an address nor a prefix such as 10.1.0.0/16", s)
+	}
+	return p.Masked(), nil
+}

@@ -1,0 +1,79 @@
+package agent
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"communewatch/probes"
+	"communewatch/probes/bind"
+	"communewatch/probes/dns"
+	"communewatch/probes/http"
+	"communewatch/probes/icmp"
+	"communewatch/probes/settings"
+	"communewatch/probes/tcp"
+)
+
+// kind is a kind of probe as far as the config is concerned: it decodes the options of a check strictly over the
+// kind's defaults.
+type kind func(doc *settings.Doc, n settings.Node, at string) options
+
+// options is the options of one check, whatever its kind.
+type options struct {
+	bound    time.Duration // the longest a run may take by its own timeouts
+	validate func(t probes.Target, problem func(at, format string, args ...any))
+	open     func(t probes.Target, b bind.Binding) (probes.Probe, error)
+	anchor   func(address string) string // the host that packets go to: the one that a path is proved for
+}
+
+// kinds is the one table of the kinds that checks can be of.
+func kinds() map[probes.Kind]kind {
+	return map[probes.Kind]kind{
+		probes.KindICMP: kindOf(icmp.DefaultOptions, icmp.New, func(address string, _ icmp.Options) string { return address }),
+		probes.KindTCP: kindOf(tcp.DefaultOptions, tcp.New, func(address string, _ tcp.Options) string {
+			host, _, _ := net.SplitHostPort(address)
+			return host
+		}),
+		probes.KindDNS: kindOf(dns.DefaultOptions, dns.New, func(_ string, o dns.Options) string {
+			if len(o.Resolvers) == 0 {
+				return ""
+			}
+			first := o.Resolvers[0].Address
+			if ap, err := netip.ParseAddrPort(first); err == nil {
+				return ap.Addr().String()
+			}
+			return first
+		}),
+		probes.KindHTTP: kindOf(http.DefaultOptions, http.New, func(address string, _ http.Options) string {
+			u, err := url.Parse(address)
+			if err != nil {
+				return ""
+			}
+			return u.Hostname()
+		}),
+	}
+}
+
+// probeOptions is what the options of all kinds have in common.
+type probeOptions interface {
+	Bound() time.Duration
+	Validate(t probes.Target, problem func(at, format string, args ...any))
+}
+
+func kindOf[O probeOptions](
+	defaults func() O,
+	open func(probes.Target, bind.Binding, O) (probes.Probe, error),
+	anchor func(address string, o O) string,
+) kind {
+	return func(doc *settings.Doc, n settings.Node, at string) options {
+		o := defaults()
+		doc.Decode(n, at, &o)
+		return options{
+			bound:    o.Bound(),
+			validate: o.Validate,
+			open:     func(t probes.Target, b bind.Binding) (probes.Probe, error) { return open(t, b, o) },
+			anchor:   func(address string) string { return anchor(address, o) },
+		}
+	}
+}

@@ -1,0 +1,313 @@
+package agent
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"maps"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"communewatch/probes"
+	"communewatch/probes/bind"
+	"communewatch/probes/settings"
+)
+
+// Bounds of a config.
+const (
+	maxChecks     = 2000 // far more than a commune office has; a file with more was made by a mistake
+	maxCollectors = 8
+	maxToken      = 512 // bytes
+
+	minInterval = time.Second
+	maxInterval = 24 * time.Hour
+
+	// grace is how long a run may go on after its own timeouts before it is cut off.
+	grace = time.Second
+
+	// proveBound is how long proving a path may delay a run: what bind.Prove takes at most, and a second to resolve
+	// a name.
+	proveBound = 3 * time.Second
+)
+
+// validator checks a decoded config, notes every mistake, and fills in what follows from the config.
+type validator struct {
+	doc     *settings.Doc
+	dir     string // of the settings file
+	oneShot bool   // a single run: without schedule
+}
+
+func (v *validator) identity(c *Config) {
+	v.name("site", c.Site, "give the id of the site, as `communewatch-collector sites list` shows it")
+	v.name("agent", c.Agent, "give the agent a name that is unique within its site")
+	if c.StateDir == "" {
+		v.doc.Problem("state_dir", "is empty; name a folder that the agent may write to, for example %s", defaultStateDir())
+	}
+	v.between("self_interval", c.SelfInterval, minInterval, time.Hour)
+	v.between("defaults.interval", c.Defaults.Interval, minInterval, maxInterval)
+}
+
+func (v *validator) name(at, name, fix string) {
+	if name == "" {
+		v.doc.Problem(at, "is missing; %s", fix)
+	} else if err := probes.CheckName(name); err != nil {
+		v.doc.Problem(at, "%v", err)
+	}
+}
+
+func (v *validator) between(at string, d, least, most time.Duration) bool {
+	if d >= least && d <= most {
+		return true
+	}
+	v.doc.Problem(at, "%s is out of range; use %s to %s", short(d), short(least), short(most))
+	return false
+}
+
+func (v *validator) delivery(c *Config) {
+	if len(c.Collectors) == 0 || len(c.Collectors) > maxCollectors {
+		v.doc.Problem("collectors", "name 1 to %d collectors, each with url and token", maxCollectors)
+	}
+	for i := range c.Collectors {
+		v.collector(fmt.Sprintf("collectors[%d]", i), &c.Collectors[i])
+	}
+	for _, name := range []struct{ at, value string }{{"org", c.Org}, {"bucket", c.Bucket}} {
+		if name.value == "" || len(name.value) > 100 || strings.ContainsFunc(name.value, func(r rune) bool { return r < ' ' }) {
+			v.doc.Problem(name.at, "must be 1 to 100 characters, for example communewatch")
+		}
+	}
+	if c.Spool.MaxBytes < 1<<20 || c.Spool.MaxBytes > 1<<40 {
+		v.doc.Problem("spool.max_bytes", "%d is out of range; use 1048576 (1 MiB) to 1099511627776 (1 TiB)", c.Spool.MaxBytes)
+	}
+	v.between("spool.max_age", c.Spool.MaxAge, time.Minute, 10*365*24*time.Hour)
+	v.between("spool.seal_after", c.Spool.SealAfter, 100*time.Millisecond, 10*time.Minute)
+	if !(c.Spool.MinFree >= 0 && c.Spool.MinFree <= 0.95) {
+		v.doc.Problem("spool.min_free", "must be a share of the disk from 0 to 0.95, for example 0.1")
+	}
+	if c.BacklogBytesPerSecond < 1024 || c.BacklogBytesPerSecond > 1<<30 {
+		v.doc.Problem("backlog_bytes_per_second", "%d is out of range; use 1024 to 1073741824", c.BacklogBytesPerSecond)
+	}
+}
+
+func (v *validator) collector(at string, c *Collector) {
+	u, err := url.Parse(c.URL)
+	switch {
+	case c.URL == "":
+		v.doc.Problem(at+".url", "is missing; for example https://collector.example.gov.vn:8443")
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		v.doc.Problem(at+".url", "%q is not a URL such as https://collector.example.gov.vn:8443", c.URL)
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		v.doc.Problem(at+".url", "must not hold a user, a query or a fragment; the token goes into its own key")
+	case u.Scheme == "http" && !c.AllowPlaintext && !isLoopback(u.Hostname()):
+		v.doc.Problem(at+".url", "sends the token unprotected; use https, or say allow_plaintext: true if that is meant")
+	}
+	if c.Path != "" && !c.Path.Valid() {
+		v.path(at+".path", c.Path)
+	}
+	v.token(at, c)
+	if c.CAFile == "" {
+		return
+	}
+	pem, err := os.ReadFile(v.file(c.CAFile))
+	if err != nil {
+		v.doc.Problem(at+".ca_file", "%v", err)
+		return
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		v.doc.Problem(at+".ca_file", "%s holds no PEM certificate", c.CAFile)
+		return
+	}
+	c.tls = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// token finds the collector's token, wherever the config says it is.
+func (v *validator) token(at string, c *Collector) {
+	given := map[string]string{"token": c.Token, "token_file": c.TokenFile, "token_env": c.TokenEnv}
+	maps.DeleteFunc(given, func(_, value string) bool { return value == "" })
+	if len(given) != 1 {
+		v.doc.Problem(at, "give exactly one of token, token_file and token_env (found %d); `communewatch-collector token create` makes a token", len(given))
+		return
+	}
+	switch {
+	case c.Token != "":
+		at, c.secret = at+".token", c.Token
+	case c.TokenEnv != "":
+		at, c.secret = at+".token_env", os.Getenv(c.TokenEnv)
+		if c.secret == "" {
+			v.doc.Problem(at, "the environment has no variable %q, or it is empty", c.TokenEnv)
+			return
+		}
+	default:
+		at += ".token_file"
+		data, err := os.ReadFile(v.file(c.TokenFile))
+		if err != nil {
+			v.doc.Problem(at, "%v", err)
+			return
+		}
+		c.secret = strings.TrimSpace(string(data))
+	}
+	if c.secret == "" || len(c.secret) > maxToken || strings.ContainsFunc(c.secret, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		v.doc.Problem(at, "is not a token: want 1 to %d printable ASCII characters without spaces", maxToken)
+	}
+}
+
+// file resolves a file name relative to the settings file.
+func (v *validator) file(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(v.dir, name)
+}
+
+func (v *validator) path(at string, p probes.Path) {
+	if p == "" {
+		v.doc.Problem(at, "is missing; use one of %s", join(probes.Paths()))
+	} else if !p.Valid() {
+		v.doc.Problem(at, "%q is not a path; use one of %s", p, join(probes.Paths()))
+	}
+}
+
+func (v *validator) paths(c *Config) {
+	c.bindings = map[probes.Path]binding{}
+	for _, path := range slices.Sorted(maps.Keys(c.Paths)) {
+		p, at := c.Paths[path], "paths."+string(path)
+		v.path(at, path)
+		b := binding{Binding: bind.Binding{Path: path, Device: p.Device}}
+		if p.Device != "" && runtime.GOOS != "linux" {
+			v.doc.Problem(at+".device", "binding to a device works on Linux only; give the path's source address instead")
+		} else if len(p.Device) > 15 || strings.ContainsAny(p.Device, " /\t\n") {
+			v.doc.Problem(at+".device", "%q is not the name of a network device; `ip link` lists them", p.Device)
+		}
+		if p.Source != "" {
+			source, err := netip.ParseAddr(p.Source)
+			if err != nil {
+				v.doc.Problem(at+".source", "%q is not an IP address", p.Source)
+			}
+			b.Source = source.Unmap()
+		}
+		if p.Hop != nil {
+			b.hop = v.hop(at+".hop", *p.Hop)
+		}
+		c.bindings[path] = b
+	}
+}
+
+func (v *validator) hop(at string, h Hop) bind.Hop {
+	if h.TTL < 1 || h.TTL > 255 {
+		v.doc.Problem(at+".ttl", "must be from 1 (the first router) to 255")
+	}
+	if len(h.Expect) == 0 {
+		v.doc.Problem(at+".expect", "name the addresses or prefixes of the router that proves this path")
+	}
+	return bind.Hop{TTL: h.TTL, Expect: v.prefixes(at+".expect", h.Expect), Refuse: v.prefixes(at+".refuse", h.Refuse)}
+}
+
+func (v *validator) prefixes(at string, list []string) []netip.Prefix {
+	var out []netip.Prefix
+	for i, s := range list {
+		p, err := parsePrefix(s)
+		if err != nil {
+			v.doc.Problem(fmt.Sprintf("%s[%d]", at, i), "%v", err)
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func (v *validator) checks(c *Config) {
+	if len(c.Checks) > maxChecks {
+		v.doc.Problem("checks", "%d checks are too many for one agent; the most is %d", len(c.Checks), maxChecks)
+		return
+	}
+	table, names := kinds(), map[string]int{}
+	for i := range c.Checks {
+		at, check := fmt.Sprintf("checks[%d]", i), &c.Checks[i]
+		v.name(at+".name", check.Name, "every check needs a name that is unique within the agent")
+		if first, taken := names[check.Name]; taken {
+			v.doc.Problem(at+".name", "%q is taken by checks[%d]", check.Name, first)
+		} else if check.Name != "" {
+			names[check.Name] = i
+		}
+		v.path(at+".path", check.Path)
+		if check.Layer == "" {
+			check.Layer = probes.Layer(check.Path)
+		} else if !check.Layer.Valid() {
+			v.doc.Problem(at+".layer", "%q is not a layer; use one of %s", check.Layer, join(probes.Layers()))
+		}
+		kind, ok := table[check.Kind]
+		if !ok {
+			v.doc.Problem(at+".kind", "%q is not a kind of check; use one of %s", check.Kind, join(slices.Sorted(maps.Keys(table))))
+			continue
+		}
+		check.options = kind(v.doc, check.Options, at+".options")
+		check.options.validate(check.target(), func(place, format string, args ...any) {
+			if place == "" || place == "address" {
+				v.doc.Problem(at+".address", format, args...)
+			} else {
+				v.doc.Problem(at+".options."+place, format, args...)
+			}
+		})
+		if !v.oneShot {
+			v.interval(at+".interval", c, check)
+		}
+	}
+}
+
+// interval refuses a check that can only overrun.
+func (v *validator) interval(at string, c *Config, check *Check) {
+	if check.Interval == 0 {
+		check.Interval = c.Defaults.Interval
+	}
+	if !v.between(at, check.Interval, minInterval, maxInterval) {
+		return
+	}
+	if longest := check.longest(c.binding(check.Path)); check.Interval < longest {
+		v.doc.Problem(at, "%s is too short: a run may take %s by the check's timeouts; raise the interval or lower the timeouts",
+			short(check.Interval), short(longest))
+	}
+}
+
+// longest is how long a run may take, from proving the path to being cut off.
+func (c *Check) longest(b binding) time.Duration {
+	d := c.options.bound + grace
+	if b.hop.TTL > 0 {
+		d += proveBound
+	}
+	return d
+}
+
+func (c *Check) target() probes.Target {
+	return probes.Target{Name: c.Name, Kind: c.Kind, Path: c.Path, Layer: c.Layer, Address: c.Address}
+}
+
+func join[S ~string](list []S) string {
+	words := make([]string, len(list))
+	for i, s := range list {
+		words[i] = string(s)
+	}
+	return strings.Join(words, ", ")
+}
+
+// short prints a duration without the zeros that String adds: 1h instead of 1h0m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
