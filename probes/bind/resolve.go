@@ -24,7 +24,8 @@ func (b Binding) Resolver(timeout time.Duration) *net.Resolver {
 }
 
 // Resolve returns the address of host: itself if it is a literal address, else one found over the path. network is
-// "ip4", "ip6" or "ip" ("" too), which prefers the source address's family, or else IPv4. A failure has the outcome "unresolved".
+// "ip4", "ip6", or "ip" (or "") for the source address's family, and without one for IPv4 if the name has such an
+// address. A failure has the outcome "unresolved".
 func (b Binding) Resolve(ctx context.Context, network, host string, timeout time.Duration) (netip.Addr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return a.Unmap(), nil

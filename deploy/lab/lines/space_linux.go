@@ -29,7 +29,8 @@ func Need(t testing.TB) {
 	}
 }
 
-// Space is a host of its own: a network namespace, with IPv4 only, so that nothing is sent but what the test sends.
+// Space is a host of its own: a network namespace. It speaks IPv4 only until IPv6 is called, so that nothing is
+// sent but what the test sends.
 type Space struct {
 	handle netns.NsHandle
 	links  *netlink.Handle
@@ -103,6 +104,18 @@ func (s *Space) Sysctl(t testing.TB, name, value string) {
 func (s *Space) Router(t testing.TB) *Space {
 	t.Helper()
 	s.Sysctl(t, "net/ipv4/ip_forward", "1")
+	s.Sysctl(t, "net/ipv6/conf/all/forwarding", "1")
+	return s
+}
+
+// IPv6 switches IPv6 on, for devices made later. Addresses are usable at once, without looking for duplicates.
+func (s *Space) IPv6(t testing.TB) *Space {
+	t.Helper()
+	for _, which := range []string{"all", "default"} {
+		s.Sysctl(t, "net/ipv6/conf/"+which+"/accept_dad", "0")
+		s.Sysctl(t, "net/ipv6/conf/"+which+"/disable_ipv6", "0")
+	}
+	s.Sysctl(t, "net/ipv6/icmp/ratelimit", "0")
 	return s
 }
 

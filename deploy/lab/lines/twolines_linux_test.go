@@ -88,7 +88,7 @@ func TestOutageIsSeen(t *testing.T) {
 		{name: "off at the start, then on", before: switchOff, during: func(t testing.TB, n twoLines) {
 			time.Sleep(500 * time.Millisecond)
 			switchOn(t, n)
-		}, outcome: "ok", refused: true, least: 20, most: 99},
+		}, outcome: "ok", refused: true, least: 1, most: 99},
 		{name: "off all the time", before: switchOff, outcome: "unreachable", refused: true, least: pings, most: pings, noAsk: true},
 		{name: "route gone", during: func(t testing.TB, n twoLines) {
 			n.site.Command(t, "ip", "route", "del", "default", "dev", "two")
