@@ -176,18 +176,20 @@ const (
 	// needs some room.
 	stepTolerance = 5 * time.Millisecond
 
-	// guardTolerance bounds the difference of the two round-trip times where both clocks ran alike while the
-	// program watched: a step in the instant before the request was sent. Waiting for a processor looks the
-	// same, so it is generous.
-	guardTolerance = 250 * time.Millisecond
+	// guardTolerance is how much longer or shorter than the time that the program saw pass a round-trip time may
+	// be. The difference is the system call that sends, and below 0.1 ms. More is a machine that was busy just
+	// then, a clock that was set just then, or a host that forges the time stamp which the request carries.
+	guardTolerance = 20 * time.Millisecond
 )
 
-// guardRTT decides on a round-trip time. wall is measured by the wall clock, from just before sending; moved and
-// elapsed say how far the wall clock and the monotonic clock went from just after sending. If the wall clock was
-// stepped, its figure is worthless and the monotonic one is taken, though it is short by the time that sending took.
+// guardRTT decides on a round-trip time. wall comes from the time stamp within the packet, taken by the wall clock
+// just before sending; moved and elapsed say how far the wall clock and the monotonic clock went from just after
+// sending. If they disagree the clock was stepped. If wall can't be right, elapsed is taken, though it is short by
+// the time that sending took.
 func guardRTT(wall, moved, elapsed time.Duration) (rtt time.Duration, stepped bool) {
-	if (moved-elapsed).Abs() > stepTolerance || wall < 0 || (wall-elapsed).Abs() > guardTolerance {
-		return elapsed, true
+	stepped = (moved - elapsed).Abs() > stepTolerance
+	if stepped || wall < 0 || (wall-elapsed).Abs() > guardTolerance {
+		return elapsed, stepped
 	}
 	return wall, false
 }

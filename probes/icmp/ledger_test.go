@@ -146,12 +146,15 @@ func TestGuardRTT(t *testing.T) {
 	}{
 		{"clocks agree", 20 * ms, 19 * ms, 19 * ms, 20 * ms, false},
 		{"slewing", 20 * ms, 20*ms + 10*time.Microsecond, 20 * ms, 20 * ms, false},
-		{"sending took long", 120 * ms, 20 * ms, 20 * ms, 120 * ms, false},
+		{"sending took a while", 30 * ms, 20 * ms, 20 * ms, 30 * ms, false},
+		{"sending took long", 120 * ms, 20 * ms, 20 * ms, 20 * ms, false},
 		{"forward", 3620 * ms, 3620 * ms, 20 * ms, 20 * ms, true},
 		{"backward", -980 * ms, -980 * ms, 20 * ms, 20 * ms, true},
 		{"a little", 30 * ms, 30 * ms, 20 * ms, 20 * ms, true},
-		{"just before the program looked", 3600 * ms, 20 * ms, 20 * ms, 20 * ms, true},
-		{"back, just before the program looked", -1 * ms, 20 * ms, 20 * ms, 20 * ms, true},
+		{"forward just before sending was over", 3600 * ms, 20 * ms, 20 * ms, 20 * ms, false},
+		{"back just before sending was over", -1 * ms, 20 * ms, 20 * ms, 20 * ms, false},
+		{"forged to look quick", 1 * ms, 200 * ms, 200 * ms, 200 * ms, false},
+		{"forged to look slow", 1900 * ms, 20 * ms, 20 * ms, 20 * ms, false},
 	} {
 		if got, stepped := guardRTT(tt.wall, tt.moved, tt.elapsed); got != tt.want || stepped != tt.stepped {
 			t.Errorf("%s: got %v, %v", tt.name, got, stepped)
