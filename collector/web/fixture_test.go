@@ -1,0 +1,402 @@
+package web
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fixture is a province with every state in it, behind the same JSON API as the collector's. Tests (and a developer
+// at the screens: see TestServe) change it under /fixture/.
+type fixture struct {
+	now func() time.Time
+
+	mu        sync.Mutex // guards the fields below
+	sites     []Site
+	version   uint64
+	listeners map[chan Site]bool
+	drop      chan struct{} // closed to cut all event streams
+	away      bool          // event streams are refused
+}
+
+// sitesFile is the project's own list of a province.
+const sitesFile = "../../deploy/lab/sites.csv"
+
+func newFixture(t testing.TB, n int) *fixture {
+	t.Helper()
+	f := &fixture{now: time.Now, listeners: map[chan Site]bool{}, drop: make(chan struct{})}
+	file, err := os.Open(sitesFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	rows, err := csv.NewReader(file).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	column := map[string]int{}
+	for i, name := range rows[0] {
+		column[name] = i
+	}
+	cell := func(row []string, names ...string) string {
+		for _, name := range names {
+			if i, ok := column[name]; ok {
+				return row[i]
+			}
+		}
+		t.Fatalf("%s has none of the columns %v", sitesFile, names)
+		return ""
+	}
+	rows = rows[1:]
+	for i := range n {
+		row := rows[i%len(rows)]
+		copies := i / len(rows)
+		lat, _ := strconv.ParseFloat(cell(row, "lat"), 64)
+		lon, _ := strconv.ParseFloat(cell(row, "lon"), 64)
+		lat, lon = lat+0.55*float64(copies/10), lon+0.62*float64(copies%10)
+		s := Site{
+			ID: "s" + cell(row, "code"), Code: cell(row, "code"), Name: cell(row, "name"), Type: cell(row, "type"),
+			Parent: cell(row, "parent", "district"), Lat: &lat, Lon: &lon,
+		}
+		if copies > 0 {
+			s.ID += fmt.Sprintf("-%d", copies)
+			s.Parent += fmt.Sprintf(" %d", copies)
+		}
+		f.sites = append(f.sites, s)
+		f.set(i, fixtureState(i), "")
+	}
+	return f
+}
+
+// fixtureState spreads states over the sites: mostly good, with some of each trouble, a cluster of it in one district.
+func fixtureState(i int) string {
+	switch {
+	case i%136 >= 60 && i%136 < 65:
+		return "down"
+	case i%29 == 7:
+		return "degraded"
+	case i%37 == 5:
+		return "no_data"
+	case i%61 == 11:
+		return "muted"
+	case i%53 == 3:
+		return "down"
+	}
+	return "ok"
+}
+
+var fixtureReasons = map[string][2]string{
+	"down":     {"Điểm neo mạng chuyên dùng không trả lời: hết thời gian chờ 5 lần liên tiếp.", "Anchor of the dedicated network does not answer: timed out 5 times in a row."},
+	"degraded": {"Mất gói 3,2 % trên băng rộng, ngưỡng 1 %.", "Loss of 3.2% on broadband, limit 1%."},
+	"no_data":  {"Không có kết quả nào trong 4 phút.", "No result for 4 minutes."},
+	"muted":    {"Cơ quan ngoài giờ làm việc.", "The office is closed."},
+}
+
+func (f *fixture) set(i int, state, lang string) {
+	f.version++
+	s := &f.sites[i]
+	h := fnv.New32a()
+	fmt.Fprint(h, s.ID, state)
+	since := f.now().Add(-time.Duration(h.Sum32()%90000) * time.Second).Truncate(time.Second)
+	seen := f.now().Add(-20 * time.Second).Truncate(time.Second)
+	s.State, s.Since, s.LastSeen, s.Version = state, &since, &seen, f.version
+	s.Reason, s.ReasonCode = fixtureReasons[state][0], ""
+	s.Layers = map[string]string{"lan": "ok", "broadband": "ok", "dedicated": "ok", "conference": "ok"}
+	if i%3 == 0 {
+		s.Layers["conference"] = "none"
+	}
+	switch state {
+	case "down":
+		s.Layers["dedicated"] = "down"
+	case "degraded":
+		s.Layers["broadband"] = "degraded"
+	case "no_data", "muted":
+		for l := range s.Layers {
+			s.Layers[l] = state
+		}
+	}
+}
+
+func (f *fixture) translated(s Site, lang string) Site {
+	if lang == "en" {
+		s.Reason = fixtureReasons[s.State][1]
+	}
+	return s
+}
+
+// Sites implements Source.
+func (f *fixture) Sites(_ context.Context, lang string) ([]Site, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := slices.Clone(f.sites)
+	for i := range out {
+		out[i] = f.translated(out[i], lang)
+	}
+	return out, nil
+}
+
+// Site implements Source.
+func (f *fixture) Site(_ context.Context, id, lang string) (SiteDetail, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.IndexFunc(f.sites, func(s Site) bool { return s.ID == id })
+	if i < 0 {
+		return SiteDetail{}, ErrNoSite
+	}
+	d := SiteDetail{Site: f.translated(f.sites[i], lang), LayerDetails: map[string]LayerDetail{}}
+	for l, state := range d.Layers {
+		detail := LayerDetail{State: state, Since: d.Since}
+		if state == d.State && state != "ok" {
+			detail.Reason = d.Reason
+		}
+		d.LayerDetails[l] = detail
+	}
+	check := func(target, kind, path, layer, proof string) {
+		c := Check{Agent: "pc", Target: target, Kind: kind, Path: path, Layer: layer, State: d.Layers[layer], Since: d.Since,
+			LastSeen: d.LastSeen, IntervalSeconds: 30, PathProof: proof, Outcome: "ok"}
+		if c.State == d.State && c.State != "ok" {
+			c.Reason = d.Reason
+		}
+		d.Checks = append(d.Checks, c)
+	}
+	check("anchor-chuyendung", "icmp", "dedicated", "dedicated", "proved")
+	check("gateway", "icmp", "lan", "lan", "bound")
+	check("anchor-bangrong", "icmp", "broadband", "broadband", "unproven")
+	check("dns-tinh", "dns", "dedicated", "dedicated", "proved")
+	check("cong-dvc", "http", "broadband", "broadband", "unproven")
+	check("codec", "tcp", "lan", "conference", "bound")
+	boot := "2025-01-01"
+	d.Agents = []Agent{{Name: "pc", Version: "0.1.0", LastSeen: d.LastSeen, BatchesReceived: 8640, BatchesMissing: uint64(i % 3),
+		Facts: map[string]float64{"spool_batches": 3, "spool_age_seconds": 34, "clock_offset_seconds": -0.182, "rss_bytes": 23 << 20}}}
+	d.Names = []DatedName{{Name: d.Name, Type: d.Type, Code: d.Code, Parent: d.Parent}, {ValidFrom: &boot, Name: d.Name + " mới", Type: "xã", Code: "09999"}}
+	return d, nil
+}
+
+func (f *fixture) handler(t testing.TB, boundaries string) http.Handler {
+	t.Helper()
+	pages, err := New(Options{Source: f, Boundaries: boundaries, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", pages.Handler())
+	answer := func(rw http.ResponseWriter, v any) {
+		rw.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(rw).Encode(v)
+	}
+	mux.HandleFunc("GET /api/v1/sites", func(rw http.ResponseWriter, r *http.Request) {
+		sites, _ := f.Sites(r.Context(), r.URL.Query().Get("lang"))
+		answer(rw, sites)
+	})
+	mux.HandleFunc("GET /api/v1/sites/{id}/history", f.history)
+	mux.HandleFunc("GET /api/v1/series", f.series)
+	mux.HandleFunc("GET /api/v1/events", f.events)
+	mux.HandleFunc("POST /fixture/set", func(_ http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for i := range f.sites {
+			if f.sites[i].ID == r.FormValue("site") {
+				f.set(i, r.FormValue("state"), "")
+				now := f.now().Truncate(time.Second)
+				f.sites[i].Since = &now
+				for l := range f.listeners {
+					l <- f.sites[i]
+				}
+			}
+		}
+	})
+	mux.HandleFunc("POST /fixture/away", func(_ http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.away = r.FormValue("away") == "1"
+		close(f.drop)
+		f.drop = make(chan struct{})
+	})
+	return mux
+}
+
+func (f *fixture) events(rw http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	if f.away {
+		f.mu.Unlock()
+		http.Error(rw, "away", http.StatusServiceUnavailable)
+		return
+	}
+	l := make(chan Site, 64)
+	f.listeners[l] = true
+	drop, version := f.drop, f.version
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		delete(f.listeners, l)
+		f.mu.Unlock()
+	}()
+	rw.Header().Set("Content-Type", "text/event-stream")
+	fmt.Fprintf(rw, "event: hello\ndata: {\"version\":%d}\n\n", version)
+	heartbeat := time.NewTicker(15 * time.Second)
+	defer heartbeat.Stop()
+	for {
+		rw.(http.Flusher).Flush()
+		select {
+		case <-r.Context().Done():
+			return
+		case <-drop:
+			return
+		case <-heartbeat.C:
+			fmt.Fprint(rw, ": heartbeat\n\n")
+		case s := <-l:
+			data, _ := json.Marshal(f.translated(s, r.URL.Query().Get("lang")))
+			fmt.Fprintf(rw, "event: site\ndata: %s\n\n", data)
+		}
+	}
+}
+
+func fixtureRange(r *http.Request) (from, to, step int64) {
+	q := r.URL.Query()
+	from, _ = strconv.ParseInt(q.Get("from"), 10, 64)
+	to, _ = strconv.ParseInt(q.Get("to"), 10, 64)
+	d, err := time.ParseDuration(q.Get("step"))
+	if err != nil {
+		d = time.Minute
+	}
+	return from, to, int64(d / time.Second)
+}
+
+// history alternates good hours with bad minutes.
+func (f *fixture) history(rw http.ResponseWriter, r *http.Request) {
+	from, to, _ := fixtureRange(r)
+	d, err := f.Site(r.Context(), r.PathValue("id"), r.URL.Query().Get("lang"))
+	if err != nil {
+		http.Error(rw, `{"code":"not found","message":"no such site"}`, http.StatusNotFound)
+		return
+	}
+	type span struct {
+		State  string    `json:"state"`
+		From   time.Time `json:"from"`
+		To     time.Time `json:"to"`
+		Reason string    `json:"reason"`
+	}
+	spans := func(bad string) []span {
+		var out []span
+		step := (to - from) / 10
+		for i := range int64(10) {
+			s := span{State: "ok", From: time.Unix(from+i*step, 0).UTC(), To: time.Unix(from+(i+1)*step, 0).UTC()}
+			if bad != "ok" && i%4 == 3 {
+				s.State = bad
+				s.Reason = fixtureReasons[bad][0]
+			}
+			if i == 5 {
+				s.State = "no_data"
+			}
+			out = append(out, s)
+		}
+		return out
+	}
+	layers := map[string][]span{}
+	for l, state := range d.Layers {
+		layers[l] = spans(state)
+	}
+	rw.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(rw).Encode(map[string]any{"from": time.Unix(from, 0).UTC(), "to": time.Unix(to, 0).UTC(), "site": spans(d.State), "layers": layers})
+}
+
+// series makes plausible curves with a gap in the middle, where nothing was measured.
+func (f *fixture) series(rw http.ResponseWriter, r *http.Request) {
+	from, to, step := fixtureRange(r)
+	q := r.URL.Query()
+	d, err := f.Site(r.Context(), q.Get("site"), "vi")
+	if err != nil || step <= 0 || (to-from)/step > 5000 {
+		http.Error(rw, `{"code":"invalid","message":"no such site or range"}`, http.StatusBadRequest)
+		return
+	}
+	type series struct {
+		Measurement string            `json:"measurement"`
+		Field       string            `json:"field"`
+		Tags        map[string]string `json:"tags"`
+		T           []int64           `json:"t"`
+		Mean        []*float64        `json:"mean,omitempty"`
+		Min         []*float64        `json:"min,omitempty"`
+		Max         []*float64        `json:"max,omitempty"`
+	}
+	base := map[string]float64{"rtt_min_seconds": 0.006, "rtt_median_seconds": 0.009, "rtt_p95_seconds": 0.016, "jitter_seconds": 0.0011,
+		"query_seconds": 0.012, "connect_seconds": 0.008, "tls_seconds": 0.02, "first_byte_seconds": 0.05, "total_seconds": 0.09}
+	var all []series
+	for n, c := range d.Checks {
+		if c.Kind != q.Get("measurement") {
+			continue
+		}
+		for _, field := range q["field"] {
+			s := series{Measurement: c.Kind, Field: field, Tags: map[string]string{"site": d.ID, "agent": c.Agent, "target": c.Target, "path": c.Path}}
+			var values []*float64
+			for t := from; t < to; t += step {
+				s.T = append(s.T, t)
+				at := float64(t-from) / float64(to-from)
+				if at > 0.55 && at < 0.63 {
+					values = append(values, nil)
+					continue
+				}
+				noise := math.Abs(math.Sin(float64(t)*0.0137+float64(n))) * math.Abs(math.Sin(float64(t)*0.00071))
+				v := base[field] * (1 + 0.8*noise) * (1 + float64(n)*0.7)
+				if strings.HasPrefix(field, "rtt_p95") {
+					v *= 1 + 2*noise*noise
+				}
+				if field == "loss_ratio" {
+					v = math.Max(0, noise-0.62) * 0.3
+				}
+				values = append(values, &v)
+			}
+			switch q.Get("agg") {
+			case "min":
+				s.Min = values
+			case "max":
+				s.Max = values
+			default:
+				s.Mean = values
+			}
+			all = append(all, s)
+		}
+	}
+	rw.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(rw).Encode(map[string]any{"from": time.Unix(from, 0).UTC(), "to": time.Unix(to, 0).UTC(), "step_seconds": step, "series": all})
+}
+
+// TestServe is for people who work on the screens: it serves the fixture until interrupted.
+//
+//	FIXTURE_LISTEN=127.0.0.1:8099 go test ./collector/web -run TestServe -timeout 0
+//
+// FIXTURE_SITES sets how many sites there are, FIXTURE_BOUNDARIES names a GeoJSON file.
+func TestServe(t *testing.T) {
+	listen := os.Getenv("FIXTURE_LISTEN")
+	if listen == "" {
+		t.Skip("FIXTURE_LISTEN is not set")
+	}
+	n, err := strconv.Atoi(os.Getenv("FIXTURE_SITES"))
+	if err != nil {
+		n = 136
+	}
+	t.Fatal(http.ListenAndServe(listen, newFixture(t, n).handler(t, os.Getenv("FIXTURE_BOUNDARIES"))))
+}
+
+// serve starts the fixture for one test.
+func serve(t *testing.T, n int, boundaries string) *httptest.Server {
+	t.Helper()
+	server := httptest.NewServer(newFixture(t, n).handler(t, boundaries))
+	t.Cleanup(func() {
+		server.CloseClientConnections() // event streams would hold Close up
+		server.Close()
+	})
+	return server
+}

@@ -1,0 +1,123 @@
+package web
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// The words of the pages: one flat JSON object per language, read by the templates here and bundled into the scripts.
+//
+//go:embed i18n/*.json
+var i18nFiles embed.FS
+
+// Languages are those with a catalogue, the project's first.
+var Languages = []string{"vi", "en"}
+
+// Catalogue holds the words of one language by key.
+type Catalogue map[string]string
+
+func loadCatalogues() (map[string]Catalogue, error) {
+	all := make(map[string]Catalogue, len(Languages))
+	for _, lang := range Languages {
+		data, err := i18nFiles.ReadFile("i18n/" + lang + ".json")
+		if err != nil {
+			return nil, err
+		}
+		var c Catalogue
+		if err := json.Unmarshal(data, &c); err != nil {
+			return nil, fmt.Errorf("i18n/%s.json: %w", lang, err)
+		}
+		all[lang] = c
+	}
+	return all, nil
+}
+
+// T returns the words for key. Pairs of name and value replace {name}; where "n" is 1 and the catalogue has a text
+// for one (key + "_one"), that is used. A key that is missing shows as itself, which a test forbids.
+func (c Catalogue) T(key string, pairs ...any) string {
+	text, ok := c[key]
+	if !ok {
+		return key
+	}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i] == "n" && fmt.Sprint(pairs[i+1]) == "1" {
+			if one, ok := c[key+"_one"]; ok {
+				text = one
+			}
+		}
+	}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		text = strings.ReplaceAll(text, fmt.Sprintf("{%v}", pairs[i]), fmt.Sprint(pairs[i+1]))
+	}
+	return text
+}
+
+// Number writes a number as the language does: 1.234,5 in Vietnamese, 1,234.5 in English.
+func Number(lang string, v float64, decimals int) string {
+	text := strconv.FormatFloat(v, 'f', decimals, 64)
+	whole, fraction, _ := strings.Cut(text, ".")
+	group, point := ".", ","
+	if lang == "en" {
+		group, point = ",", "."
+	}
+	sign := ""
+	if strings.HasPrefix(whole, "-") {
+		sign, whole = "-", whole[1:]
+	}
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + group + whole[i:]
+	}
+	if fraction != "" {
+		fraction = point + fraction
+	}
+	return sign + whole + fraction
+}
+
+// Duration words a length of time in at most two units: "3 giờ 12 phút".
+func (c Catalogue) Duration(d time.Duration) string {
+	seconds := int64(max(d, 0) / time.Second)
+	part := func(key string, n int64) string { return c.T("time."+key, "n", n) }
+	two := func(big, small string) string {
+		if small == "" {
+			return big
+		}
+		return big + " " + small
+	}
+	rest := func(key string, n int64) string {
+		if n == 0 {
+			return ""
+		}
+		return part(key, n)
+	}
+	switch {
+	case seconds < 60:
+		return part("seconds", seconds)
+	case seconds < 3600:
+		return part("minutes", seconds/60)
+	case seconds < 24*3600:
+		return two(part("hours", seconds/3600), rest("minutes", seconds%3600/60))
+	default:
+		return two(part("days", seconds/86400), rest("hours", seconds%86400/3600))
+	}
+}
+
+// Fold makes text comparable by people who type without accents: "Tam Sơn" and "tam son" fold to the same.
+func Fold(s string) string {
+	var b strings.Builder
+	for _, r := range norm.NFD.String(strings.ToLower(s)) {
+		switch {
+		case r >= 0x300 && r <= 0x36f: // the combining marks that Vietnamese uses
+		case r == 'đ':
+			b.WriteByte('d')
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return strings.Join(strings.Fields(b.String()), " ")
+}

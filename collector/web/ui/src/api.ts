@@ -1,0 +1,77 @@
+// The JSON API as the pages use it.
+
+export const states = ["down", "degraded", "no_data", "ok", "muted", "none"] as const; // worst first
+export type State = (typeof states)[number];
+export const layers = ["lan", "broadband", "dedicated", "conference"] as const;
+export type Layer = (typeof layers)[number];
+
+export interface Site {
+  id: string;
+  code: string;
+  name: string;
+  type: string;
+  parent: string;
+  lat: number | null;
+  lon: number | null;
+  state: State;
+  since: string | null;
+  reason: string;
+  layers: Partial<Record<Layer, State>>;
+  last_seen: string | null;
+  agent_trouble: string;
+  version: number;
+}
+
+export interface Span {
+  state: State;
+  from: string;
+  to: string;
+  reason?: string;
+}
+
+export interface History {
+  from: string;
+  to: string;
+  site: Span[] | null;
+  layers: Partial<Record<Layer, Span[]>>;
+}
+
+export interface Series {
+  measurement: string;
+  field: string;
+  tags: Record<string, string>;
+  t: number[];
+  mean?: (number | null)[];
+  min?: (number | null)[];
+  max?: (number | null)[];
+}
+
+export interface SeriesAnswer {
+  step_seconds: number;
+  series: Series[] | null;
+}
+
+export function severity(state: State): number {
+  const i = states.indexOf(state);
+  return i < 0 ? states.length : i;
+}
+
+export function stateIn(site: Site, layer: Layer | ""): State {
+  return layer === "" ? site.state : (site.layers[layer] ?? "none");
+}
+
+/** Whether the overall reason and since hold for a layer: they do where it alone is in the overall state. */
+export function explains(site: Site, layer: Layer | ""): boolean {
+  if (layer === "") return true;
+  return layers.every((l) => (l === layer) === (stateIn(site, l) === site.state));
+}
+
+/** Fetches JSON; an answer that is none becomes an Error in the API's own words. */
+export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  const answer = await fetch(path, { headers: { Accept: "application/json" }, ...(signal ? { signal } : {}) });
+  if (!answer.ok) {
+    const problem = (await answer.json().catch(() => null)) as { message?: string } | null;
+    throw new Error(problem?.message ?? `HTTP ${answer.status}`);
+  }
+  return (await answer.json()) as T;
+}

@@ -1,0 +1,57 @@
+// What every page has around its own matter: the sign that says whether it is live, language, theme, announcements.
+import { byId } from "./dom";
+import { clock, t } from "./i18n";
+
+type Sign = "connecting" | "live" | "lost";
+
+/** Shows whether what is on screen is live. `since` is when it last was. */
+export function showLive(sign: Sign, since = 0): void {
+  const live = byId("live");
+  const was = live.dataset["state"];
+  live.dataset["state"] = sign;
+  document.documentElement.dataset["live"] = sign; // stale pages look stale: see app.css
+  const words = sign === "live" ? t("live.live") : sign === "lost" ? t("live.lost", { time: clock(since) }) : t("live.connecting");
+  const text = live.querySelector(".live-text");
+  if (text && text.textContent !== words) text.textContent = words;
+  const banner = byId("lost");
+  banner.hidden = sign !== "lost";
+  banner.textContent = sign === "lost" ? t("live.lost_long", { time: clock(since) }) : "";
+  if (was === "lost" && sign === "live") announce(t("live.restored"));
+}
+
+/** Says something to those who listen instead of looking. */
+export function announce(words: string): void {
+  byId("announce").textContent = words;
+}
+
+/** Makes the switches of language and theme keep what the page shows. */
+export function prepareChrome(themeChanged: () => void): void {
+  const langLink = byId("lang") as HTMLAnchorElement;
+  langLink.addEventListener("click", () => {
+    const to = new URLSearchParams(location.search);
+    to.delete("theme");
+    to.set("lang", langLink.hreflang);
+    langLink.href = `${location.pathname}?${to}${location.hash}`;
+  });
+  const root = document.documentElement;
+  for (const link of document.querySelectorAll<HTMLAnchorElement>("#themes a")) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      const choice = link.dataset["themeChoice"] ?? "auto";
+      document.cookie = `theme=${choice}; path=/; max-age=31536000; samesite=lax`;
+      root.dataset["theme"] = choice;
+      for (const other of document.querySelectorAll("#themes a")) other.removeAttribute("aria-current");
+      link.setAttribute("aria-current", "true");
+      themeChanged();
+    });
+  }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themeChanged);
+  // The address bar should not fix a choice that a cookie now remembers.
+  const here = new URLSearchParams(location.search);
+  if (here.has("lang") || here.has("theme")) {
+    here.delete("lang");
+    here.delete("theme");
+    const rest = here.toString();
+    history.replaceState(null, "", location.pathname + (rest && `?${rest}`) + location.hash);
+  }
+}
