@@ -1,0 +1,236 @@
+package ship
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	influxdb2 "github.com/influxdata/influxdb-client-go/v2"
+	"github.com/influxdata/influxdb-client-go/v2/api"
+	influxhttp "github.com/influxdata/influxdb-client-go/v2/api/http"
+	"github.com/klauspost/compress/gzip"
+
+	"communewatch/agent/spool"
+	"communewatch/probes/bind"
+	"communewatch/probes/wire"
+)
+
+// Collector is one address of a collector and the way to it.
+type Collector struct {
+	URL     string // base URL, such as https://monitor.example.vn:8443
+	Token   string
+	Binding bind.Binding // the path its connections take; the zero Binding leaves that to the system
+	TLS     *tls.Config  // nil for the system's authorities
+}
+
+// Validate reports what is wrong with the URL.
+func (c Collector) Validate() error {
+	u, err := url.Parse(c.URL)
+	switch {
+	case err != nil:
+		return fmt.Errorf("collector URL: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
+		return fmt.Errorf("collector URL %q: write it as https://host:port", c.URL)
+	case u.User != nil, u.RawQuery != "", u.Fragment != "":
+		return fmt.Errorf("collector URL of host %q: leave out user, query and fragment; the token has a setting of its own", u.Host)
+	}
+	return nil
+}
+
+const (
+	requestTimeout = 20 * time.Second // a batch of 256 KiB over a line of 128 kbit/s, packed, with time to spare
+	dialTimeout    = 5 * time.Second  // two lost SYNs
+	maxAnswer      = 64 << 10         // answers are empty or a short error; a portal's page need not be read
+)
+
+// peer is a collector in use.
+type peer struct {
+	Collector
+	client   api.WriteAPIBlocking
+	http     *http.Client
+	clock    Clock
+	agent    string
+	packer   *gzip.Writer
+	packed   bytes.Buffer
+	fails    int       // in a row
+	notUntil time.Time // backing off
+
+	trouble verdict // what it was last logged with; taken when all is well
+	since   time.Time
+	logged  time.Time
+	unsaid  int // failures since the last log line
+}
+
+func newPeer(c Collector, o *Options, clock Clock) (*peer, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	p := &peer{Collector: c, clock: clock, agent: o.Agent}
+	var way http.RoundTripper
+	if o.transport != nil {
+		way = o.transport(c)
+	} else {
+		way = newTransport(c)
+	}
+	p.http = &http.Client{
+		Transport: way,
+		Timeout:   requestTimeout,
+		// A collector does not redirect. Who does would be handed the token.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	options := influxdb2.DefaultOptions().SetPrecision(time.Nanosecond).SetApplicationName("communewatch-agent")
+	options.SetUseGZip(false) // peer.Do packs: with a known length, which some proxies ask for, and without new tables each time
+	options.HTTPOptions().SetHTTPDoer(p)
+	p.client = influxdb2.NewClientWithOptions(c.URL, c.Token, options).WriteAPIBlocking(o.Org, o.Bucket)
+	return p, nil
+}
+
+func newTransport(c Collector) *http.Transport {
+	conf := &tls.Config{}
+	if c.TLS != nil {
+		conf = c.TLS.Clone()
+	}
+	conf.MinVersion = max(conf.MinVersion, tls.VersionTLS12)
+	return &http.Transport{
+		// No proxy from the environment: it would take the place of the path.
+		DialContext:            c.Binding.Dialer("tcp", dialTimeout).DialContext,
+		TLSClientConfig:        conf,
+		TLSHandshakeTimeout:    dialTimeout,
+		MaxIdleConnsPerHost:    1,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: maxAnswer,
+		DisableCompression:     true,
+	}
+}
+
+// exchange travels in a request's context: what identifies the batch on the way out, the answer on the way back.
+type exchange struct {
+	id     spool.ID
+	answer answer
+	offset time.Duration // collector's clock minus ours
+	timed  bool          // offset is known
+}
+
+type exchangeKey struct{}
+
+// post sends lines as, or as a part of, the batch id.
+func (p *peer) post(ctx context.Context, id spool.ID, lines []byte) *exchange {
+	x := &exchange{id: id}
+	err := p.client.WriteRecord(context.WithValue(ctx, exchangeKey{}, x), string(lines))
+	if err == nil {
+		return x
+	}
+	x.answer.message = clean(err.Error())
+	var e *influxhttp.Error
+	if errors.As(err, &e) && e.Message != "" {
+		x.answer.message = clean(e.Message)
+	}
+	if x.answer.status == 0 {
+		p.http.CloseIdleConnections() // the next try dials anew, maybe by another route
+	}
+	return x
+}
+
+// Do is called by the InfluxDB client with each request. It packs the body, adds the headers of the batch, and reads
+// the answer, in bounds, before the client does.
+func (p *peer) Do(req *http.Request) (*http.Response, error) {
+	x, ok := req.Context().Value(exchangeKey{}).(*exchange)
+	if !ok {
+		return nil, errors.New("ship: a request that is not a batch's")
+	}
+	if err := p.pack(req); err != nil {
+		return nil, err
+	}
+	x.answer.sent = p.packed.Len()
+	h := req.Header
+	h.Set(wire.HeaderAgent, p.agent)
+	h.Set(wire.HeaderBoot, x.id.Boot)
+	h.Set(wire.HeaderSeq, strconv.FormatUint(x.id.Seq, 10))
+	h.Set(wire.HeaderClock, strconv.Itoa(x.id.Clock))
+	h["Idempotency-Key"] = nil // not sent; it lets the transport repeat a request that met a connection just closed
+
+	start := time.Now()
+	at, clock := p.clock.Now()
+	if x.id.Boot == p.clock.Boot() && x.id.Clock == clock {
+		h.Set(wire.HeaderSentAt, strconv.FormatInt(at.UnixMilli(), 10))
+	}
+	resp, err := p.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	took := time.Since(start)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	_ = resp.Body.Close()
+	if err != nil && resp.StatusCode != http.StatusNoContent {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+
+	x.answer.status, x.answer.header = resp.StatusCode, resp.Header
+	x.answer.genuine = isGenuine(resp.Header, body)
+	x.answer.message = resp.Status
+	if received, ok := x.answer.receivedAt(); ok {
+		if _, now := p.clock.Now(); now == clock {
+			x.offset, x.timed = received.Sub(at.Add(took/2)), true
+		}
+	}
+	return resp, nil
+}
+
+// pack replaces the request's body by its gzip.
+func (p *peer) pack(req *http.Request) error {
+	p.packed.Reset()
+	if p.packer == nil {
+		p.packer = gzip.NewWriter(&p.packed)
+	} else {
+		p.packer.Reset(&p.packed)
+	}
+	_, err := io.Copy(p.packer, req.Body)
+	_ = req.Body.Close()
+	if err != nil {
+		return err
+	}
+	if err := p.packer.Close(); err != nil {
+		return err
+	}
+	packed := bytes.Clone(p.packed.Bytes()) // the transport may still read it when this exchange is over
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(packed)), nil }
+	req.Body, _ = req.GetBody()
+	req.ContentLength = int64(len(packed))
+	req.Header.Set("Content-Encoding", "gzip")
+	return nil
+}
+
+// again is how long the same trouble is kept quiet.
+const again = 10 * time.Minute
+
+// failed notes a failure and logs it when it is a new kind of trouble, or from time to time.
+func (p *peer) failed(log *slog.Logger, v verdict, message string, now time.Time) {
+	p.fails++
+	p.unsaid++
+	if p.trouble == v && now.Sub(p.logged) < again {
+		return
+	}
+	if p.trouble == taken {
+		p.since = now
+	}
+	log.Warn("collector takes no batches; they wait in the spool", "collector", p.URL, "why", v.String(), "error", message,
+		"failures", p.unsaid, "retry_in", p.notUntil.Sub(now).Round(time.Second))
+	p.trouble, p.logged, p.unsaid = v, now, 0
+}
+
+// worked notes an answer of a working collector.
+func (p *peer) worked(log *slog.Logger, now time.Time) {
+	if p.trouble != taken {
+		log.Info("collector takes batches again", "collector", p.URL, "failures", p.fails, "after", now.Sub(p.since).Round(time.Second))
+	}
+	p.fails, p.unsaid, p.trouble, p.notUntil = 0, 0, taken, time.Time{}
+}
