@@ -1,11 +1,14 @@
 package inventory
 
 import (
+	"archive/zip"
 	"bytes"
 	"encoding/binary"
+	"io"
 	"os"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
@@ -304,4 +307,47 @@ func FuzzReadSites(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A small file that unpacks to gigabytes, and one with a cell in the last column of very many rows.
+func TestXLSXBombs(t *testing.T) {
+	const head = `<?xml version="1.0"?><worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>`
+	wide := strings.Repeat(`<row><c r="XFD1"><v>1</v></c></row>`, 200_000)
+	far := `<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="A1048576"><v>2</v></c></row>`
+	for name, sheet := range map[string]string{
+		"bomb": head + strings.Repeat(" ", maxUnzip), "wide": head + wide + "</sheetData></worksheet>",
+		"far": head + far + "</sheetData></worksheet>",
+	} {
+		t.Run(name, func(t *testing.T) {
+			in, err := zip.NewReader(bytes.NewReader(workbook(t, nil)), int64(len(workbook(t, nil))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var file bytes.Buffer
+			out := zip.NewWriter(&file)
+			for _, f := range in.File {
+				if f.Name == "xl/worksheets/sheet1.xml" {
+					w, err := out.Create(f.Name)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if _, err := io.WriteString(w, sheet); err != nil {
+						t.Fatal(err)
+					}
+				} else if err := out.Copy(f); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := out.Close(); err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			_, err = ReadSites("l.xlsx", file.Bytes())
+			if took := time.Since(start); err == nil || took > 10*time.Second {
+				t.Errorf("after %s: %v", took, err)
+			} else {
+				t.Logf("%d bytes, %s: %.150s", file.Len(), took, err)
+			}
+		})
+	}
 }

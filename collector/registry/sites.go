@@ -96,12 +96,7 @@ func (r *Registry) ImportSites(ctx context.Context, sites []inventory.Site, dryR
 		for _, ch := range result.Changed {
 			write = append(write, ch.After)
 		}
-		for _, s := range write {
-			if err := writeSite(ctx, c, s); err != nil {
-				return err
-			}
-		}
-		return nil
+		return writeSites(ctx, c, write)
 	})
 	return result, err
 }
@@ -165,18 +160,31 @@ func same(a, b inventory.Site) bool {
 	return a == b
 }
 
-func writeSite(ctx context.Context, c *sql.Conn, s inventory.Site) error {
-	if _, err := c.ExecContext(ctx, "INSERT INTO sites (id) VALUES (?) ON CONFLICT DO NOTHING", s.ID); err != nil {
+func writeSites(ctx context.Context, c *sql.Conn, sites []inventory.Site) error {
+	identity, err := c.PrepareContext(ctx, "INSERT INTO sites (id) VALUES (?) ON CONFLICT DO NOTHING")
+	if err != nil {
 		return err
 	}
-	var lat, lon any
-	if s.Position != nil {
-		lat, lon = s.Position.Lat, s.Position.Lon
-	}
-	_, err := c.ExecContext(ctx, `INSERT INTO site_attributes
+	defer identity.Close()
+	attributes, err := c.PrepareContext(ctx, `INSERT INTO site_attributes
 		(site, valid_from, name, type, code, parent, parent_code, lat, lon) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (site, valid_from) DO UPDATE SET name = excluded.name, type = excluded.type, code = excluded.code,
-		parent = excluded.parent, parent_code = excluded.parent_code, lat = excluded.lat, lon = excluded.lon`,
-		s.ID, s.ValidFrom.String(), s.Name, s.Type, s.Code, s.Parent, s.ParentCode, lat, lon)
-	return err
+		parent = excluded.parent, parent_code = excluded.parent_code, lat = excluded.lat, lon = excluded.lon`)
+	if err != nil {
+		return err
+	}
+	defer attributes.Close()
+	for _, s := range sites {
+		var lat, lon any
+		if s.Position != nil {
+			lat, lon = s.Position.Lat, s.Position.Lon
+		}
+		if _, err := identity.ExecContext(ctx, s.ID); err != nil {
+			return err
+		}
+		if _, err := attributes.ExecContext(ctx, s.ID, s.ValidFrom.String(), s.Name, s.Type, s.Code, s.Parent, s.ParentCode, lat, lon); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -23,32 +23,50 @@ type tokenUse struct{ last, written atomic.Int64 }
 
 // tokenCache is all tokens in memory: some 300 bytes each, and there is about one per agent.
 type tokenCache struct {
-	byID atomic.Pointer[map[string]*cachedToken] // replaced as a whole
+	byID    atomic.Pointer[map[string]*cachedToken] // replaced as a whole
+	changes atomic.Uint64                           // by this process
+	seen    atomic.Uint64                           // how many of them are in byID
 
 	mu      sync.Mutex // held while loading; guards the fields below
 	version int64
 	checked time.Time
 }
 
-func (tc *tokenCache) get(id string) *cachedToken { return (*tc.byID.Load())[id] }
-
 // staleAfter bounds how often strangers with made-up tokens can make us look into the file.
 const staleAfter = 100 * time.Millisecond
 
-func (tc *tokenCache) loadIfStale(ctx context.Context, db *sql.DB) error {
+// find returns a token, nil for one that does not exist.
+func (tc *tokenCache) find(ctx context.Context, db *sql.DB, id string) (*cachedToken, error) {
+	if tc.changes.Load() != tc.seen.Load() {
+		if err := tc.load(ctx, db); err != nil {
+			return nil, err
+		}
+	}
+	if t := (*tc.byID.Load())[id]; t != nil {
+		return t, nil
+	}
+	// Another process may have made it a moment ago.
 	tc.mu.Lock()
 	stale := time.Since(tc.checked) > staleAfter
 	tc.mu.Unlock()
-	if !stale {
-		return nil
+	if stale {
+		if err := tc.load(ctx, db); err != nil {
+			return nil, err
+		}
 	}
-	return tc.load(ctx, db)
+	return (*tc.byID.Load())[id], nil
 }
 
 // load reads the tokens if they changed since they were read last.
-func (tc *tokenCache) load(ctx context.Context, db *sql.DB) error {
+func (tc *tokenCache) load(ctx context.Context, db *sql.DB) (err error) {
 	tc.mu.Lock()
 	defer tc.mu.Unlock()
+	changes := tc.changes.Load()
+	defer func() {
+		if err == nil {
+			tc.seen.Store(changes)
+		}
+	}()
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // version and tokens of the same moment
 	if err != nil {
 		return err

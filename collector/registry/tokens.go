@@ -96,7 +96,8 @@ func (r *Registry) CreateToken(ctx context.Context, t Token) (secret string, mad
 	if err != nil {
 		return "", Token{}, err
 	}
-	return secret, t, r.reloadTokens(ctx)
+	r.tokens.changes.Add(1)
+	return secret, t, nil
 }
 
 // Tokens lists all tokens, revoked ones included, by site and age.
@@ -142,17 +143,10 @@ func (r *Registry) RevokeToken(ctx context.Context, id string) error {
 		}
 		return err
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		r.tokens.changes.Add(1)
 	}
-	return r.reloadTokens(ctx)
-}
-
-func (r *Registry) reloadTokens(ctx context.Context) error {
-	if err := r.tokens.load(ctx, r.read); err != nil {
-		return r.fail("read tokens", err)
-	}
-	return nil
+	return err
 }
 
 // Authenticate says who a secret belongs to, or returns ErrUnknownToken or ErrRevoked. It costs a hash and a look
@@ -162,15 +156,12 @@ func (r *Registry) Authenticate(ctx context.Context, secret string) (Identity, e
 	if !ok {
 		return Identity{}, ErrUnknownToken
 	}
-	t := r.tokens.get(id)
+	t, err := r.tokens.find(ctx, r.read, id)
+	if err != nil {
+		return Identity{}, r.fail("read tokens", err)
+	}
 	if t == nil {
-		// Another process may have made it a moment ago.
-		if err := r.tokens.loadIfStale(ctx, r.read); err != nil {
-			return Identity{}, r.fail("read tokens", err)
-		}
-		if t = r.tokens.get(id); t == nil {
-			return Identity{}, ErrUnknownToken
-		}
+		return Identity{}, ErrUnknownToken
 	}
 	hash := sha256.Sum256([]byte(secret))
 	if subtle.ConstantTimeCompare(hash[:], t.hash[:]) != 1 {
