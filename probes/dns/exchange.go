@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"communewatch/probes"
+	"communewatch/probes/bind"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
@@ -53,7 +54,11 @@ func (p *probe) exchange(ctx context.Context, network string, server netip.AddrP
 		return answer{}, false, err
 	}
 	start := time.Now()
-	conn, err := p.bind.Dialer(network, p.opts.Timeout).DialContext(ctx, network, server.String())
+	b := p.bind
+	if server.Addr().IsLoopback() {
+		b = bind.Binding{} // a resolver on this very machine: no line leads to it
+	}
+	conn, err := b.Dialer(network, p.opts.Timeout).DialContext(ctx, network, server.String())
 	if err != nil {
 		return answer{}, false, err
 	}
