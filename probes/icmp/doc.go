@@ -11,7 +11,7 @@
 // Jitter is the mean difference of the round-trip times of neighbouring requests (RFC 3393). It is of the way there
 // and back together; a ping cannot tell the two apart. Reordering is counted as RFC 4737 defines it.
 //
-// Round-trip times are taken in user space: expect them 0.03 to 0.05 ms too long, with an outlier of a millisecond
+// Round-trip times are taken in user space: expect them 0.03 to 0.1 ms too long, with an outlier of a millisecond
 // when the machine is busy. That is nothing beside a wide-area line; on a local network jitter below 0.1 ms is the
 // machine's own. Should somebody set the clock during a round trip, the monotonic clock is used instead and the
 // sample counted in clock_steps.

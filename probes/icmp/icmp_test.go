@@ -93,6 +93,33 @@ func TestCancelIsNoResult(t *testing.T) {
 	}
 }
 
+// A machine that is too slow must not make its target look lossy.
+func TestDeadlineKeepsWhatIsKnown(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	o := DefaultOptions()
+	o.Count, o.Interval = 1000, 10*time.Millisecond
+	p, err := New(target("127.0.0.1"), bind.Binding{}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	points, err := p.Probe(ctx)
+	skipWithoutPermission(t, err)
+	if err != nil || len(points) != 1 {
+		t.Fatalf("got %v, %v", points, err)
+	}
+	if sent, lost := value(t, points[0], "sent"), value(t, points[0], "lost"); sent < 1 || sent > 31 || lost != 0 {
+		t.Errorf("sent %v, lost %v within 300 ms at one per 10 ms", sent, lost)
+	}
+
+	<-ctx.Done()
+	points, err = p.Probe(ctx)
+	if points != nil || probes.OutcomeOf(err) != probes.OutcomeOverrun {
+		t.Errorf("no time at all: got %v, %v, want outcome overrun", points, err)
+	}
+}
+
 func TestMissingBindingSendsNothing(t *testing.T) {
 	for _, b := range []bind.Binding{
 		{Path: probes.PathBroadband, Device: "nosuchdev0"},
