@@ -105,13 +105,14 @@ func (p *Parser) Reset(body []byte, precision time.Duration, defaultTime int64) 
 	p.precision, p.noTime = precision, defaultTime
 }
 
-// Next reads on until it has max rows, or to the end of the body if max is 0 or less; more says whether it stopped
-// short of the end. Rows and bad lines are those since the call before and are valid until the next call. Reading a
-// large body in portions keeps the memory of its rows, many times its own size, within bounds.
+// Next reads on until it has max rows or 16 times as many fields, or to the end of the body if max is 0 or less; more
+// says whether it stopped short of the end. Rows and bad lines are those since the call before and are valid until
+// the next call. Reading a large body in portions keeps the memory of its rows, many times its own size, within
+// bounds.
 func (p *Parser) Next(max int) (rows []Row, bad []BadLine, more bool) {
 	clear(p.rows) // so that a pooled parser holds on to no body
 	p.rows, p.fields, p.text, p.bad = p.rows[:0], p.fields[:0], p.text[:0], nil
-	for p.at < len(p.body) && (max <= 0 || len(p.rows) < max) {
+	for p.at < len(p.body) && (max <= 0 || len(p.rows) < max && len(p.fields) < 16*max) {
 		p.next()
 	}
 	return p.rows, p.bad, p.at < len(p.body)

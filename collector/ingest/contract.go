@@ -1,0 +1,173 @@
+package ingest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"communewatch/collector/health"
+	"communewatch/probes"
+	"communewatch/probes/wire"
+)
+
+// contract is probes.Schema made quick to look things up in.
+type contract struct {
+	measurements map[string]*measurement
+	names        string // for messages
+}
+
+type measurement struct {
+	name   string
+	kind   probes.Kind // of measurements that probes return; "" for check and agent
+	tags   []probes.TagSpec
+	fields []field // in the contract's order
+	byKey  map[string]int
+	judged bool // a field of it is
+	names  string
+}
+
+type field struct {
+	probes.FieldSpec
+	enum   map[string]int // value -> its place in Enum
+	judged bool           // a rule of the judge looks at it
+}
+
+func newContract(rules health.Rules) *contract {
+	c := &contract{measurements: map[string]*measurement{}}
+	var names []string
+	for _, spec := range probes.Schema() {
+		m := &measurement{name: spec.Name, tags: spec.Tags, byKey: map[string]int{}}
+		switch probes.Kind(spec.Name) {
+		case probes.KindICMP, probes.KindTCP, probes.KindDNS, probes.KindHTTP:
+			m.kind = probes.Kind(spec.Name)
+		}
+		var fields []string
+		for i, s := range spec.Fields {
+			f := field{FieldSpec: s, judged: m.kind != "" && s.Type != probes.TypeString && rules.Uses(spec.Name, s.Key)}
+			if s.Enum != nil {
+				f.enum = map[string]int{}
+				for n, v := range s.Enum {
+					f.enum[v] = n
+				}
+			}
+			m.judged = m.judged || f.judged
+			m.byKey[s.Key] = i
+			m.fields = append(m.fields, f)
+			fields = append(fields, s.Key)
+		}
+		m.names = strings.Join(fields, ", ")
+		c.measurements[spec.Name] = m
+		names = append(names, spec.Name)
+	}
+	c.names = strings.Join(names, ", ")
+	return c
+}
+
+// maxSeen is how many fields a measurement may have for checkFields to remember which it saw; a test holds the
+// contract to it.
+const maxSeen = 64
+
+// checkFields says what is wrong with a row's fields, "" if nothing. Agents write them in the contract's order and
+// leave out what they could not measure, so each is looked for where the one before was found.
+func (m *measurement) checkFields(fields []wire.Field) string {
+	next := 0
+	var seen uint64
+	for i := range fields {
+		f := &fields[i]
+		at := m.find(f.Key, next)
+		if at < 0 {
+			return fmt.Sprintf("measurement %s has no field %q; it has %s", m.name, wire.Excerpt(f.Key), m.names)
+		}
+		if seen&(1<<at) != 0 {
+			return fmt.Sprintf("field %s twice", f.Key)
+		}
+		seen |= (1 << at)
+		next = at + 1
+		if reason := m.fields[at].check(f); reason != "" {
+			return reason
+		}
+	}
+	return ""
+}
+
+// find returns the place of a field in the contract, looking from next on first, or -1.
+func (m *measurement) find(key []byte, next int) int {
+	for at := next; at < len(m.fields); at++ {
+		if m.fields[at].Key == string(key) {
+			return at
+		}
+	}
+	if at, ok := m.byKey[string(key)]; ok {
+		return at
+	}
+	return -1
+}
+
+func (s *field) check(f *wire.Field) string {
+	if f.Type != s.Type && (s.Type != probes.TypeFloat || f.Type != probes.TypeInt) {
+		return fmt.Sprintf("field %s must be of type %v, not %v", s.Key, s.Type, f.Type)
+	}
+	if s.Type != probes.TypeString {
+		return ""
+	}
+	if s.enum != nil {
+		if _, ok := s.enum[string(f.Str)]; !ok {
+			return fmt.Sprintf("field %s: %q is none of %s", s.Key, wire.Excerpt(f.Str), strings.Join(s.Enum, ", "))
+		}
+	} else if len(f.Str) > probes.MaxText {
+		return fmt.Sprintf("field %s: text of %d bytes is longer than %d", s.Key, len(f.Str), probes.MaxText)
+	}
+	return ""
+}
+
+// checkKey takes the key of a series apart that an agent's token wants to write.
+func (c *contract) checkKey(key []byte) (*series, string) {
+	owned := string(key)
+	parsed, err := wire.ParseKey([]byte(owned))
+	if err != nil {
+		return nil, err.Error()
+	}
+	m := c.measurements[parsed.Measurement]
+	if m == nil {
+		return nil, fmt.Sprintf("unknown measurement %q; an agent writes %s", wire.Excerpt([]byte(parsed.Measurement)), c.names)
+	}
+	s := &series{key: owned, measurement: m}
+	for _, spec := range m.tags {
+		value := parsed.Tags.Get(spec.Key)
+		if value == "" {
+			return nil, fmt.Sprintf("measurement %s needs the tag %s (%s)", m.name, spec.Key, spec.Doc)
+		}
+		if spec.Enum == nil {
+			if err := probes.CheckName(value); err != nil {
+				return nil, fmt.Sprintf("tag %s: %v", spec.Key, err)
+			}
+		} else if !slices.Contains(spec.Enum, value) {
+			return nil, fmt.Sprintf("tag %s: %q is none of %s", spec.Key, wire.Excerpt([]byte(value)), strings.Join(spec.Enum, ", "))
+		}
+		switch spec.Key {
+		case "site":
+			s.site = value
+		case "agent":
+			s.agent = value
+		case "target":
+			s.target = value
+		case "path":
+			s.path = probes.Path(value)
+		case "kind":
+			s.kind = probes.Kind(value)
+		case "layer":
+			s.layer = probes.Layer(value)
+		}
+	}
+	if len(parsed.Tags) > len(m.tags) {
+		for _, t := range parsed.Tags {
+			if !slices.ContainsFunc(m.tags, func(spec probes.TagSpec) bool { return spec.Key == t.Key }) {
+				return nil, fmt.Sprintf("measurement %s has no tag %q", m.name, wire.Excerpt([]byte(t.Key)))
+			}
+		}
+	}
+	if m.kind != "" {
+		s.kind = m.kind
+	}
+	return s, ""
+}

@@ -1,0 +1,289 @@
+package ingest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"communewatch/collector/health"
+	"communewatch/collector/registry"
+	"communewatch/collector/store"
+	"communewatch/probes/wire"
+)
+
+// Registry is what ingest asks of the registry; *registry.Registry does it.
+type Registry interface {
+	Authenticate(ctx context.Context, secret string) (registry.Identity, error)
+	Take(ctx context.Context, r registry.Receipt) error
+	ClockShift(ctx context.Context, id registry.ClockID) (time.Duration, bool, error)
+	SetClockShift(ctx context.Context, id registry.ClockID, shift time.Duration) (time.Duration, error)
+	Sync(ctx context.Context) error
+}
+
+// Judge is who hears of every stored run; *health.Judge does it.
+type Judge interface {
+	Observe(obs []health.Observation)
+	ObserveAgent(site, agent string, at time.Time, version string, facts map[string]float64)
+}
+
+// Options of an Ingest. Store and Registry are required.
+type Options struct {
+	Store    store.Store
+	Registry Registry
+	Judge    Judge        // nil: nothing is judged
+	Rules    health.Rules // only fields that they use are handed to the judge
+
+	Bucket  string // the one bucket (or database) there is; "" means communewatch
+	Version string // of the program, for /ping and /health
+	Limits  Limits
+
+	Now     func() time.Time      // nil: time.Now
+	Log     *slog.Logger          // nil: slog.Default
+	Metrics prometheus.Registerer // nil: none
+}
+
+// Limits bounds what clients may ask of an Ingest. Zero values take those of DefaultLimits.
+type Limits struct {
+	Wire wire.Limits // of a line
+
+	BodyBytes     int   // of a request as sent
+	InflatedBytes int   // the same after gunzip
+	BudgetBytes   int64 // of all bodies in memory at once
+
+	Requests      int // under way at once
+	TokenRequests int // the same for one token
+
+	// A body has BodyTime to arrive, and longer by the time its bytes take at BodyRate bytes per second.
+	BodyTime time.Duration
+	BodyRate int
+
+	MaxAhead time.Duration // how far a row may be ahead of the clock; one future sample would make a store refuse the rest
+	MaxAge   time.Duration // how old it may be; what the store's window for late rows allows
+
+	WriterSeries int // field series of one writer token
+	CacheSeries  int // series whose checks are remembered, at some 250 bytes each
+}
+
+// DefaultLimits returns the limits that hold where Options say nothing.
+func DefaultLimits() Limits {
+	return Limits{
+		Wire:          wire.DefaultLimits(),
+		BodyBytes:     16 << 20, // an agent's batch has 256 KiB, Telegraf's largest usual one 5 MB
+		InflatedBytes: 64 << 20,
+		BudgetBytes:   256 << 20,
+		Requests:      1024, // 136 agents that all come back at once, several times over
+		TokenRequests: 32,
+		BodyTime:      30 * time.Second,
+		BodyRate:      4 << 10, // a bad line still gets a batch through
+		MaxAhead:      2 * time.Minute,
+		MaxAge:        30 * 24 * time.Hour,
+		WriterSeries:  20_000,
+		CacheSeries:   1_000_000,
+	}
+}
+
+func (l Limits) withDefaults() Limits {
+	d := DefaultLimits()
+	for _, f := range []struct{ have, want *int }{
+		{&l.BodyBytes, &d.BodyBytes}, {&l.InflatedBytes, &d.InflatedBytes}, {&l.Requests, &d.Requests},
+		{&l.TokenRequests, &d.TokenRequests}, {&l.BodyRate, &d.BodyRate}, {&l.WriterSeries, &d.WriterSeries},
+		{&l.CacheSeries, &d.CacheSeries},
+	} {
+		if *f.have <= 0 {
+			*f.have = *f.want
+		}
+	}
+	for _, f := range []struct{ have, want *time.Duration }{
+		{&l.BodyTime, &d.BodyTime}, {&l.MaxAhead, &d.MaxAhead}, {&l.MaxAge, &d.MaxAge},
+	} {
+		if *f.have <= 0 {
+			*f.have = *f.want
+		}
+	}
+	if l.BudgetBytes <= 0 {
+		l.BudgetBytes = d.BudgetBytes
+	}
+	return l
+}
+
+// Ingest takes in what agents and writers send.
+type Ingest struct {
+	o       Options
+	limits  Limits
+	log     *slog.Logger
+	now     func() time.Time
+	id      string // of this opening of the store, for wire.HeaderStore
+	rules   *contract
+	series  *seriesCache
+	writers *writers
+	refused *refusals
+	metrics *metrics
+	budget  budget
+	doors   doors
+	workers chan struct{} // held while a body is parsed, checked and appended
+	bodies  sync.Pool     // of *bodyScratch
+	rows    sync.Pool     // of *rowScratch
+
+	commits atomic.Uint64 // acknowledgements so far
+	durable atomic.Uint64 // those known to be on disk
+	failing atomic.Bool   // the store did not take the last batch, or could not sync
+}
+
+// New returns an Ingest that does nothing until its Handler is served; Run makes acknowledgements durable.
+func New(o Options) *Ingest {
+	if o.Bucket == "" {
+		o.Bucket = "communewatch"
+	}
+	if o.Version == "" {
+		o.Version = "dev"
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	in := &Ingest{o: o, limits: o.Limits.withDefaults(), log: o.Log, now: o.Now, id: newID()}
+	in.rules = newContract(o.Rules)
+	in.series = newSeriesCache(in.limits.CacheSeries)
+	in.writers = newWriters(in.limits.WriterSeries)
+	in.refused = newRefusals(o.Log)
+	in.metrics = newMetrics(o.Metrics, in)
+	in.budget.left.Store(in.limits.BudgetBytes)
+	in.doors = doors{perToken: map[string]int{}, most: in.limits.Requests, mostPerToken: in.limits.TokenRequests}
+	// One more than there are processors: a worker that waits for the disk leaves none idle.
+	in.workers = make(chan struct{}, runtime.GOMAXPROCS(0)+1)
+	in.bodies.New = func() any { return new(bodyScratch) }
+	in.rows.New = func() any { return &rowScratch{parser: wire.NewParser(in.limits.Wire)} }
+	return in
+}
+
+func newID() string {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+const (
+	// syncEvery is how much of acknowledged data a power cut may cost.
+	syncEvery = time.Second
+	// lastSync bounds the sync at the end.
+	lastSync = 10 * time.Second
+	// tellEvery is how often repeated refusals are summed up in the log, and old writer series looked at.
+	tellEvery = time.Minute
+)
+
+// Run makes acknowledgements durable, once per second, until ctx ends; then a last time.
+func (in *Ingest) Run(ctx context.Context) error {
+	sync := time.NewTicker(syncEvery)
+	defer sync.Stop()
+	tell := time.NewTicker(tellEvery)
+	defer tell.Stop()
+	for {
+		select {
+		case <-sync.C:
+			if err := in.Sync(ctx); err != nil && ctx.Err() == nil {
+				in.fail("sync", err)
+			}
+		case <-tell.C:
+			in.refused.tell()
+			in.writers.age(in.now())
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSync)
+			defer cancel()
+			in.refused.tell()
+			return in.Sync(last)
+		}
+	}
+}
+
+// Sync brings everything acknowledged before the call to disk.
+func (in *Ingest) Sync(ctx context.Context) error {
+	n := in.commits.Load()
+	if n == in.durable.Load() {
+		return nil
+	}
+	if err := errors.Join(in.o.Store.Sync(ctx), in.o.Registry.Sync(ctx)); err != nil {
+		return fmt.Errorf("make acknowledged batches durable: %w", err)
+	}
+	for { // another Sync may have come further
+		known := in.durable.Load()
+		if known >= n || in.durable.CompareAndSwap(known, n) {
+			return nil
+		}
+	}
+}
+
+// fail and works log the change between a store that works and one that does not, and nothing in between.
+func (in *Ingest) fail(doing string, err error) {
+	if !in.failing.Swap(true) {
+		in.log.Error("batches can't be stored; agents keep them and send them again", "doing", doing, "error", err)
+	}
+}
+
+func (in *Ingest) works() {
+	if in.failing.Load() && in.failing.Swap(false) {
+		in.log.Info("batches are stored again")
+	}
+}
+
+// Handler returns the routes /api/v2/write, /write, /ping and /health.
+func (in *Ingest) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/api/v2/write", in.write)
+	mux.HandleFunc("/write", in.write)
+	mux.HandleFunc("/ping", in.ping)
+	mux.HandleFunc("/health", in.health)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		in.answer(w, r, &problem{http.StatusNotFound, "path not found; this door has /api/v2/write, /write, /ping and /health", 0})
+	})
+	return mux
+}
+
+// doors counts requests under way, so that neither one token nor all together can tie up the collector.
+type doors struct {
+	mu       sync.Mutex // guards the fields below
+	open     int
+	perToken map[string]int
+
+	most, mostPerToken int
+}
+
+func (d *doors) enter(token string) *problem {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.open >= d.most:
+		return &problem{http.StatusServiceUnavailable, "the collector has too many requests under way; try again later", retryBusy}
+	case d.perToken[token] >= d.mostPerToken:
+		return &problem{http.StatusTooManyRequests, fmt.Sprintf("this token has %d requests under way already; try again later", d.mostPerToken), retryBusy}
+	}
+	d.open++
+	d.perToken[token]++
+	return nil
+}
+
+func (d *doors) leave(token string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open--
+	if d.perToken[token]--; d.perToken[token] == 0 {
+		delete(d.perToken, token)
+	}
+}
+
+func (d *doors) inside() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.open
+}

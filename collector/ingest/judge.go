@@ -1,0 +1,122 @@
+package ingest
+
+import (
+	"time"
+
+	"communewatch/collector/health"
+	"communewatch/probes"
+	"communewatch/probes/wire"
+)
+
+// judge turns stored rows into observations. A run's rows follow one another with the check row last, and share
+// everything but layer and measurement; their facts go into the check row's observation. Facts whose check row is not
+// next (a batch of another writer, a row that was refused) go on their own.
+func (in *Ingest) judge(rows []wire.Row, of []*series) {
+	var out []health.Observation
+	var facts []health.Fact
+	var run *series // whose facts are not handed over yet, from facts[begin:]
+	var runTime int64
+	begin := 0
+	flush := func() {
+		if run != nil {
+			out = append(out, health.Observation{Check: run.check(), Time: time.Unix(0, runTime), Facts: facts[begin:len(facts):len(facts)]})
+			run = nil
+		}
+	}
+	for i := range rows {
+		row, s := &rows[i], of[i]
+		if row.Fields == nil {
+			continue
+		}
+		switch {
+		case s.measurement.judged:
+			if run != nil && !(run.sameRun(s) && runTime == row.Time) {
+				flush()
+			}
+			if run == nil {
+				run, runTime, begin = s, row.Time, len(facts)
+			}
+			facts = s.measurement.appendFacts(facts, row.Fields)
+			if len(facts) == begin {
+				run = nil
+			}
+		case s.measurement.name == "check":
+			o := s.measurement.verdict(row.Fields)
+			o.Check, o.Time = s.check(), time.Unix(0, row.Time)
+			if run != nil && run.sameRun(s) && runTime == row.Time {
+				o.Facts = facts[begin:len(facts):len(facts)]
+				run = nil
+			}
+			flush()
+			out = append(out, o)
+		case s.measurement.name == "agent":
+			version, numbers := s.measurement.report(row.Fields)
+			in.o.Judge.ObserveAgent(s.site, s.agent, time.Unix(0, row.Time), version, numbers)
+		}
+	}
+	flush()
+	if len(out) > 0 {
+		in.o.Judge.Observe(out)
+	}
+}
+
+func (s *series) sameRun(t *series) bool {
+	return s.target == t.target && s.kind == t.kind && s.path == t.path && s.agent == t.agent && s.site == t.site
+}
+
+func (s *series) check() health.CheckID {
+	return health.CheckID{Site: s.site, Agent: s.agent, Target: s.target, Kind: s.kind, Path: s.path, Layer: s.layer}
+}
+
+func (m *measurement) appendFacts(facts []health.Fact, fields []wire.Field) []health.Fact {
+	m.each(fields, func(s *field, f *wire.Field) {
+		if s.judged {
+			facts = append(facts, health.Fact{Measurement: m.name, Field: s.Key, Value: f.Num})
+		}
+	})
+	return facts
+}
+
+// verdict reads the fields of a check row.
+func (m *measurement) verdict(fields []wire.Field) (o health.Observation) {
+	o.Outcome = probes.OutcomeFailed // until the row says otherwise
+	m.each(fields, func(s *field, f *wire.Field) {
+		switch s.Key {
+		case "outcome":
+			o.Outcome = probes.Outcome(s.enum[string(f.Str)]) // the contract lists them in order
+		case "interval_seconds":
+			if f.Num > 0 && f.Num < (365*24*time.Hour).Seconds() {
+				o.Interval = time.Duration(f.Num * float64(time.Second))
+			}
+		case "path_proof":
+			o.Proof = probes.Proof(s.Enum[s.enum[string(f.Str)]]) // the contract's copy
+		case "error":
+			o.Error = string(f.Str)
+		}
+	})
+	return o
+}
+
+// report reads the fields of an agent row.
+func (m *measurement) report(fields []wire.Field) (version string, facts map[string]float64) {
+	facts = make(map[string]float64, len(fields))
+	m.each(fields, func(s *field, f *wire.Field) {
+		if s.Type != probes.TypeString {
+			facts[s.Key] = f.Num
+		} else if s.Key == "version" {
+			version = string(f.Str)
+		}
+	})
+	return version, facts
+}
+
+// each calls do for every field of a checked row with its spec.
+func (m *measurement) each(fields []wire.Field, do func(s *field, f *wire.Field)) {
+	next := 0
+	for i := range fields {
+		f := &fields[i]
+		at := m.find(f.Key, next)
+		next = at + 1
+		do(&m.fields[at], f)
+	}
+}

@@ -1,0 +1,226 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"communewatch/collector/registry"
+	"communewatch/collector/store"
+	"communewatch/probes/wire"
+)
+
+// bodyScratch is the memory a body is read into, used again by later requests.
+type bodyScratch struct {
+	body    []byte
+	inflate *gzip.Reader
+}
+
+// keepBody is the largest body whose memory is kept for the next; our agents' are a quarter of it.
+const keepBody = 1 << 20
+
+// release lets go of what must not outlive the request and says whether the rest is worth keeping.
+func (s *bodyScratch) release() bool {
+	if s.inflate != nil {
+		_ = s.inflate.Reset(empty{}) // or it would hold on to the request; it fails, for nothing is nothing to inflate
+	}
+	return cap(s.body) <= keepBody
+}
+
+// rowScratch is the memory for parsed rows.
+type rowScratch struct {
+	parser *wire.Parser
+	series []*series
+	good   []wire.Row
+}
+
+// portion is how many lines are parsed, checked and stored at a time: a batch of any usual client in one go, and few
+// enough that their fields stay within some megabytes.
+const portion = 5000
+
+// job is one batch on its way, and what became of it.
+type job struct {
+	id        registry.Identity
+	batch     *batch
+	received  time.Time
+	shift     time.Duration
+	precision time.Duration
+
+	lines, stored, rejected int
+	foreign                 int // of rejected: another site's or agent's
+	first                   rejection
+	byClass                 [refusals_]int
+}
+
+// rejection is a line that was not stored.
+type rejection struct {
+	line   int
+	reason string
+}
+
+func (j *job) reject(line int, reason string, class refusal) {
+	if j.rejected == 0 || line < j.first.line {
+		j.first = rejection{line, reason}
+	}
+	j.rejected++
+	j.byClass[class]++
+}
+
+// problem is the answer to a batch that was taken in.
+func (j *job) problem() *problem {
+	if j.rejected == 0 {
+		return nil
+	}
+	status := http.StatusBadRequest
+	if j.foreign == j.lines {
+		status = http.StatusForbidden // nothing is wrong with the lines: who sends them may not
+	}
+	return &problem{status, fmt.Sprintf("partial write: %d of %d lines rejected; first: line %d: %s", j.rejected, j.lines, j.first.line, j.first.reason), 0}
+}
+
+// take parses, checks, stores and judges a body. An error means that it must be sent again.
+func (in *Ingest) take(ctx context.Context, j *job, body []byte) error {
+	in.workers <- struct{}{}
+	defer func() { <-in.workers }()
+	s := in.rows.Get().(*rowScratch)
+	defer in.rows.Put(s)
+	defer func() { s.parser.Reset(nil, 0, 0); s.parser.Next(0) }() // forget the body
+	s.parser.Reset(body, j.precision, j.received.UnixNano()-int64(j.shift))
+	for more := true; more; {
+		rejectedBefore := s.parser.Rejected()
+		var rows []wire.Row
+		var bad []wire.BadLine
+		rows, bad, more = s.parser.Next(portion)
+		for _, b := range bad {
+			j.reject(b.Line, fmt.Sprintf("%s: %q", b.Reason, b.Text), refusedSyntax)
+		}
+		undescribed := s.parser.Rejected() - rejectedBefore - len(bad)
+		j.rejected += undescribed
+		j.byClass[refusedSyntax] += undescribed
+		if err := in.store(ctx, j, s, rows); err != nil {
+			return err
+		}
+	}
+	j.lines = s.parser.Lines()
+	in.metrics.lines.Add(float64(j.lines))
+	for class, n := range j.byClass {
+		if n > 0 {
+			in.metrics.rejected.WithLabelValues(refusal(class).String()).Add(float64(n))
+			in.refused.note(j.id.Token, refusal(class), n, j.first.reason)
+		}
+	}
+	return nil
+}
+
+// store checks the rows of one portion, appends the good ones and hands them to the judge.
+func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.Row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	s.good = s.good[:0]
+	agents := j.id.Kind == registry.KindAgent
+	s.series = s.series[:0]
+	if agents {
+		s.series = in.series.find(rows, s.series)
+	}
+	defer func() { clear(s.good); clear(s.series) }()
+	earliest := j.received.Add(-in.limits.MaxAge).UnixNano()
+	latest := j.received.Add(in.limits.MaxAhead).UnixNano()
+	values := 0
+	for i := range rows {
+		row := &rows[i]
+		var reason string
+		var class refusal
+		if agents {
+			if s.series[i] == nil {
+				s.series[i], reason = in.rules.checkKey(row.Key)
+				if reason != "" {
+					j.reject(row.Line, reason, refusedSchema)
+					continue
+				}
+				in.series.add(s.series[i])
+			}
+			reason, class = checkAgentRow(&j.id, s.series[i], row)
+		} else {
+			reason, class = in.writers.check(in.rules, &j.id, row, j.received)
+		}
+		if reason == "" {
+			row.Time, reason = j.time(row.Time, earliest, latest)
+			class = refusedTime
+		}
+		if reason != "" {
+			j.reject(row.Line, reason, class)
+			if class == refusedIdentity {
+				j.foreign++
+			}
+			continue
+		}
+		if agents {
+			s.series[len(s.good)] = s.series[i]
+		}
+		s.good = append(s.good, *row)
+		values += len(row.Fields)
+	}
+	if len(s.good) == 0 {
+		return nil
+	}
+	err := in.o.Store.Append(ctx, s.good)
+	var partial *store.PartialError
+	if errors.As(err, &partial) {
+		for _, r := range partial.Rejected {
+			if r.Index < 0 || r.Index >= len(s.good) || s.good[r.Index].Fields == nil {
+				continue
+			}
+			j.reject(s.good[r.Index].Line, r.Reason, refusedStore)
+			values -= len(s.good[r.Index].Fields)
+			s.good[r.Index].Fields = nil // not for the judge
+			j.stored--
+		}
+	} else if err != nil {
+		return err
+	}
+	j.stored += len(s.good)
+	in.metrics.values.Add(float64(values))
+	if agents && in.o.Judge != nil {
+		in.judge(s.good, s.series)
+	}
+	return nil
+}
+
+// time corrects a row's time by the clock's shift, cuts it to milliseconds and says what is wrong with it.
+func (j *job) time(t, earliest, latest int64) (int64, string) {
+	shifted := t + int64(j.shift)
+	if (shifted > t) != (j.shift > 0) && j.shift != 0 { // past what 64 bits hold
+		return 0, "timestamp out of range"
+	}
+	switch {
+	case shifted > latest:
+		return 0, fmt.Sprintf("timestamp %s is %s ahead of the collector's clock; set the sender's clock or check the precision",
+			stamp(shifted), time.Duration(shifted-j.received.UnixNano()).Round(time.Second))
+	case shifted < earliest:
+		return 0, fmt.Sprintf("timestamp %s is too old; the store takes nothing from before %s (check the precision if it is not)",
+			stamp(shifted), stamp(earliest))
+	}
+	return shifted - shifted%int64(time.Millisecond), ""
+}
+
+func stamp(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339) }
+
+// checkAgentRow holds a row of a known series against the token and the contract.
+func checkAgentRow(id *registry.Identity, s *series, row *wire.Row) (string, refusal) {
+	if s.site != id.Site {
+		return fmt.Sprintf("the token is for site %s, the line for %s", id.Site, s.site), refusedIdentity
+	}
+	if id.Agent != "" && s.agent != id.Agent {
+		return fmt.Sprintf("the token is for agent %s of site %s, the line for agent %s", id.Agent, id.Site, s.agent), refusedIdentity
+	}
+	return s.measurement.checkFields(row.Fields), refusedSchema
+}
+
+type empty struct{}
+
+func (empty) Read([]byte) (int, error) { return 0, errors.New("empty") }
