@@ -51,7 +51,7 @@ func connect(path string, kind connectionKind) (*sql.DB, error) {
 		name = "/" + name // C:/... as a file URI
 	}
 	dsn := (&url.URL{Scheme: "file", Path: name, RawQuery: fmt.Sprintf(
-		"_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=foreign_keys(1)&_dqs=0&%s",
+		"_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=journal_size_limit(67108864)&_pragma=synchronous(NORMAL)&_pragma=foreign_keys(1)&_dqs=0&%s",
 		busyTimeout.Milliseconds(), kind)}).String()
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {

@@ -92,6 +92,13 @@ func TestPruneByAge(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	var many []Change // more than one removal takes
+	for i := range 2*pruneRows + 1 {
+		many = append(many, Change{Site: "s1", Layer: "lan", Check: "b0", To: "down", At: old.Add(-time.Duration(i+1) * time.Second)})
+	}
+	if err := r.AppendChanges(ctx, many); err != nil {
+		t.Fatal(err)
+	}
 	if err := r.prune(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"time"
 )
 
@@ -30,62 +31,99 @@ const (
 	// pruneEvery is how often old rows are removed, and pruneFirst when for the first time.
 	pruneEvery = time.Hour
 	pruneFirst = time.Minute
+	// pruneRows bounds one removal, so that those who write meanwhile wait for milliseconds only.
+	pruneRows = 2000
 )
 
-// keepHouse does what recurs: polling for changed tokens, writing down their use, removing what is too old.
-func (r *Registry) keepHouse(ctx context.Context) {
-	poll, flush, prune := time.NewTicker(pollTokens), time.NewTicker(flushUses), time.NewTimer(pruneFirst)
-	defer poll.Stop()
-	defer flush.Stop()
-	defer prune.Stop()
+// keep runs do after first and then again and again until ctx ends. It logs when do begins to fail, not each time.
+func (r *Registry) keep(ctx context.Context, doing string, first, every time.Duration, do func(context.Context) error) {
+	timer := time.NewTimer(first)
+	defer timer.Stop()
+	failing := false
 	for {
-		var err error
 		select {
 		case <-ctx.Done():
 			return
-		case <-poll.C:
-			err = r.tokens.load(ctx, r.read)
-		case <-flush.C:
-			err = r.writeLastUsed(ctx)
-		case <-prune.C:
-			err = r.prune(ctx)
-			prune.Reset(pruneEvery)
+		case <-timer.C:
 		}
-		if err != nil && ctx.Err() == nil {
-			r.log.Error("registry housekeeping failed", "file", r.path, "err", explain(r.path, err))
+		err := do(ctx)
+		if err != nil && ctx.Err() == nil && !failing {
+			r.log.Error("registry housekeeping fails", "doing", doing, "file", r.path, "err", explain(r.path, err))
+		} else if err == nil && failing {
+			r.log.Info("registry housekeeping works again", "doing", doing, "file", r.path)
 		}
+		failing = err != nil
+		timer.Reset(every)
 	}
 }
 
-// prune removes what is older than it is kept. The newest change of everything is kept for ever.
+// prune removes what is older than it is kept, and more than a site may have. The newest change of everything is
+// kept for ever.
 func (r *Registry) prune(ctx context.Context) error {
-	before := func(keep time.Duration) int64 { return r.now().Add(-keep).UnixMilli() }
-	for _, step := range []struct {
-		query string
-		args  []any
+	for _, t := range []struct {
+		table, key, time string
+		keep             time.Duration
+		perSite          int
 	}{
-		{"DELETE FROM changes WHERE at_ms < ?", []any{before(keepChanges)}},
-		{"DELETE FROM accounts WHERE last_ms < ?", []any{before(keepAccounts)}},
-		{"DELETE FROM clock_shifts WHERE set_ms < ?", []any{before(keepClocks)}},
-		{`DELETE FROM accounts WHERE id IN (SELECT id FROM (
-			SELECT id, row_number() OVER (PARTITION BY site ORDER BY last_ms DESC) AS n FROM accounts) WHERE n > ?)`, []any{accountsPerSite}},
-		{`DELETE FROM clock_shifts WHERE (site, agent, boot, clock) IN (SELECT site, agent, boot, clock FROM (
-			SELECT site, agent, boot, clock, row_number() OVER (PARTITION BY site ORDER BY set_ms DESC) AS n FROM clock_shifts)
-			WHERE n > ?)`, []any{clocksPerSite}},
-		{`DELETE FROM changes WHERE (site, at_ms) IN (SELECT site, at_ms FROM (
-			SELECT site, at_ms, row_number() OVER (PARTITION BY site ORDER BY at_ms DESC) AS n FROM changes
-			WHERE site IN (SELECT site FROM changes GROUP BY site HAVING count(*) > ?1)) WHERE n > ?1)`, []any{changesPerSite}},
+		{"changes", "site, at_ms, layer, check_name", "at_ms", keepChanges, changesPerSite},
+		{"accounts", "site, agent, boot", "last_ms", keepAccounts, accountsPerSite},
+		{"clock_shifts", "site, agent, boot, clock", "set_ms", keepClocks, clocksPerSite},
 	} {
-		err := r.writer.submit(ctx, job{do: func(ctx context.Context, c *sql.Conn) error {
-			_, err := c.ExecContext(ctx, step.query, step.args...)
+		remove := func(where string, args ...any) error {
+			return r.remove(ctx, fmt.Sprintf("DELETE FROM %s WHERE (%s) IN (SELECT %s FROM %s WHERE %s LIMIT %d)",
+				t.table, t.key, t.key, t.table, where, pruneRows), args...)
+		}
+		if err := remove(t.time+" < ?", r.now().Add(-t.keep).UnixMilli()); err != nil {
 			return err
-		}})
+		}
+		crowded, err := r.crowded(ctx, t.table, t.perSite)
 		if err != nil {
 			return err
 		}
+		for _, site := range crowded {
+			err := remove(fmt.Sprintf("site = ?1 AND %s < (SELECT %s FROM %s WHERE site = ?1 ORDER BY %s DESC LIMIT 1 OFFSET ?2)",
+				t.time, t.time, t.table, t.time), site, t.perSite-1)
+			if err != nil {
+				return err
+			}
+		}
 	}
-	return r.writer.submit(ctx, job{do: func(context.Context, *sql.Conn) error {
-		r.writer.accounts.forget() // some may have been removed
-		return nil
-	}})
+	return nil
+}
+
+// crowded returns the sites that have more rows in a table than they may. It reads beside the writer.
+func (r *Registry) crowded(ctx context.Context, table string, perSite int) ([]string, error) {
+	rows, err := r.read.QueryContext(ctx, "SELECT site FROM "+table+" GROUP BY site HAVING count(*) > ?", perSite)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var sites []string
+	for rows.Next() {
+		var site string
+		if err := rows.Scan(&site); err != nil {
+			return nil, err
+		}
+		sites = append(sites, site)
+	}
+	return sites, rows.Err()
+}
+
+// remove runs a bounded DELETE until there is nothing left to remove, each time in a transaction of its own.
+func (r *Registry) remove(ctx context.Context, query string, args ...any) error {
+	for {
+		var removed int64
+		err := r.writer.submit(ctx, job{do: func(ctx context.Context, c *sql.Conn) error {
+			result, err := c.ExecContext(ctx, query, args...)
+			if err != nil {
+				return err
+			}
+			r.writer.accounts.forget() // some of them may be gone
+			removed, err = result.RowsAffected()
+			return err
+		}})
+		if err != nil || removed < pruneRows {
+			return err
+		}
+	}
 }

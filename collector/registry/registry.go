@@ -98,7 +98,11 @@ func Open(ctx context.Context, path string, o Options) (*Registry, error) {
 	running, stop := context.WithCancel(context.Background())
 	r.stop = stop
 	r.running.Go(func() { r.writer.run() })
-	r.running.Go(func() { r.keepHouse(running) })
+	r.running.Go(func() {
+		r.keep(running, "look for changed tokens", pollTokens, pollTokens, func(ctx context.Context) error { return r.tokens.load(ctx, r.read) })
+	})
+	r.running.Go(func() { r.keep(running, "write down the use of tokens", flushUses, flushUses, r.writeLastUsed) })
+	r.running.Go(func() { r.keep(running, "remove old rows", pruneFirst, pruneEvery, r.prune) })
 	return r, nil
 }
 

@@ -156,6 +156,9 @@ func TestTakeCounts(t *testing.T) {
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Fatalf("%v (-want +got):\n%s", err, diff)
 	}
+	if err := r.Sync(t.Context()); err != nil {
+		t.Error(err)
+	}
 	// A second process that takes too, and a fresh start, count on from what is in the file.
 	other := open(t, path)
 	take(other, "b1", 4, 5, 10)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"communewatch/inventory"
@@ -92,13 +93,16 @@ func (r *Registry) ImportSites(ctx context.Context, sites []inventory.Site, dryR
 			return err
 		}
 		result = compare(known, sites)
-		write := result.Added
+		write := slices.Clone(result.Added)
 		for _, ch := range result.Changed {
 			write = append(write, ch.After)
 		}
 		return writeSites(ctx, c, write)
 	})
-	return result, err
+	if err != nil {
+		return ImportResult{}, err // and don't touch result: if ctx has ended, the writer may still be at it
+	}
+	return result, nil
 }
 
 type siteKey struct{ id, from string }
