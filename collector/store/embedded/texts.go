@@ -101,10 +101,10 @@ func openDict(file, damaged string, limits dictLimits, log *slog.Logger) (*dict,
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("read dictionary of texts: %w", err)
 	}
-	good, bad := d.load(data)
+	good, bad, torn := d.load(data)
 	switch {
-	case bad == nil:
-	case good == nil: // only a tail is bad
+	case len(bad) == 0:
+	case torn:
 		if err := os.Truncate(file, int64(len(data)-len(bad))); err != nil {
 			return nil, fmt.Errorf("cut torn tail of dictionary of texts: %w", err)
 		}
@@ -132,18 +132,15 @@ func openDict(file, damaged string, limits dictLimits, log *slog.Logger) (*dict,
 	return d, nil
 }
 
-// load takes in all good records of data. It returns what is bad, and, if good records follow something bad, all good
-// ones one after another.
-func (d *dict) load(data []byte) (good, bad []byte) {
-	var kept []byte
+// load takes in all good records of data and returns them, and what is bad; torn says that what is bad looks like the
+// rest of one record at the end.
+func (d *dict) load(data []byte) (good, bad []byte, torn bool) {
 	pos, last := 0, 0 // last: end of the last good record
 	for pos < len(data) {
 		payload, n := dictRecord(data[pos:])
 		if n > 0 && d.take(payload) {
-			if last < pos { // we jumped over damage
-				bad = append(bad, data[last:pos]...)
-			}
-			kept = append(kept, data[pos:pos+n]...)
+			bad = append(bad, data[last:pos]...) // what we jumped over
+			good = append(good, data[pos:pos+n]...)
 			pos += n
 			last = pos
 			continue
@@ -154,13 +151,8 @@ func (d *dict) load(data []byte) (good, bad []byte) {
 		}
 		pos += 1 + next
 	}
-	if bad != nil {
-		return kept, append(bad, data[last:]...)
-	}
-	if last < len(data) {
-		return nil, data[last:]
-	}
-	return nil, nil
+	torn = len(bad) == 0 && last > 0 && len(data)-last < dictHeaderSize+dictMaxPayload
+	return good, append(bad, data[last:]...), torn
 }
 
 // dictRecord reads the record at the start of b and says how long it is; 0 if there is no good one.
