@@ -259,9 +259,9 @@ func (c *check) look(s *site) (State, Reason) {
 	case s.maint != nil:
 		return StateMuted, Reason{Code: ReasonMaintenance, Check: c.id, Text: s.maint.Note}
 	case c.silent && c.asleep:
-		return StateMuted, Reason{Code: ReasonClosed, Check: c.id}
+		return StateMuted, Reason{Code: ReasonClosed, Check: c.id, Value: float64(c.lastAt) / 1000}
 	case c.silent:
-		return StateNoData, Reason{Code: ReasonSilent, Check: c.id}
+		return StateNoData, Reason{Code: ReasonSilent, Check: c.id, Value: float64(c.lastAt) / 1000}
 	}
 	state := c.state
 	if state == StateNone {

@@ -51,6 +51,9 @@ func New(rules Rules, start time.Time) *Judge {
 	return newJudge(compile(rules), start.UnixMilli(), start.UnixMilli(), shardCount)
 }
 
+// Rules returns what the judge goes by.
+func (j *Judge) Rules() Rules { return j.rules.Rules }
+
 func newJudge(rules *compiled, start, now int64, shards int) *Judge {
 	j := &Judge{rules: rules, start: start, now: now, listed: map[string]bool{}, shards: make([]*shard, shards)}
 	j.boundary = j.rules.boundary(now)

@@ -72,11 +72,11 @@ const (
 	ReasonNone        ReasonCode = ""            // all is well
 	ReasonThreshold   ReasonCode = "threshold"   // a fact is past a limit: Field, Value and Limit are set
 	ReasonOutcome     ReasonCode = "outcome"     // the runs end badly: Outcome and Text are set
-	ReasonSilent      ReasonCode = "silent"      // no result since Since
+	ReasonSilent      ReasonCode = "silent"      // no result since Value, Unix seconds
 	ReasonAgent       ReasonCode = "agent"       // results come, but the agent could not measure: Outcome and Text are set
 	ReasonNeverSeen   ReasonCode = "never_seen"  // nothing was ever received
 	ReasonMaintenance ReasonCode = "maintenance" // muted by an entry in the config: Text is its note
-	ReasonClosed      ReasonCode = "closed"      // silent outside office hours
+	ReasonClosed      ReasonCode = "closed"      // silent outside office hours, since Value, Unix seconds
 )
 
 // Reason explains a state. For a layer or site it is the reason of the check that decided.

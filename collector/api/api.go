@@ -1,0 +1,239 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzhttp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	_ "embed"
+
+	"communewatch/collector/health"
+	"communewatch/collector/phrase"
+	"communewatch/collector/registry"
+	"communewatch/collector/store"
+	"communewatch/inventory"
+)
+
+// Judge is who knows the states; *health.Judge does.
+type Judge interface {
+	Since(version uint64) ([]health.SiteStatus, uint64)
+	Site(id string) (health.SiteStatus, []health.CheckStatus, bool)
+	Rules() health.Rules
+}
+
+// Registry is who knows the sites' names and what arrived; *registry.Registry does.
+type Registry interface {
+	Sites(ctx context.Context, asOf time.Time) ([]inventory.Site, error)
+	SiteNames(ctx context.Context, id string) ([]inventory.Site, error)
+	Accounts(ctx context.Context, site string) ([]registry.Account, error)
+}
+
+// Store is where the measurements are.
+type Store interface {
+	Select(ctx context.Context, q store.Query, each func(store.Series) error) error
+	Windows(ctx context.Context, q store.Query, step time.Duration, each func(store.WindowSeries) error) error
+	Stats() store.Stats
+}
+
+// Options are what New needs. Judge, Store and Registry must be set.
+type Options struct {
+	Judge    Judge
+	Store    Store
+	Registry Registry
+	Now      func() time.Time     // nil: time.Now
+	Log      *slog.Logger         // nil: slog.Default
+	Metrics  *prometheus.Registry // served at /metrics, with what others registered; nil: one of its own
+	Version  string               // of the program, as /metrics and the OpenAPI description say it
+}
+
+// API answers questions. Make it with New.
+type API struct {
+	judge   Judge
+	store   Store
+	reg     Registry
+	now     func() time.Time
+	log     *slog.Logger
+	metrics *prometheus.Registry
+	version string
+	birth   string // tells this process's ETags from another's
+
+	list  list
+	hub   hub
+	heavy chan struct{} // a place for each long query that may run at once
+}
+
+// heavyQueries is how many histories and series are worked out at once; further ones wait.
+const heavyQueries = 4
+
+// ErrNoSite says that there is no site of that id.
+var ErrNoSite = errors.New("no such site")
+
+// New returns an API. Live events need Run.
+func New(o Options) *API {
+	a := &API{judge: o.Judge, store: o.Store, reg: o.Registry, now: o.Now, log: o.Log, metrics: o.Metrics, version: o.Version}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	if a.log == nil {
+		a.log = slog.Default()
+	}
+	if a.metrics == nil {
+		a.metrics = prometheus.NewRegistry()
+	}
+	a.birth = strconv.FormatInt(a.now().UnixMilli(), 36)
+	a.list.entries = map[string]*entry{}
+	a.hub.clients = map[*client]bool{}
+	a.hub.done = make(chan struct{})
+	a.heavy = make(chan struct{}, heavyQueries)
+	a.metrics.MustRegister(newGauges(a))
+	return a
+}
+
+//go:embed openapi.json
+var openAPI []byte
+
+// Handler serves /api/v1/... and /metrics.
+func (a *API) Handler() http.Handler {
+	mux := http.NewServeMux()
+	route := func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
+		mux.Handle(pattern, a.fence(h))
+	}
+	route("GET /api/v1/sites", a.getSites)
+	route("GET /api/v1/sites/{id}", a.getSite)
+	route("GET /api/v1/sites/{id}/history", a.getHistory)
+	route("GET /api/v1/series", a.getSeries)
+	route("GET /api/v1/openapi.json", func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-cache")
+		_, err := w.Write(openAPI)
+		return err
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError,
+	}))
+	route("/", func(_ http.ResponseWriter, r *http.Request) error {
+		if strings.HasPrefix(r.URL.Path, "/api/v1/") && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			return &problem{http.StatusMethodNotAllowed, "invalid", "this API is read with GET"}
+		}
+		return &problem{http.StatusNotFound, "not found", "no such address; /api/v1/openapi.json lists them"}
+	})
+	pack, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.CompressionLevel(1))
+	if err != nil {
+		panic(err) // constant options
+	}
+	packed := pack(mux)
+	outer := http.NewServeMux()
+	outer.Handle("GET /api/v1/events", a.fence(a.getEvents)) // compression would hold events back
+	outer.Handle("/", packed)
+	return outer
+}
+
+// problem is an error that the client is told.
+type problem struct {
+	status  int
+	code    string
+	message string
+}
+
+func (p *problem) Error() string { return p.message }
+
+func invalid(message string) error { return &problem{http.StatusBadRequest, "invalid", message} }
+
+// maxQuery bounds the query string, in bytes.
+const maxQuery = 4096
+
+// fence sets the headers of every answer and turns errors into answers.
+func (a *API) fence(h func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		head := w.Header()
+		head.Set("X-Content-Type-Options", "nosniff")
+		head.Set("Cache-Control", "no-store")
+		head.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		head.Set("Referrer-Policy", "no-referrer")
+		var err error
+		if len(r.URL.RawQuery) > maxQuery {
+			err = invalid("the query is longer than " + strconv.Itoa(maxQuery) + " bytes")
+		} else {
+			err = h(w, r)
+		}
+		if err != nil {
+			a.fail(w, r, err)
+		}
+	})
+}
+
+func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
+	var p *problem
+	switch {
+	case errors.As(err, &p):
+	case r.Context().Err() != nil:
+		return // nobody is waiting
+	case errors.Is(err, ErrNoSite):
+		p = &problem{http.StatusNotFound, "not found", "no site has that id; /api/v1/sites lists them"}
+	case errors.Is(err, store.ErrTooMany):
+		p = &problem{http.StatusUnprocessableEntity, "too many", store.ErrTooMany.Error()}
+	case errors.Is(err, store.ErrClosed):
+		p = &problem{http.StatusServiceUnavailable, "unavailable", "the collector is stopping; try again in a moment"}
+	default:
+		a.log.Error("request failed", "path", r.URL.Path, "error", err)
+		p = &problem{http.StatusInternalServerError, "internal error", "the collector could not answer; its log says why"}
+	}
+	writeJSON(w, p.status, struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}{p.code, p.message})
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		status, body = http.StatusInternalServerError, []byte(`{"code":"internal error","message":"the answer could not be written"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // a client that went away is no news
+}
+
+// langOf returns the language asked for: ?lang=, the cookie "lang", Accept-Language, Vietnamese.
+func langOf(r *http.Request) (phrase.Lang, error) {
+	if q := r.URL.Query(); q.Has("lang") {
+		l, ok := phrase.Parse(q.Get("lang"))
+		if !ok {
+			return "", invalid("lang must be vi or en")
+		}
+		return l, nil
+	}
+	if c, err := r.Cookie("lang"); err == nil {
+		if l, ok := phrase.Parse(c.Value); ok {
+			return l, nil
+		}
+	}
+	// The first language that we have, in the order of the header: browsers list by preference.
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
+		tag, _, _ := strings.Cut(strings.TrimSpace(part), ";")
+		tag, _, _ = strings.Cut(tag, "-")
+		if l, ok := phrase.Parse(tag); ok {
+			return l, nil
+		}
+	}
+	return phrase.Vietnamese, nil
+}
+
+// begin waits for a place among the heavy queries.
+func (a *API) begin(ctx context.Context) (end func(), err error) {
+	select {
+	case a.heavy <- struct{}{}:
+		return func() { <-a.heavy }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

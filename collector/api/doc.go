@@ -1,0 +1,10 @@
+// Package api serves the JSON API of the collector: the sites and their states, histories, measurements, live
+// events, metrics, and the OpenAPI description of all that (openapi.json).
+//
+// States come from the judge, names from the registry, numbers from the store. The list of sites is asked for by
+// every open map all the time, so each site's JSON is kept ready in every language and made anew only when that site
+// changed; a list is then a concatenation, and answers 304 to a client that has it.
+//
+// Live events are fanned out by one goroutine. A client that cannot keep up loses its queue and is told to load the
+// list again ("reset"), so one slow phone costs neither memory nor the others' time.
+package api

@@ -1,0 +1,188 @@
+// Package phrase says in words, in Vietnamese and English, why a state is what it is. Vietnamese is the first
+// language: numbers have a decimal comma, times are local (Asia/Ho_Chi_Minh) and days are written dd/mm/yyyy, in both
+// languages, since the readers of both sit in the same offices.
+package phrase
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"communewatch/collector/health"
+	"communewatch/probes"
+)
+
+// Lang is a language of the screens.
+type Lang string
+
+// The languages.
+const (
+	Vietnamese Lang = "vi"
+	English    Lang = "en"
+)
+
+// Langs lists the languages, the first one first.
+func Langs() []Lang { return []Lang{Vietnamese, English} }
+
+// Parse returns the language called s.
+func Parse(s string) (Lang, bool) {
+	switch l := Lang(strings.ToLower(s)); l {
+	case Vietnamese, English:
+		return l, true
+	}
+	return "", false
+}
+
+// Zone is local time. Vietnam has no summer time, so no zone database is needed.
+var Zone = time.FixedZone("Asia/Ho_Chi_Minh", 7*60*60)
+
+// Reason returns the sentence for a reason, "" for none. now decides whether a time is told without its day.
+func Reason(l Lang, r health.Reason, now time.Time) string {
+	p := phraser{lang: l, now: now}
+	switch r.Code {
+	case health.ReasonThreshold:
+		return p.threshold(r)
+	case health.ReasonOutcome:
+		return p.outcome(r)
+	case health.ReasonAgent:
+		what := p.pick("Máy đo ", "Agent ") + r.Check.Agent + p.pick(" không đo được ", " cannot measure ") + r.Check.Target
+		return what + ": " + p.own(r.Outcome)
+	case health.ReasonSilent:
+		return p.pick("Không có kết quả từ ", "No result since ") + p.since(r.Value)
+	case health.ReasonNeverSeen:
+		return p.pick("Chưa nhận được kết quả nào", "No result was ever received")
+	case health.ReasonMaintenance:
+		if r.Text == "" {
+			return p.pick("Đang bảo trì", "Under maintenance")
+		}
+		return p.pick("Đang bảo trì: ", "Under maintenance: ") + r.Text
+	case health.ReasonClosed:
+		return p.pick("Ngoài giờ làm việc, không có kết quả từ ", "Outside office hours, no result since ") + p.since(r.Value)
+	}
+	return ""
+}
+
+type phraser struct {
+	lang Lang
+	now  time.Time
+}
+
+func (p phraser) pick(vi, en string) string {
+	if p.lang == English {
+		return en
+	}
+	return vi
+}
+
+func (p phraser) threshold(r health.Reason) string {
+	t := r.Check.Target
+	var text, value, limit string
+	switch {
+	case r.Field == "icmp.loss_ratio":
+		text, value, limit = p.pick("Mất gói {v} tới {t}", "{v} packet loss to {t}"), p.percent(r.Value), p.percent(r.Limit)
+	case r.Field == "icmp.df_ok":
+		return strings.ReplaceAll(p.pick("Gói tin cỡ lớn không tới được {t} (kiểm tra MTU)", "Full-size packets do not reach {t} (check the MTU)"), "{t}", t)
+	case r.Field == "icmp.jitter_seconds":
+		text, value, limit = p.pick("Độ trễ tới {t} dao động {v}", "Jitter of {v} to {t}"), p.seconds(r.Value), p.seconds(r.Limit)
+	case strings.HasPrefix(r.Field, "icmp.rtt_"):
+		text, value, limit = p.pick("Độ trễ tới {t} là {v}", "Round trip to {t} takes {v}"), p.seconds(r.Value), p.seconds(r.Limit)
+	case r.Field == "tcp.connect_seconds":
+		text, value, limit = p.pick("Kết nối tới {t} mất {v}", "Connecting to {t} takes {v}"), p.seconds(r.Value), p.seconds(r.Limit)
+	case r.Field == "dns.query_seconds":
+		text, value, limit = p.pick("Phân giải tên miền ({t}) mất {v}", "Resolving names ({t}) takes {v}"), p.seconds(r.Value), p.seconds(r.Limit)
+	case r.Field == "http.total_seconds":
+		text, value, limit = p.pick("Tải trang {t} mất {v}", "Loading {t} takes {v}"), p.seconds(r.Value), p.seconds(r.Limit)
+	case r.Field == "http.cert_expiry_seconds" && r.Value < 0:
+		return strings.ReplaceAll(p.pick("Chứng thư số của {t} đã hết hạn", "The certificate of {t} has expired"), "{t}", t)
+	case r.Field == "http.cert_expiry_seconds":
+		text, value, limit = p.pick("Chứng thư số của {t} còn hạn {v}", "The certificate of {t} expires in {v}"), p.days(r.Value), p.days(r.Limit)
+	default:
+		text, value, limit = r.Field+" {t}: {v}", p.number(r.Value, 3), p.number(r.Limit, 3)
+	}
+	return strings.NewReplacer("{t}", t, "{v}", value).Replace(text) + p.pick(" (ngưỡng ", " (limit ") + limit + ")"
+}
+
+func (p phraser) outcome(r health.Reason) string {
+	t := r.Check.Target
+	switch r.Outcome {
+	case probes.OutcomeTimeout:
+		return t + p.pick(" không trả lời", " does not answer")
+	case probes.OutcomeRefused:
+		return t + p.pick(" từ chối kết nối", " refuses the connection")
+	case probes.OutcomeUnreachable:
+		return p.pick("Không có đường tới ", "No route to ") + t
+	case probes.OutcomeUnresolved:
+		return p.pick("Không phân giải được tên của ", "The name of ") + t + p.pick("", " does not resolve")
+	}
+	text := t + p.pick(" trả lời không đúng", " answers wrongly")
+	if r.Text != "" {
+		text += ": " + r.Text
+	}
+	return text
+}
+
+// own says what keeps an agent from measuring.
+func (p phraser) own(o probes.Outcome) string {
+	switch o {
+	case probes.OutcomeNoPermission:
+		return p.pick("không đủ quyền", "not permitted")
+	case probes.OutcomeBadConfig:
+		return p.pick("cấu hình sai", "wrong configuration")
+	case probes.OutcomeUnbound:
+		return p.pick("không thấy cổng mạng hoặc địa chỉ của đường truyền này", "the network port or address of this path is missing")
+	case probes.OutcomeWrongPath:
+		return p.pick("gói tin đi sai đường truyền", "packets leave by another path")
+	case probes.OutcomeOverrun:
+		return p.pick("máy quá chậm, lần đo trước chưa xong", "the machine is too slow, the run before was not over")
+	case probes.OutcomePanic:
+		return p.pick("chương trình đo gặp lỗi", "the measuring program failed")
+	case probes.OutcomeCanceled:
+		return p.pick("chương trình đo đang dừng", "the measuring program is stopping")
+	}
+	return o.String()
+}
+
+// since tells a time: the hour alone when it is today.
+func (p phraser) since(unix float64) string {
+	t := time.UnixMilli(int64(math.Round(unix * 1000))).In(Zone)
+	now := p.now.In(Zone)
+	text := t.Format("15:04")
+	if t.YearDay() != now.YearDay() || t.Year() != now.Year() {
+		text += p.pick(" ngày ", " on ") + t.Format("02/01/2006")
+	}
+	return text
+}
+
+func (p phraser) percent(v float64) string { return p.number(v*100, 1) + " %" }
+
+func (p phraser) seconds(v float64) string {
+	if math.Abs(v) < 1 {
+		digits := 0
+		if math.Abs(v) < 0.01 {
+			digits = 1
+		}
+		return p.number(v*1000, digits) + " ms"
+	}
+	return p.number(v, 1) + p.pick(" giây", " s")
+}
+
+func (p phraser) days(v float64) string {
+	n := math.Floor(v / 86400)
+	if n == 1 && p.lang == English {
+		return "1 day"
+	}
+	return p.number(n, 0) + p.pick(" ngày", " days")
+}
+
+// number writes v with at most digits decimals and no idle zeros.
+func (p phraser) number(v float64, digits int) string {
+	s := strconv.FormatFloat(v, 'f', digits, 64)
+	if strings.Contains(s, ".") {
+		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	if p.lang == English {
+		return s
+	}
+	return strings.Replace(s, ".", ",", 1)
+}
