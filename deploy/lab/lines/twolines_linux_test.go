@@ -103,54 +103,56 @@ func TestOutageIsSeen(t *testing.T) {
 		for mode, open := range modes {
 			t.Run(tt.name+", "+mode, func(t *testing.T) {
 				t.Parallel()
-				n := newTwoLines(t)
-				n.site.AllowPing(t, open)
-				if tt.before != nil {
-					tt.before(t, n)
-				}
-				other := n.site.Sent(t, "one")
-				o := options(pings)
-				o.Interval, o.Wait = 20*time.Millisecond, 2*time.Second
-				done := make(chan result, 1)
-				go func() {
-					var r result
-					if err := n.site.Do(func() error { r = probe(farAddress, lineTwo, o); return nil }); err != nil {
-						r.Error = err.Error()
+				onCalmMachine(t, func(v *verdict) {
+					n := newTwoLines(t)
+					n.site.AllowPing(t, open)
+					if tt.before != nil {
+						tt.before(t, n)
 					}
-					done <- r
-				}()
-				if tt.during != nil {
-					if tt.before == nil {
-						n.await(t, "pings_two", 30)
+					other := n.site.Sent(t, "one")
+					o := options(pings)
+					o.Interval, o.Wait = 20*time.Millisecond, 2*time.Second
+					done := make(chan result, 1)
+					go func() {
+						var r result
+						if err := n.site.Do(func() error { r = probe(farAddress, lineTwo, o); return nil }); err != nil {
+							r.Error = err.Error()
+						}
+						done <- r
+					}()
+					if tt.during != nil {
+						if tt.before == nil {
+							n.await(t, "pings_two", 30)
+						}
+						tt.during(t, n)
 					}
-					tt.during(t, n)
-				}
-				r := <-done
-				truth := n.far.Counters(t)
-				if got := n.site.Sent(t, "one") - other; got != 0 || truth["pings_one"] != 0 {
-					t.Errorf("%d packets left by the other line, %d pings arrived there", got, truth["pings_one"])
-				}
-				// A ping that arrives in the instant of the cut may find no way back.
-				arrived := truth["pings_two"]
-				if got := r.count("received"); got > arrived || got < arrived-1 {
-					t.Errorf("%d pings arrived, %d are said to be answered", arrived, got)
-				}
-				if tt.noAsk && arrived != 0 {
-					t.Errorf("%d pings arrived over a line that is off", arrived)
-				}
-				lost := r.count("lost")
-				if r.Outcome != tt.outcome || r.count("sent") != pings || lost != pings-r.count("received") || lost < tt.least || lost > tt.most {
-					t.Errorf("got %v; want %s and %d to %d lost", r, tt.outcome, tt.least, tt.most)
-				}
-				if got := r.count("send_errors"); (got > 0) != tt.refused {
-					t.Errorf("%d attempts refused; want some: %v", got, tt.refused)
-				}
-				if lost > 0 && lost < pings && r.count("longest_loss_run") < lost-1 {
-					t.Errorf("one outage, but %v", r)
-				}
-				if pace := time.Duration(pings-1) * o.Interval; r.took < pace || r.took > pace+o.Wait+2*time.Second {
-					t.Errorf("took %v for %v of pings", r.took, pace)
-				}
+					r := <-done
+					truth := n.far.Counters(t)
+					if got := n.site.Sent(t, "one") - other; got != 0 || truth["pings_one"] != 0 {
+						v.Errorf("%d packets left by the other line, %d pings arrived there", got, truth["pings_one"])
+					}
+					// A ping that arrives in the instant of the cut may find no way back.
+					arrived := truth["pings_two"]
+					if got := r.count("received"); got > arrived || got < arrived-1 {
+						v.Errorf("%d pings arrived, %d are said to be answered", arrived, got)
+					}
+					if tt.noAsk && arrived != 0 {
+						v.Errorf("%d pings arrived over a line that is off", arrived)
+					}
+					lost := r.count("lost")
+					if r.Outcome != tt.outcome || r.count("sent") != pings || lost != pings-r.count("received") || lost < tt.least || lost > tt.most {
+						v.Errorf("got %v; want %s and %d to %d lost", r, tt.outcome, tt.least, tt.most)
+					}
+					if got := r.count("send_errors"); (got > 0) != tt.refused {
+						v.Errorf("%d attempts refused; want some: %v", got, tt.refused)
+					}
+					if lost > 0 && lost < pings && r.count("longest_loss_run") < lost-1 {
+						v.Errorf("one outage, but %v", r)
+					}
+					if pace := time.Duration(pings-1) * o.Interval; r.took < pace || r.took > pace+o.Wait+2*time.Second {
+						v.Errorf("took %v for %v of pings", r.took, pace)
+					}
+				})
 			})
 		}
 	}
