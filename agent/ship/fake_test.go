@@ -174,11 +174,16 @@ func put(t *testing.T, s *spool.Spool, clock int, lines ...string) {
 // start runs a shipper until the test ends or the returned function is called.
 func start(t *testing.T, o Options, s *spool.Spool) (*Shipper, func()) {
 	t.Helper()
+	return startAs(t, "b1", o, s)
+}
+
+func startAs(t *testing.T, boot string, o Options, s *spool.Spool) (*Shipper, func()) {
+	t.Helper()
 	if o.Log == nil {
 		o.Log = quiet()
 	}
 	o.Org, o.Bucket, o.Agent = "province", "probes", "a1"
-	sh := New(o, s, &testClock{boot: "b1", clock: 1})
+	sh := New(o, s, &testClock{boot: boot, clock: 1})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- sh.Run(ctx) }()

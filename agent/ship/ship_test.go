@@ -209,6 +209,31 @@ func TestTooLargeIsHalvedUntilItFits(t *testing.T) {
 	}
 }
 
+func TestStoreOpenedAnewBetweenTheHalvesOfABatch(t *testing.T) {
+	commit, store := 0, "store1"
+	c := newCollector(func(w http.ResponseWriter, p post) bool {
+		if len(p.lines) > 20 {
+			return answerWith(http.StatusRequestEntityTooLarge)(w, p)
+		}
+		commit++
+		w.Header().Set(wire.HeaderStore, store)
+		w.Header().Set(wire.HeaderCommit, strconv.Itoa(commit))
+		w.Header().Set(wire.HeaderDurable, "0")
+		store = "store2" // from the second half on
+		return take(w, p)
+	})
+	sp := openSpool(t, t.TempDir(), "b1")
+	put(t, sp, 1, "first half f=1\n", "second half f=1\n")
+	sh, _ := start(t, Options{Collectors: []Collector{serve(t, c)}}, sp)
+	eventually(t, "the batch is taken", func() bool { return sh.Stats().Sent == 1 })
+	if n := c.rows["first half f=1\n"]; n != 2 {
+		t.Errorf("the half that the lost store took was sent %d times, want 2", n)
+	}
+	if st := sp.Stats(); st.Unsynced != 1 {
+		t.Errorf("%+v", st)
+	}
+}
+
 func TestHalve(t *testing.T) {
 	for _, in := range []string{"a\nb\n", "aaaaaaaaaaaa\nb\n", "a\nbbbbbbbbbbbbb\n", "a\nb\nc\n", "\n\n"} {
 		a, b, ok := halve([]byte(in))
@@ -258,16 +283,25 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
-func TestIdleConnectionClosedByTheServerIsNoFailure(t *testing.T) {
+func TestConnectionThatDiedWhileIdleIsNoFailure(t *testing.T) {
 	c := newCollector(take)
-	srv := httptest.NewServer(c)
+	n := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n++; n%2 == 0 { // a server or a firewall that gave up the connection between two batches
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err == nil {
+				_ = conn.Close()
+			}
+			return
+		}
+		c.ServeHTTP(w, r)
+	}))
 	t.Cleanup(srv.Close)
 	sp := openSpool(t, t.TempDir(), "b1")
 	sh, _ := start(t, Options{Collectors: []Collector{{URL: srv.URL}}}, sp)
 	for i := range uint64(5) {
 		put(t, sp, 1, "a f=1 1\n")
 		eventually(t, "sent", func() bool { return sh.Stats().Sent == i+1 })
-		srv.CloseClientConnections()
 	}
 	if f := sh.Stats().Failures; f > 0 {
 		t.Errorf("%d failures", f)
@@ -343,7 +377,9 @@ func (d *durableCollector) sync() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, p := range d.memory {
-		d.disk[p.lines] = true
+		for line := range strings.Lines(p.lines) {
+			d.disk[line] = true
+		}
 	}
 	d.memory, d.durable = nil, d.commit
 }
