@@ -12,8 +12,9 @@ import (
 // everything but layer and measurement; their facts go into the check row's observation. Facts whose check row is not
 // next (a batch of another writer, a row that was refused) go on their own.
 func (in *Ingest) judge(rows []wire.Row, of []*series) {
-	var out []health.Observation
-	var facts []health.Fact
+	// New ones each time, for the judge may keep them. Most batches have a row of facts and a check row per run.
+	out := make([]health.Observation, 0, len(rows)/2+1)
+	facts := make([]health.Fact, 0, len(rows)+1)
 	var run *series // whose facts are not handed over yet, from facts[begin:]
 	var runTime int64
 	begin := 0

@@ -20,8 +20,8 @@ type bodyScratch struct {
 	inflate *gzip.Reader
 }
 
-// keepBody is the largest body whose memory is kept for the next; our agents' are a quarter of it.
-const keepBody = 1 << 20
+// keepBody is the largest body whose memory is kept for the next: 5,000 lines of a large client fit.
+const keepBody = 2 << 20
 
 // release lets go of what must not outlive the request and says whether the rest is worth keeping.
 func (s *bodyScratch) release() bool {
