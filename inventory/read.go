@@ -60,8 +60,9 @@ func (e *ListError) Error() string {
 
 // ReadOptions say how strict the reading of a site list is. The zero value is as strict as it gets.
 type ReadOptions struct {
-	Anywhere bool          // positions outside Vietnam are no mistake
-	Warn     func(Problem) // is told what was put right or ignored; nil: nobody is
+	Anywhere    bool          // positions outside Vietnam are no mistake
+	SharedCodes bool          // several sites may have one code, as offices of communes that were merged
+	Warn        func(Problem) // is told what was put right or ignored; nil: nobody is
 }
 
 // ReadSites reads a site list with the zero ReadOptions.
@@ -84,7 +85,7 @@ func (o ReadOptions) ReadSites(name string, data []byte) ([]Site, error) {
 		return nil, &ListError{[]Problem{*problem}}
 	}
 	at, where, problems, warnings := findHeader(t.rows)
-	r := reader{options: o, table: t, where: where, problems: problems, warnings: warnings}
+	r := reader{options: o, table: t, where: where, headings: len(t.rows[at].cells), problems: problems, warnings: warnings}
 	if len(problems) == 0 {
 		r.read(t.rows[at+1:])
 	}
@@ -108,6 +109,7 @@ type reader struct {
 	options            ReadOptions
 	table              table
 	where              layout
+	headings           int // cells of the header row
 	problems, warnings []Problem
 
 	sites   []Site
@@ -123,6 +125,12 @@ func (r *reader) read(rows []row) {
 		r.problems = append(r.problems, Problem{Text: "has headings but no sites; write one site into each row"})
 	}
 	for _, row := range rows {
+		if len(row.cells) > r.headings && !r.table.spreadsheet { // there, notes beside the table are common and harmless
+			r.problems = append(r.problems, Problem{Row: row.number, Text: fmt.Sprintf(
+				"has %d cells but there are %d headings; put text with commas in quotes, and use semicolons between columns if numbers have decimal commas",
+				len(row.cells), r.headings)})
+			continue
+		}
 		s := Site{
 			ID:         r.text(row, colID),
 			Name:       r.text(row, colName),
@@ -326,6 +334,9 @@ func (r *reader) findDoubles() {
 		}
 	}
 
+	if r.options.SharedCodes {
+		return
+	}
 	// Of the rows with the same code by date, each must have ended before the next begins.
 	slices.SortStableFunc(order, func(i, j int) int {
 		a, b := &r.sites[i], &r.sites[j]
@@ -339,7 +350,7 @@ func (r *reader) findDoubles() {
 		}
 		if holder >= 0 && r.sites[holder].Code == s.Code && r.sites[holder].ID != s.ID &&
 			(next[holder] < 0 || r.sites[next[holder]].ValidFrom.After(s.ValidFrom.Time)) {
-			r.problem(r.numbers[i], colCode, "%s is the code of %s (%s) in row %d on the same day; correct one of them",
+			r.problem(r.numbers[i], colCode, "%s is the code of %s (%s) in row %d on the same day; correct one of them, or allow shared codes if both are offices of one merged commune",
 				printable(s.Code), printable(r.sites[holder].Name), r.sites[holder].ID, r.numbers[holder])
 			continue
 		}

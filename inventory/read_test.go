@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -81,7 +82,7 @@ func TestBadLists(t *testing.T) {
 		"same column twice": {[]byte("id,name,tên\na,b,c\n"), []string{
 			`l.csv: row 1, column name: two columns mean this: "name" and "tên"; remove or rename one`}},
 		"doubles": {[]byte("id,code,name\ns1,11111,A\ns2,11111,B\ns1,11112,C\n"), []string{
-			`l.csv: row 3, column code: "11111" is the code of "A" (s1) in row 2 on the same day; correct one of them`,
+			`l.csv: row 3, column code: "11111" is the code of "A" (s1) in row 2 on the same day; correct one of them, or allow shared codes if both are offices of one merged commune`,
 			`l.csv: row 4, column id: s1 is in row 2 too ("A"); remove one of the rows, or give them different valid_from dates if they are the site's history`}},
 		"positions": {[]byte("id,name,lat,lon\na,A,105.5,21.3\nb,B,48.8,2.3\nc,C,x,105\nd,D,,105\ne,E,0,0\nf,F,nan,0x10\ng,G,21.3067,105.5856\nh,H,8.65,111.92\n"), []string{
 			`l.csv: row 2, column lat: lat 105.5 and lon 21.3 lie outside Vietnam, but the other way round inside it: swapped?`,
@@ -91,6 +92,8 @@ func TestBadLists(t *testing.T) {
 			`l.csv: row 6, column lat: 0 and 0 is a place in the Atlantic; leave both empty where the position is not known`,
 			`l.csv: row 7, column lat: "nan" is not a number; write decimal degrees, such as 21.3067`,
 			`l.csv: row 7, column lon: "0x10" is not a number; write decimal degrees, such as 105.5856`}},
+		"decimal commas": {[]byte("id,name,lat,lon\na,A,21,3067,105,5856\n"), []string{
+			`l.csv: row 2: has 6 cells but there are 4 headings; put text with commas in quotes, and use semicolons between columns if numbers have decimal commas`}},
 		"texts": {[]byte("code,name,từ ngày\n00001,,\n,B,31/02/2025\n00003,C\x07D,7/13/2025\n00004," + strings.Repeat("ô", 201) + ",\nxã 5,E,\n"), []string{
 			`l.csv: row 2, column name: is empty; every site needs a name`,
 			`l.csv: row 3, column valid_from: "31/02/2025" is not a date; write 2025-07-01 or 01/07/2025 (day first)`,
@@ -142,6 +145,10 @@ func TestWarnings(t *testing.T) {
 	if diff := cmp.Diff([]string{`l.csv: row 1: columns not read: "ghi chú"`,
 		`l.csv: row 2, column code: 1 codes have fewer than 5 digits, as when Excel takes them for numbers; zeros were put in front, so that 8707 became 08707`}, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+	o.SharedCodes = true
+	if sites, err := o.ReadSites("l.csv", []byte("id,code,name\ns1,08707,A\ns2,08707,B\n")); err != nil || len(sites) != 2 {
+		t.Error("two offices of one commune:", err)
 	}
 	// Codes of another kind are left alone.
 	for _, list := range []string{"code,name\n17,A\n18,B\n", "code,name\nvp-17,A\n12345,B\n", "code,name\n123456,A\n7,B\n"} {
@@ -349,5 +356,18 @@ func TestXLSXBombs(t *testing.T) {
 				t.Logf("%d bytes, %s: %.150s", file.Len(), took, err)
 			}
 		})
+	}
+}
+
+func BenchmarkReadSites(b *testing.B) {
+	var list strings.Builder
+	list.WriteString("Mã;Tên;Loại;Huyện;Vĩ độ;Kinh độ\n")
+	for i := range 10_000 { // the whole country
+		fmt.Fprintf(&list, "%05d;Xã số %d;xã;Huyện %d;21,3067;105,5856\n", i, i, i/20)
+	}
+	for b.Loop() {
+		if sites, err := ReadSites("l.csv", []byte(list.String())); err != nil || len(sites) != 10_000 {
+			b.Fatal(err)
+		}
 	}
 }

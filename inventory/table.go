@@ -38,9 +38,9 @@ func (r row) empty() bool {
 
 // table is the rows of a list that hold something.
 type table struct {
-	rows     []row
-	serials  bool // dates may be Excel's day numbers
-	date1904 bool // counted from 1904, as old Macs did
+	rows        []row
+	spreadsheet bool // so dates may be day numbers
+	date1904    bool // which are counted from 1904, as old Macs did
 }
 
 // readTable takes a file apart. What it is, is told by its content: names lie.
@@ -213,7 +213,7 @@ func readXLSX(data []byte) (t table, problem *Problem) {
 }
 
 func readSheet(book *excelize.File, sheet string) (table, *Problem) {
-	t := table{serials: true}
+	t := table{spreadsheet: true}
 	if props, err := book.GetWorkbookProps(); err == nil && props.Date1904 != nil {
 		t.date1904 = *props.Date1904
 	}
@@ -240,7 +240,7 @@ func readSheet(book *excelize.File, sheet string) (table, *Problem) {
 // date reads a cell of the column valid_from.
 func (t *table) date(cell string) (Date, error) {
 	cell = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(cell, "Z"), " 00:00:00"), "T00:00:00")
-	if days, err := strconv.ParseFloat(cell, 64); err == nil && t.serials && days >= 1 && days < 110_000 {
+	if days, err := strconv.ParseFloat(cell, 64); err == nil && t.spreadsheet && days >= 1 && days < 110_000 {
 		if at, err := excelize.ExcelDateToTime(days, t.date1904); err == nil {
 			return DateOf(at), nil
 		}

@@ -46,6 +46,10 @@ type Options struct {
 	Now func() time.Time // nil: time.Now
 }
 
+// readers is how many connections read at the same time; more would only take turns on the processors. One of them
+// is the token cache's.
+const readers = 5
+
 // Registry is an open database. All methods may be called concurrently.
 type Registry struct {
 	path string
@@ -87,19 +91,25 @@ func Open(ctx context.Context, path string, o Options) (*Registry, error) {
 	if r.read, err = connect(path, readConnection); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	r.read.SetMaxOpenConns(4)
-	r.read.SetMaxIdleConns(4)
-	if r.writer, err = newWriter(ctx, db, path); err == nil {
-		err = r.tokens.load(ctx, r.read)
+	r.read.SetMaxOpenConns(readers)
+	r.read.SetMaxIdleConns(readers)
+	if r.tokens.conn, err = r.read.Conn(ctx); err == nil {
+		err = r.tokens.load(ctx)
+	}
+	if err == nil {
+		r.writer, err = newWriter(ctx, db, path)
 	}
 	if err != nil {
+		if r.tokens.conn != nil {
+			_ = r.tokens.conn.Close()
+		}
 		return nil, errors.Join(explain(path, err), r.read.Close(), db.Close())
 	}
 	running, stop := context.WithCancel(context.Background())
 	r.stop = stop
 	r.running.Go(func() { r.writer.run() })
 	r.running.Go(func() {
-		r.keep(running, "look for changed tokens", pollTokens, pollTokens, func(ctx context.Context) error { return r.tokens.load(ctx, r.read) })
+		r.keep(running, "look for changed tokens", pollTokens, pollTokens, r.tokens.load)
 	})
 	r.running.Go(func() { r.keep(running, "write down the use of tokens", flushUses, flushUses, r.writeLastUsed) })
 	r.running.Go(func() { r.keep(running, "remove old rows", pruneFirst, pruneEvery, r.prune) })
@@ -113,7 +123,7 @@ func (r *Registry) Close() error {
 		err := r.writeLastUsed(context.Background())
 		r.writer.close()
 		r.running.Wait()
-		r.closeErr = errors.Join(err, r.read.Close(), r.writer.db.Close())
+		r.closeErr = errors.Join(err, r.tokens.conn.Close(), r.read.Close(), r.writer.db.Close())
 	})
 	return r.closeErr
 }

@@ -28,6 +28,7 @@ type tokenCache struct {
 	seen    atomic.Uint64                           // how many of them are in byID
 
 	mu      sync.Mutex // held while loading; guards the fields below
+	conn    *sql.Conn  // of its own, so that no queue of slow readers delays a revocation
 	version int64
 	checked time.Time
 }
@@ -36,9 +37,9 @@ type tokenCache struct {
 const staleAfter = 100 * time.Millisecond
 
 // find returns a token, nil for one that does not exist.
-func (tc *tokenCache) find(ctx context.Context, db *sql.DB, id string) (*cachedToken, error) {
+func (tc *tokenCache) find(ctx context.Context, id string) (*cachedToken, error) {
 	if tc.changes.Load() != tc.seen.Load() {
-		if err := tc.load(ctx, db); err != nil {
+		if err := tc.load(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -50,7 +51,7 @@ func (tc *tokenCache) find(ctx context.Context, db *sql.DB, id string) (*cachedT
 	stale := time.Since(tc.checked) > staleAfter
 	tc.mu.Unlock()
 	if stale {
-		if err := tc.load(ctx, db); err != nil {
+		if err := tc.load(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -58,7 +59,7 @@ func (tc *tokenCache) find(ctx context.Context, db *sql.DB, id string) (*cachedT
 }
 
 // load reads the tokens if they changed since they were read last.
-func (tc *tokenCache) load(ctx context.Context, db *sql.DB) (err error) {
+func (tc *tokenCache) load(ctx context.Context) (err error) {
 	tc.mu.Lock()
 	defer tc.mu.Unlock()
 	changes := tc.changes.Load()
@@ -67,7 +68,7 @@ func (tc *tokenCache) load(ctx context.Context, db *sql.DB) (err error) {
 			tc.seen.Store(changes)
 		}
 	}()
-	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // version and tokens of the same moment
+	tx, err := tc.conn.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // version and tokens of the same moment
 	if err != nil {
 		return err
 	}

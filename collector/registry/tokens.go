@@ -156,7 +156,7 @@ func (r *Registry) Authenticate(ctx context.Context, secret string) (Identity, e
 	if !ok {
 		return Identity{}, ErrUnknownToken
 	}
-	t, err := r.tokens.find(ctx, r.read, id)
+	t, err := r.tokens.find(ctx, id)
 	if err != nil {
 		return Identity{}, r.fail("read tokens", err)
 	}
