@@ -1,9 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,19 +17,18 @@ import (
 
 // report is a result in JSON.
 type report struct {
-	Target   string         `json:"target"`
-	Kind     probes.Kind    `json:"kind"`
-	Address  string         `json:"address"`
-	Path     probes.Path    `json:"path"`
-	Proof    probes.Proof   `json:"path_proof"`
-	Time     time.Time      `json:"time"`
-	Outcome  string         `json:"outcome"`
-	Up       bool           `json:"up"`
-	Took     float64        `json:"took_seconds"`
-	Error    string         `json:"error,omitempty"`
-	Fields   map[string]any `json:"fields"`         // of the first row
-	Rows     []row          `json:"rows,omitempty"` // where there are several, as one per DNS resolver
-	Interval float64        `json:"interval_seconds,omitempty"`
+	Target  string         `json:"target"`
+	Kind    probes.Kind    `json:"kind"`
+	Address string         `json:"address"`
+	Path    probes.Path    `json:"path"`
+	Proof   probes.Proof   `json:"path_proof"`
+	Time    time.Time      `json:"time"`
+	Outcome string         `json:"outcome"`
+	Up      bool           `json:"up"`
+	Took    float64        `json:"took_seconds"`
+	Error   string         `json:"error,omitempty"`
+	Fields  map[string]any `json:"fields"`         // of the first row
+	Rows    []row          `json:"rows,omitempty"` // where there are several, as one per DNS resolver
 }
 
 type row struct {
@@ -89,6 +88,10 @@ var mainFields = map[string][]string{
 
 // printTable prints one line per result.
 func printTable(w io.Writer, results []schedule.Result) error {
+	if len(results) == 0 {
+		_, err := fmt.Fprintln(w, "the settings file has no checks")
+		return err
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "CHECK\tKIND\tPATH\tPROOF\tOUTCOME\tTOOK\tRESULT")
 	for _, r := range results {
@@ -180,12 +183,7 @@ func summarize(w io.Writer, cfg agent.Config) {
 		count[fmt.Sprintf("%s %s", c.Path, c.Kind)]++
 	}
 	fmt.Fprintf(w, "OK: agent %s of site %s, %d checks, %d collectors, state in %s\n", cfg.Agent, cfg.Site, len(cfg.Checks), len(cfg.Collectors), cfg.StateDir)
-	keys := make([]string, 0, len(count))
-	for k := range count {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b string) int { return cmp.Compare(a, b) })
-	for _, k := range keys {
+	for _, k := range slices.Sorted(maps.Keys(count)) {
 		fmt.Fprintf(w, "  %s: %d\n", k, count[k])
 	}
 }
