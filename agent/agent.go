@@ -17,7 +17,7 @@ import (
 
 // Options of an agent that do not come from its settings file.
 type Options struct {
-	Log     *slog.Logger
+	Log     *slog.Logger // nil for slog.Default
 	Version string
 	// Now is the wall clock that stamps results; nil for the machine's. It may jump.
 	Now func() time.Time
@@ -62,6 +62,9 @@ type sender interface {
 func New(cfg Config, o Options) (*Agent, error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
 	}
 	a := &Agent{cfg: cfg, opts: o, log: o.Log, clock: NewClock(o.Now), started: time.Now(), open: openDisk}
 	a.runner = &schedule.Runner{Site: cfg.Site, Agent: cfg.Agent, Clock: a.clock, Log: o.Log}
