@@ -87,8 +87,9 @@ func (in *Ingest) take(ctx context.Context, j *job, body []byte) error {
 	in.workers <- struct{}{}
 	defer func() { <-in.workers }()
 	s := in.rows.Get().(*rowScratch)
-	defer in.rows.Put(s)
-	defer func() { s.parser.Reset(nil, 0, 0); s.parser.Next(0) }() // forget the body
+	if cap(body) <= keepBody { // the parser holds on to its last body, so it must be one that is kept anyway
+		defer in.rows.Put(s)
+	}
 	s.parser.Reset(body, j.precision, j.received.UnixNano()-int64(j.shift))
 	for more := true; more; {
 		rejectedBefore := s.parser.Rejected()
@@ -124,8 +125,11 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 	s.good = s.good[:0]
 	agents := j.id.Kind == registry.KindAgent
 	s.series = s.series[:0]
+	var writer *writer
 	if agents {
 		s.series = in.series.find(rows, s.series)
+	} else {
+		writer = in.writers.of(j.id.Token, j.received)
 	}
 	defer func() { clear(s.good); clear(s.series) }()
 	earliest := j.received.Add(-in.limits.MaxAge).UnixNano()
@@ -146,7 +150,7 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 			}
 			reason, class = checkAgentRow(&j.id, s.series[i], row)
 		} else {
-			reason, class = in.writers.check(in.rules, &j.id, row, j.received)
+			reason, class = in.writers.check(writer, in.rules, &j.id, row)
 		}
 		if reason == "" {
 			row.Time, reason = j.time(row.Time, earliest, latest)

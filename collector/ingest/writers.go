@@ -15,13 +15,14 @@ import (
 type writers struct {
 	most    int
 	seed    maphash.Seed
-	mu      sync.Mutex // guards byToken and what is in it
+	mu      sync.Mutex // guards byToken
 	byToken map[string]*writer
 }
 
 // writer is one token's series. Those not seen from one aging to the one after the next are forgotten, which makes
 // room for new ones.
 type writer struct {
+	mu                sync.Mutex // guards the fields below
 	current, previous generation
 	count             int // field series in either
 	aged              time.Time
@@ -43,28 +44,45 @@ func newWriters(most int) *writers {
 	return &writers{most: most, seed: maphash.MakeSeed(), byToken: map[string]*writer{}}
 }
 
-// check says what is wrong with a writer's row, "" if nothing.
-func (ws *writers) check(c *contract, id *registry.Identity, row *wire.Row, now time.Time) (reason string, class refusal) {
+// of returns what is known of a token.
+func (ws *writers) of(token string, now time.Time) *writer {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	w := ws.byToken[id.Token]
+	w := ws.byToken[token]
 	if w == nil {
 		w = &writer{current: newGeneration(), aged: now}
-		ws.byToken[id.Token] = w
+		ws.byToken[token] = w
 	}
+	return w
+}
+
+// check says what is wrong with a row of w, "" if nothing.
+func (ws *writers) check(w *writer, c *contract, id *registry.Identity, row *wire.Row) (reason string, class refusal) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	key := maphash.Bytes(ws.seed, row.Key)
-	if !isIn(key, w.current.keys, w.previous.keys) {
-		if reason, class := checkWriterKey(c, id, row.Key); reason != "" {
-			return reason, class
+	_, current := w.current.keys[key]
+	if !current {
+		if _, known := w.previous.keys[key]; !known {
+			if reason, class := checkWriterKey(c, id, row.Key); reason != "" {
+				return reason, class
+			}
 		}
 	}
 	fresh := 0
 	for i := range row.Fields {
-		if !isIn(ws.fieldHash(key, row.Fields[i].Key), w.current.fields, w.previous.fields) {
-			fresh++
+		h := ws.fieldHash(key, row.Fields[i].Key)
+		if _, ok := w.current.fields[h]; !ok {
+			current = false
+			if _, ok := w.previous.fields[h]; !ok {
+				fresh++
+			}
 		}
 	}
-	if fresh > 0 && w.count+fresh > ws.most {
+	switch {
+	case current:
+		return "", 0
+	case fresh > 0 && w.count+fresh > ws.most:
 		return fmt.Sprintf("this token has %d field series already, of at most %d, and this line brings new ones; "+
 			"write fewer tags that change, or use another token", w.count, ws.most), refusedSeries
 	}
@@ -81,28 +99,20 @@ func (ws *writers) fieldHash(key uint64, name []byte) uint64 {
 	return (key ^ maphash.Bytes(ws.seed, name)) * 0x9E3779B97F4A7C15 // odd, so nothing is lost
 }
 
-func isIn(h uint64, current, previous map[uint64]struct{}) bool {
-	if _, ok := current[h]; ok {
-		return true
-	}
-	_, ok := previous[h]
-	return ok
-}
-
 // age forgets series that were silent for a day, and tokens without any.
 func (ws *writers) age(now time.Time) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for token, w := range ws.byToken {
-		if now.Sub(w.aged) < writerAge {
-			continue
+		w.mu.Lock()
+		if now.Sub(w.aged) >= writerAge {
+			if len(w.current.fields) == 0 {
+				delete(ws.byToken, token)
+			}
+			w.previous, w.current, w.aged = w.current, newGeneration(), now
+			w.count = len(w.previous.fields)
 		}
-		if len(w.current.fields) == 0 {
-			delete(ws.byToken, token)
-			continue
-		}
-		w.previous, w.current, w.aged = w.current, newGeneration(), now
-		w.count = len(w.previous.fields)
+		w.mu.Unlock()
 	}
 }
 
@@ -112,7 +122,9 @@ func (ws *writers) series() map[string]int {
 	defer ws.mu.Unlock()
 	out := make(map[string]int, len(ws.byToken))
 	for token, w := range ws.byToken {
+		w.mu.Lock()
 		out[token] = w.count
+		w.mu.Unlock()
 	}
 	return out
 }
