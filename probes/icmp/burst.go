@@ -136,10 +136,7 @@ func (b *burst) ping(ctx context.Context, mode socketMode, l *ledger) error {
 		if rtt > b.wait {
 			return
 		}
-		if stepped && !l.attempts[i].answered {
-			l.clockSteps++
-		}
-		l.answer(i, rtt)
+		l.answer(i, rtt, stepped)
 		if b.whole {
 			p.Stop()
 		}

@@ -97,20 +97,20 @@ func TestCancelIsNoResult(t *testing.T) {
 func TestDeadlineKeepsWhatIsKnown(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	o := DefaultOptions()
-	o.Count, o.Interval = 1000, 10*time.Millisecond
+	o.Count, o.Interval, o.Wait = 1000, 10*time.Millisecond, 100*time.Millisecond
 	p, err := New(target("127.0.0.1"), bind.Binding{}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	points, err := p.Probe(ctx)
 	skipWithoutPermission(t, err)
 	if err != nil || len(points) != 1 {
 		t.Fatalf("got %v, %v", points, err)
 	}
-	if sent, lost := value(t, points[0], "sent"), value(t, points[0], "lost"); sent < 1 || sent > 31 || lost != 0 {
-		t.Errorf("sent %v, lost %v within 300 ms at one per 10 ms", sent, lost)
+	if sent, lost := value(t, points[0], "sent"), value(t, points[0], "lost"); sent < 1 || sent > 42 || lost != 0 {
+		t.Errorf("sent %v, lost %v in 500 ms, of which the last 100 don't count, at one per 10 ms", sent, lost)
 	}
 
 	<-ctx.Done()

@@ -11,19 +11,20 @@ import (
 // the figures: what a library counts as "sent" leaves out the attempts that the system refused, and so would call
 // a dead line loss-free.
 type ledger struct {
-	attempts   []attempt
-	expected   int // one above the latest attempt answered so far: NextExp of RFC 4737
-	duplicates int
-	reordered  int
-	clockSteps int
+	attempts []attempt
+	expected int // one above the latest attempt answered so far: NextExp of RFC 4737
 }
 
-// attempt is one request: refused by the system, answered, or neither.
+// attempt is one request: refused by the system, answered, or neither. The fields below answered are meaningful if
+// it was.
 type attempt struct {
-	at       time.Time
-	refused  error // why the system did not send it; nil if it did
-	answered bool
-	rtt      time.Duration // meaningful if answered
+	at         time.Time
+	refused    error // why the system did not send it; nil if it did
+	answered   bool
+	rtt        time.Duration
+	reordered  bool // the answer to a later request came first
+	stepped    bool // the wall clock was stepped meanwhile
+	duplicates int  // further answers
 }
 
 // send enters a request that was sent and returns its number.
@@ -37,27 +38,23 @@ func (l *ledger) refuse(at time.Time, why error) {
 	l.attempts = append(l.attempts, attempt{at: at, refused: why})
 }
 
-// answer enters the answer to request i. Answers are to be entered in the order in which they came.
-func (l *ledger) answer(i int, rtt time.Duration) {
+// answer enters the answer to request i; stepped says that the wall clock was stepped meanwhile. Answers are to be
+// entered in the order in which they came.
+func (l *ledger) answer(i int, rtt time.Duration, stepped bool) {
 	a := &l.attempts[i]
 	if a.answered {
-		l.duplicates++
+		a.duplicates++
 		return
 	}
-	a.answered, a.rtt = true, rtt
-	if i < l.expected {
-		l.reordered++
-	} else {
-		l.expected = i + 1
-	}
+	a.answered, a.rtt, a.stepped = true, rtt, stepped
+	a.reordered = i < l.expected
+	l.expected = max(l.expected, i+1)
 }
 
-// settle strikes out the requests that had less than wait to be answered when the burst was broken off at end:
-// nobody knows what became of them.
+// settle strikes out the requests that had less than wait to be answered when the burst was broken off at end. Those
+// of them that were answered go too: to keep only them would make a lossy line look better than it is.
 func (l *ledger) settle(end time.Time, wait time.Duration) {
-	l.attempts = slices.DeleteFunc(l.attempts, func(a attempt) bool {
-		return a.refused == nil && !a.answered && end.Sub(a.at) < wait
-	})
+	l.attempts = slices.DeleteFunc(l.attempts, func(a attempt) bool { return end.Sub(a.at) < wait })
 }
 
 // received counts the requests answered.
@@ -85,16 +82,27 @@ func (l *ledger) fields() []probes.Field {
 	sent, received := len(l.attempts), l.received()
 	refused, _ := l.refusals()
 	runs, longest := l.lossRuns()
+	duplicates, reordered, steps := 0, 0, 0
+	for i := range l.attempts {
+		a := &l.attempts[i]
+		duplicates += a.duplicates
+		if a.reordered {
+			reordered++
+		}
+		if a.stepped {
+			steps++
+		}
+	}
 	f := []probes.Field{
 		probes.Int("sent", int64(sent)),
 		probes.Int("send_errors", int64(refused)),
 		probes.Int("received", int64(received)),
 		probes.Int("lost", int64(sent-received)),
-		probes.Int("duplicates", int64(l.duplicates)),
-		probes.Int("reordered", int64(l.reordered)),
+		probes.Int("duplicates", int64(duplicates)),
+		probes.Int("reordered", int64(reordered)),
 		probes.Int("loss_runs", int64(runs)),
 		probes.Int("longest_loss_run", int64(longest)),
-		probes.Int("clock_steps", int64(l.clockSteps)),
+		probes.Int("clock_steps", int64(steps)),
 	}
 	if sent > 0 {
 		f = append(f, probes.Float("loss_ratio", float64(sent-received)/float64(sent)))

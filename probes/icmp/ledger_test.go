@@ -33,7 +33,7 @@ func play(t *testing.T, requests, answers string) *ledger {
 		if err := errors.Join(err1, err2); err != nil {
 			t.Fatal(err)
 		}
-		l.answer(i, time.Duration(rtt*float64(time.Millisecond)))
+		l.answer(i, time.Duration(rtt*float64(time.Millisecond)), false)
 	}
 	return l
 }
@@ -126,13 +126,20 @@ func TestNearestRank(t *testing.T) {
 func TestSettleKeepsOnlyWhatIsKnown(t *testing.T) {
 	start := time.Unix(0, 0)
 	l := new(ledger)
-	l.send(start)                                          // old enough to be lost
-	l.answer(l.send(start.Add(time.Second)), 1)            // answered
-	l.refuse(start.Add(9*time.Second), errors.New("down")) // refused: known at once
-	l.send(start.Add(9 * time.Second))                     // still under way
+	l.send(start)                                         // old enough to be lost
+	l.answer(l.send(start.Add(time.Second)), 1, true)     // answered
+	l.refuse(start.Add(8*time.Second), errors.New("off")) // refused
+	l.send(start.Add(8500 * time.Millisecond))            // still under way
+	late := l.send(start.Add(9 * time.Second))            // answered quickly, by luck
+	l.answer(late, 1, true)
+	l.answer(late, 1, true)
 	l.settle(start.Add(10*time.Second), 2*time.Second)
 	if got, want := summary(l)[:20], "s3 e1 r1 l2 d0 o0 n2"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+	p := probes.Point{Fields: l.fields()}
+	if got := value(t, p, "clock_steps"); got != 1 {
+		t.Errorf("%v clock steps, want the one of the request that is left", got)
 	}
 }
 
