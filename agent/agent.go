@@ -21,9 +21,9 @@ type Options struct {
 	Version string
 	// Now is the wall clock that stamps results; nil for the machine's. It may jump.
 	Now func() time.Time
-	// OnTaken, if not nil, is told of points once they are on disk, where they survive a kill. It must not keep them,
-	// and be quick.
-	OnTaken func(points []probes.Point)
+	// OnTaken, if not nil, is told of points once they are on disk, where they survive a kill, and which boot and
+	// clock stamped them. It must not keep them, and be quick.
+	OnTaken func(boot string, clock int, points []probes.Point)
 }
 
 // Agent runs the checks of one config. Make it with New.
@@ -186,6 +186,6 @@ func (a *Agent) keep(clock int, points []probes.Point) {
 		a.log.Info("results are on disk again")
 	}
 	if err == nil && a.opts.OnTaken != nil {
-		a.opts.OnTaken(points)
+		a.opts.OnTaken(a.clock.Boot(), clock, points)
 	}
 }

@@ -103,7 +103,7 @@ func TestResultsReachTheSpoolInTheContractsForm(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[string]int{}
 	a, m := newAgent(t, fmt.Sprintf("- {name: hub, kind: tcp, address: '%s', path: lan, interval: 1500ms, options: {timeout: 500ms}}", addr), Options{
-		OnTaken: func(points []probes.Point) {
+		OnTaken: func(_ string, _ int, points []probes.Point) {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, p := range points {
@@ -201,7 +201,7 @@ func TestSenderThatFailsEndsTheAgent(t *testing.T) {
 
 func TestRefusedResultsAreNotReportedAsTaken(t *testing.T) {
 	taken := false
-	a, m := newAgent(t, "", Options{OnTaken: func([]probes.Point) { taken = true }}, nil)
+	a, m := newAgent(t, "", Options{OnTaken: func(string, int, []probes.Point) { taken = true }}, nil)
 	m.refuse = errors.New("disk full")
 	a.spool = m
 	a.keep(1, []probes.Point{{Measurement: "x", Fields: []probes.Field{probes.Float("v", 1)}}})

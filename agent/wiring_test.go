@@ -75,7 +75,7 @@ type ledger struct {
 	points map[string]int
 }
 
-func (l *ledger) take(points []probes.Point) {
+func (l *ledger) take(_ string, _ int, points []probes.Point) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range points {
@@ -175,7 +175,7 @@ func TestManyAgentsInOneProcess(t *testing.T) {
 	var mu sync.Mutex
 	for i := range agents {
 		site := fmt.Sprintf("s%d", i)
-		a, err := New(realConfig(t, site, server.URL, target), Options{Log: quiet(), OnTaken: func([]probes.Point) {
+		a, err := New(realConfig(t, site, server.URL, target), Options{Log: quiet(), OnTaken: func(string, int, []probes.Point) {
 			mu.Lock()
 			defer mu.Unlock()
 			sites[site] = true

@@ -130,13 +130,18 @@ func serve(t *testing.T, c http.Handler) Collector {
 	return Collector{URL: srv.URL, Token: "secret"}
 }
 
-// handlers is a transport without sockets, for synctest: it asks the handler of a collector's host.
+// handlers is a transport without sockets, for synctest: it asks the handler of a collector's host. A nil handler
+// hangs.
 type handlers map[string]http.Handler
 
 func (h handlers) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer r.Body.Close()
-	handler := h[r.URL.Host]
-	if handler == nil {
+	handler, known := h[r.URL.Host]
+	if known && handler == nil { // takes the request and never answers
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	if !known {
 		return nil, fmt.Errorf("dial %s: connection refused", r.URL.Host)
 	}
 	if err := r.Context().Err(); err != nil {

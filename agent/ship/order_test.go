@@ -206,6 +206,21 @@ func TestDeniedByOneTheOtherIsTried(t *testing.T) {
 	})
 }
 
+func TestCollectorThatHangsIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		two := newCollector(take)
+		sp := openSpool(t, t.TempDir(), "b1")
+		put(t, sp, 1, "a f=1 1\n")
+		_, stop := start(t, with(handlers{"hang": nil, "two": two}, "hang", "two"), sp)
+		time.Sleep(requestTimeout + time.Second)
+		synctest.Wait()
+		if !two.has("a f=1 1\n") {
+			t.Error("not sent to the other collector after the timeout")
+		}
+		stop()
+	})
+}
+
 func TestPortalOnThePreferredLineLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		portal := newCollector(func(w http.ResponseWriter, _ post) bool {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -264,6 +265,28 @@ func TestTLSIsVerified(t *testing.T) {
 	pool.AddCert(srv.Certificate())
 	sh, _ = start(t, Options{Collectors: []Collector{{URL: srv.URL, TLS: &tls.Config{RootCAs: pool}}}}, sp)
 	eventually(t, "the batch is taken", func() bool { return sh.Stats().Sent == 1 })
+}
+
+func TestEndlessAnswerIsCutOff(t *testing.T) {
+	var written atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for page := make([]byte, 64<<10); ; {
+			n, err := w.Write(page)
+			if err != nil {
+				return
+			}
+			written.Add(int64(n))
+		}
+	}))
+	t.Cleanup(srv.Close)
+	sp := openSpool(t, t.TempDir(), "b1")
+	put(t, sp, 1, "a f=1 1\n")
+	sh, stop := start(t, Options{Collectors: []Collector{{URL: srv.URL}}}, sp)
+	eventually(t, "given up", func() bool { return sh.Stats().Failures > 0 })
+	stop()
+	if n := written.Load(); n > 64<<20 { // what sockets buffer, with room to spare
+		t.Errorf("%d bytes were read", n)
+	}
 }
 
 func TestRedirectIsNotFollowed(t *testing.T) {
