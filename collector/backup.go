@@ -1,0 +1,106 @@
+package collector
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"communewatch/collector/registry"
+	"communewatch/collector/store"
+	"communewatch/collector/store/embedded"
+)
+
+// RegistryFile is the SQLite database in the data folder.
+func (c *Config) RegistryFile() string { return filepath.Join(c.DataDir, "registry.db") }
+
+// StoreDir is the folder of the embedded time-series store.
+func (c *Config) StoreDir() string { return filepath.Join(c.DataDir, "tsdb") }
+
+// socketFile is where a running collector takes orders from programs of the same user on the same machine.
+func (c *Config) socketFile() string { return filepath.Join(c.DataDir, "collector.sock") }
+
+// Backup copies registry and store into dir, which must be new or empty. The copy is laid out like a data folder:
+// to restore, put it in the place of one. A running collector makes the copy itself, since the store has one owner.
+func Backup(ctx context.Context, cfg Config, dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	if err := askToBackup(ctx, cfg.socketFile(), dir); !errors.Is(err, errNotRunning) {
+		return err
+	}
+	if _, err := os.Stat(cfg.RegistryFile()); err != nil {
+		return fmt.Errorf("nothing to back up: %w", err)
+	}
+	reg, err := registry.Open(ctx, cfg.RegistryFile(), registry.Options{})
+	if err != nil {
+		return err
+	}
+	defer reg.Close()
+	st, err := embedded.Open(embedded.Options{Dir: cfg.StoreDir(), Retention: cfg.Retention, LateWindow: cfg.OutOfOrder})
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	return copyStores(ctx, reg, st, dir)
+}
+
+var errNotRunning = errors.New("no collector is running")
+
+// backupOrder is the body of an order over the socket.
+type backupOrder struct {
+	Dir string `json:"dir"`
+}
+
+func askToBackup(ctx context.Context, socket, dir string) error {
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}}}
+	defer client.CloseIdleConnections()
+	body, err := json.Marshal(backupOrder{Dir: dir})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://collector/backup", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return errNotRunning
+	}
+	if err != nil {
+		return fmt.Errorf("ask the running collector: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+		return fmt.Errorf("the running collector could not: %s", text)
+	}
+	return nil
+}
+
+func copyStores(ctx context.Context, reg *registry.Registry, st store.Store, dir string) error {
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		return fmt.Errorf("%s is not empty; name a new folder", dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	// The registry first: whatever it counts as received is then in the copy of the store, which is made later.
+	copied := Config{DataDir: dir}
+	if err := reg.Backup(ctx, copied.RegistryFile()); err != nil {
+		return err
+	}
+	return st.Backup(ctx, copied.StoreDir())
+}

@@ -1,0 +1,346 @@
+package collector
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"communewatch/collector/api"
+	"communewatch/collector/health"
+	"communewatch/collector/ingest"
+	"communewatch/collector/recall"
+	"communewatch/collector/registry"
+	"communewatch/collector/store"
+	"communewatch/collector/store/embedded"
+	"communewatch/collector/web"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+)
+
+// Options of a collector that do not come from its settings file.
+type Options struct {
+	Log     *slog.Logger
+	Version string
+	Now     func() time.Time     // nil: time.Now
+	Ready   func(address string) // called once, when the doors are open, with the address they listen on
+}
+
+// Collector is the centre of the fleet. Make it with New.
+type Collector struct {
+	cfg Config
+	log *slog.Logger
+	o   Options
+
+	reg    *registry.Registry
+	store  store.Store
+	judge  *health.Judge
+	ingest *ingest.Ingest
+	api    *api.API
+	web    *web.Web
+}
+
+// How often things are looked at, and how long stopping may take.
+const (
+	tickEvery    = time.Second     // the judge's resolution
+	sitesEvery   = 2 * time.Second // an import by the command line shows after that
+	drainTimeout = 5 * time.Second // for requests under way when the collector stops
+	headerWait   = 10 * time.Second
+	idleTimeout  = 2 * time.Minute // above the agents' sending interval, so that they keep their connection
+)
+
+// New returns a collector that does nothing until Run. The config must have been validated.
+func New(cfg Config, o Options) *Collector {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Collector{cfg: cfg, log: o.Log, o: o}
+}
+
+// Run serves until ctx ends or something it can't do without fails.
+func (c *Collector) Run(ctx context.Context) (err error) {
+	begin := time.Now()
+	if err := os.MkdirAll(c.cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	if c.reg, err = registry.Open(ctx, c.cfg.RegistryFile(), registry.Options{Log: c.log, Now: c.o.Now}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close("registry", c.reg.Close)) }()
+	metrics := prometheus.NewRegistry()
+	if c.store, err = embedded.Open(embedded.Options{
+		Dir: c.cfg.StoreDir(), Retention: c.cfg.Retention, LateWindow: c.cfg.OutOfOrder, Now: c.o.Now, Log: c.log,
+	}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close("store", c.store.Close)) }()
+
+	c.judge = health.New(c.cfg.Health, c.o.Now())
+	if err := c.replay(ctx); err != nil {
+		return fmt.Errorf("replay the recent past: %w", err)
+	}
+	if err := c.build(metrics); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", c.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	c.log.Info("collector started", "version", c.o.Version, "listen", listener.Addr().String(), "tls", c.cfg.TLS.CertFile != "",
+		"data_dir", c.cfg.DataDir, "took", time.Since(begin).Round(time.Millisecond))
+	return c.serve(ctx, listener)
+}
+
+func (c *Collector) build(metrics *prometheus.Registry) (err error) {
+	c.ingest = ingest.New(ingest.Options{
+		Store: c.store, Registry: c.reg, Judge: c.judge, Rules: c.cfg.Health,
+		Bucket: c.cfg.Bucket, Version: c.o.Version, Now: c.o.Now, Log: c.log, Metrics: metrics,
+		Limits: ingest.Limits{MaxAge: c.cfg.OutOfOrder, WriterSeries: c.cfg.WriterSeries},
+	})
+	c.api = api.New(api.Options{
+		Judge: c.judge, Store: c.store, Registry: c.reg, Now: c.o.Now, Log: c.log, Metrics: metrics, Version: c.o.Version,
+	})
+	c.web, err = web.New(web.Options{
+		Source: source{c.api}, Boundaries: c.cfg.Boundaries, Title: c.cfg.Title, DefaultLang: c.cfg.Language, Log: c.log,
+	})
+	return err
+}
+
+// routes sends each request to its door.
+func (c *Collector) routes() http.Handler {
+	mux := http.NewServeMux()
+	agents := c.ingest.Handler()
+	for _, p := range []string{"/api/v2/", "/write", "/ping", "/health"} {
+		mux.Handle(p, agents)
+	}
+	people := c.api.Handler()
+	mux.Handle("/api/v1/", people)
+	mux.Handle("/metrics", people)
+	mux.Handle("/", c.web.Handler())
+	return mux
+}
+
+// serve runs the doors and everything behind them until ctx ends.
+func (c *Collector) serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler:           c.routes(),
+		ReadHeaderTimeout: headerWait,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug), // scanners and aborted handshakes
+		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12},
+	}
+	admin, err := c.adminListener()
+	if err != nil {
+		c.log.Warn("no backup while running", "error", err)
+	}
+
+	group, run := errgroup.WithContext(ctx)
+	// What stands behind the doors outlives them by a moment: requests under way still need it.
+	behind, stopBehind := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBehind()
+	group.Go(func() error { return c.ingest.Run(behind) })
+	group.Go(func() error { return c.api.Run(run) }) // live events end first: they would hold the door open
+	group.Go(func() error { return c.watch(behind) })
+	group.Go(func() error {
+		var err error
+		if c.cfg.TLS.CertFile != "" {
+			err = server.ServeTLS(listener, c.cfg.TLS.CertFile, c.cfg.TLS.KeyFile)
+		} else {
+			err = server.Serve(listener)
+		}
+		if errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
+		return err
+	})
+	adminServer := &http.Server{Handler: c.adminRoutes(), ReadHeaderTimeout: headerWait}
+	if admin != nil {
+		group.Go(func() error {
+			if err := adminServer.Serve(admin); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		<-run.Done()
+		begin := time.Now()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		adminServer.Shutdown(drain)
+		if err := server.Shutdown(drain); err != nil {
+			server.Close()
+		}
+		c.log.Info("stopped", "part", "doors", "took", time.Since(begin).Round(time.Millisecond))
+		stopBehind()
+		return nil
+	})
+	if c.o.Ready != nil {
+		c.o.Ready(listener.Addr().String())
+	}
+	err = group.Wait()
+	if ctx.Err() != nil {
+		return nil // it was told to stop, and it did
+	}
+	return err
+}
+
+func (c *Collector) close(part string, close func() error) error {
+	begin := time.Now()
+	err := close()
+	c.log.Info("stopped", "part", part, "took", time.Since(begin).Round(time.Millisecond))
+	if err != nil {
+		return fmt.Errorf("close the %s: %w", part, err)
+	}
+	return nil
+}
+
+// watch ticks the judge, writes its changes down, and keeps its list of sites current.
+func (c *Collector) watch(ctx context.Context) error {
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	var lastSites time.Time
+	failing := false
+	for {
+		now := c.o.Now()
+		var err error
+		if now.Sub(lastSites).Abs() >= sitesEvery {
+			lastSites = now
+			err = c.refreshSites(ctx, now)
+		}
+		if changes := c.judge.Tick(now); len(changes) > 0 {
+			err = errors.Join(err, c.reg.AppendChanges(ctx, changesOf(changes)))
+		}
+		if err != nil && !failing && ctx.Err() == nil {
+			c.log.Error("registry", "error", err)
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (c *Collector) refreshSites(ctx context.Context, now time.Time) error {
+	sites, err := c.reg.Sites(ctx, now)
+	if err != nil {
+		return err
+	}
+	ids := make([]string, len(sites))
+	for i := range sites {
+		ids[i] = sites[i].ID
+	}
+	c.judge.SetSites(ids)
+	return nil
+}
+
+func changesOf(transitions []health.Transition) []registry.Change {
+	out := make([]registry.Change, len(transitions))
+	for i, t := range transitions {
+		check := ""
+		if t.Check != (health.CheckID{}) {
+			check = t.Check.Agent + "/" + t.Check.Target
+		}
+		out[i] = registry.Change{
+			Site: t.Site, Layer: string(t.Layer), Check: check, From: t.From.String(), To: t.To.String(), At: t.At,
+			Reason: string(t.Reason.Code),
+		}
+	}
+	return out
+}
+
+// replay brings the judge up to where the store's data ends.
+func (c *Collector) replay(ctx context.Context) error {
+	now := c.o.Now()
+	sites, err := c.reg.Sites(ctx, now)
+	if err != nil {
+		return err
+	}
+	accounts, err := c.reg.Accounts(ctx, "")
+	if err != nil {
+		return err
+	}
+	last := map[string]time.Time{} // when a site was last heard of
+	for _, a := range accounts {
+		if a.Last.After(last[a.Site]) {
+			last[a.Site] = a.Last
+		}
+	}
+	ids := make([]string, len(sites))
+	begin, n := time.Now(), 0
+	for i, s := range sites {
+		ids[i] = s.ID
+		end := now
+		if heard, ok := last[s.ID]; !ok {
+			continue
+		} else if heard.Before(end) {
+			end = heard
+		}
+		from, to := end.Add(-c.cfg.Replay), now.Add(time.Minute)
+		obs, err := recall.Checks(ctx, c.store, &c.cfg.Health, s.ID, from, to, 0)
+		if err != nil {
+			return err
+		}
+		c.judge.Restore(obs)
+		n += len(obs)
+		reports, err := recall.Agents(ctx, c.store, s.ID, from, to)
+		if err != nil {
+			return err
+		}
+		for _, r := range reports {
+			c.judge.ObserveAgent(s.ID, r.Agent, r.At, r.Version, r.Facts)
+		}
+	}
+	c.judge.SetSites(ids)
+	c.log.Info("replayed the recent past", "sites", len(sites), "runs", n, "took", time.Since(begin).Round(time.Millisecond))
+	return nil
+}
+
+// adminListener opens the socket for orders by programs of the same user. Its folder is closed to others.
+func (c *Collector) adminListener() (net.Listener, error) {
+	file := c.cfg.socketFile()
+	// The registry and the store are ours by now, so a socket that is still there belongs to nobody.
+	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", file)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(file, 0o600); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func (c *Collector) adminRoutes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /backup", func(w http.ResponseWriter, r *http.Request) {
+		var order backupOrder
+		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&order)
+		if err == nil && !filepath.IsAbs(order.Dir) {
+			err = fmt.Errorf("%q is not an absolute path", order.Dir)
+		}
+		if err == nil {
+			err = copyStores(r.Context(), c.reg, c.store, order.Dir)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		c.log.Info("backup made", "dir", order.Dir)
+		w.WriteHeader(http.StatusNoContent)
+	})
+	return mux
+}

@@ -1,0 +1,151 @@
+package collector
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"communewatch/collector/health"
+	"communewatch/probes/settings"
+)
+
+// Config is the collector's settings file. Get one from ReadConfig or ParseConfig, which validate it;
+// docs/collector.md describes every key.
+type Config struct {
+	Listen         string `yaml:"listen"`          // address and port of both doors, the agents' and the humans'
+	TLS            TLS    `yaml:"tls"`             // without it the collector speaks plain HTTP
+	AllowPlaintext bool   `yaml:"allow_plaintext"` // listen beyond this machine without TLS
+	DataDir        string `yaml:"data_dir"`
+
+	Title      string `yaml:"title"`      // of the screens, such as the province's name
+	Language   string `yaml:"language"`   // vi or en: for those who did not choose
+	Boundaries string `yaml:"boundaries"` // GeoJSON file with the sites' areas; empty: areas are computed
+
+	Bucket     string        `yaml:"bucket"`       // the one bucket that writers may name
+	Retention  time.Duration `yaml:"retention"`    // how long results are kept
+	OutOfOrder time.Duration `yaml:"out_of_order"` // how old a result may be when it arrives
+	Replay     time.Duration `yaml:"replay"`       // how much of the past is judged again at start
+
+	WriterSeries int `yaml:"writer_series"` // series that one writer token may bring
+
+	Health health.Rules `yaml:"health"`
+}
+
+// TLS is the collector's certificate.
+type TLS struct {
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+}
+
+// Bounds of the settings, with what speaks for them.
+const (
+	minRetention = 24 * time.Hour
+	maxRetention = 10 * 366 * 24 * time.Hour
+	maxReplay    = 24 * time.Hour // a day of a province is minutes of start-up
+)
+
+// DefaultConfig returns the settings of a file that says nothing.
+func DefaultConfig() Config {
+	return Config{
+		Listen:       "127.0.0.1:8787",
+		DataDir:      "/var/lib/communewatch-collector",
+		Title:        "communewatch",
+		Language:     "vi",
+		Bucket:       "communewatch",
+		Retention:    400 * 24 * time.Hour, // a year and a month, to compare with the same season
+		OutOfOrder:   31 * 24 * time.Hour,  // a day more than agents keep results
+		Replay:       30 * time.Minute,     // covers every hysteresis of the default rules several times
+		WriterSeries: 20_000,
+		Health:       health.DefaultRules(),
+	}
+}
+
+// ReadConfig reads and validates a settings file. Its error lists every mistake.
+func ReadConfig(file string) (Config, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return Config{}, fmt.Errorf("read settings: %w", err)
+	}
+	return ParseConfig(file, data)
+}
+
+// ParseConfig is ReadConfig for a file that has been read. Relative paths in it are relative to the file's folder.
+func ParseConfig(file string, data []byte) (Config, error) {
+	c := DefaultConfig()
+	doc := settings.Read(file, data, &c)
+	dir := filepath.Dir(file)
+	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.DataDir, &c.Boundaries} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	c.validate(doc)
+	return c, doc.Err()
+}
+
+func (c *Config) validate(doc *settings.Doc) {
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil || port == "" {
+		doc.Problem("listen", "%q: want address:port, for example 127.0.0.1:8787 or :8787", c.Listen)
+	} else if !loopback(host) && c.TLS.CertFile == "" && !c.AllowPlaintext {
+		doc.Problem("listen", "%q can be reached from other machines, and without tls tokens travel in the clear; "+
+			"give tls.cert_file and tls.key_file, listen on 127.0.0.1, or set allow_plaintext: true", c.Listen)
+	}
+	switch {
+	case (c.TLS.CertFile == "") != (c.TLS.KeyFile == ""):
+		doc.Problem("tls", "cert_file and key_file go together")
+	case c.TLS.CertFile != "":
+		if _, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile); err != nil {
+			doc.Problem("tls", "%v", err)
+		}
+	}
+	if c.DataDir == "" {
+		doc.Problem("data_dir", "must name a folder for the databases")
+	}
+	if c.Language != "vi" && c.Language != "en" {
+		doc.Problem("language", "%q is not vi or en", c.Language)
+	}
+	if c.Title == "" || len(c.Title) > 200 {
+		doc.Problem("title", "must have 1 to 200 bytes")
+	}
+	if c.Boundaries != "" {
+		if _, err := os.Stat(c.Boundaries); err != nil {
+			doc.Problem("boundaries", "%v", err)
+		}
+	}
+	if c.Bucket == "" {
+		doc.Problem("bucket", "must not be empty")
+	}
+	if c.Retention < minRetention || c.Retention > maxRetention {
+		doc.Problem("retention", "must be between 24h and %v, for example 9600h for 400 days", maxRetention)
+	}
+	if c.OutOfOrder < time.Hour || c.OutOfOrder > c.Retention {
+		doc.Problem("out_of_order", "must be between 1h and the retention")
+	}
+	if c.Replay < time.Minute || c.Replay > maxReplay {
+		doc.Problem("replay", "must be between 1m and %v", maxReplay)
+	}
+	if c.WriterSeries < 0 || c.WriterSeries > 1_000_000 {
+		doc.Problem("writer_series", "must be from 0 to 1000000")
+	}
+	c.Health.Validate(func(at, format string, args ...any) {
+		if at == "" {
+			at = "health"
+		} else {
+			at = "health." + at
+		}
+		doc.Problem(at, format, args...)
+	})
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.IsLoopback()
+}

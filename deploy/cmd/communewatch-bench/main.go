@@ -1,0 +1,35 @@
+// Command communewatch-bench measures what the product claims and writes docs/BENCHMARKS.md; `make bench` runs it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"communewatch/deploy/lab/bench"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var o bench.Options
+	cmd := &cobra.Command{
+		Use: "communewatch-bench", Short: "Measure the programs in bin/", Args: cobra.NoArgs,
+		SilenceUsage: true, SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Out = cmd.OutOrStdout()
+			return bench.Run(cmd.Context(), o)
+		},
+	}
+	cmd.Flags().StringVar(&o.Bin, "bin", "bin", "folder of the programs")
+	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "sections to run: ingest, scale, query, agent, spool, rtt (no report is written then)")
+	cmd.Flags().StringVar(&o.Report, "report", "docs/BENCHMARKS.md", "file to write the results to")
+	if err := cmd.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "communewatch-bench:", err)
+		os.Exit(1)
+	}
+}

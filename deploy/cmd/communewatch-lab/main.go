@@ -1,0 +1,222 @@
+// Command communewatch-lab runs a whole province on one machine, sets faults in it, and audits what became of its
+// results.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"communewatch/deploy/lab"
+	"communewatch/deploy/lab/audit"
+	"communewatch/deploy/lab/chaos"
+	"communewatch/deploy/lab/demo"
+	"communewatch/deploy/lab/gear"
+	"communewatch/deploy/lab/scenario"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if runtime.GOOS != "linux" {
+		fmt.Fprintln(os.Stderr, "communewatch-lab runs on Linux only: it needs a loopback network with room for every site")
+		os.Exit(2)
+	}
+	if err := root().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "communewatch-lab:", err)
+		os.Exit(1)
+	}
+}
+
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "communewatch-lab", Short: "A province on one machine, to watch, to break and to audit",
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	cmd.AddCommand(demoCommand(), faultCommand(), auditCommand(), chaosCommand(), partCommand())
+	return cmd
+}
+
+// defaultDir is where a demo keeps its files when it is not told: one per user, so that `fault` and `audit` find it.
+func defaultDir() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("communewatch-demo-%d", os.Getuid()))
+}
+
+func labFlags(cmd *cobra.Command, cfg *lab.Config) {
+	f := cmd.Flags()
+	f.StringVar(&cfg.Listen, "listen", "127.0.0.1:8787", "the collector's address")
+	f.IntVar(&cfg.Sites, "sites", 136, "simulated sites")
+	f.StringVar(&cfg.Dir, "data", "", "folder to keep everything in (default: a throw-away one)")
+	f.DurationVar(&cfg.Interval, "interval", 15*time.Second, "time between runs of a check")
+	f.Uint8Var((*uint8)(&cfg.Block), "block", uint8(gear.DefaultBlock), "second byte of the first simulated network")
+}
+
+func demoCommand() *cobra.Command {
+	var cfg lab.Config
+	var o demo.Options
+	cmd := &cobra.Command{
+		Use: "demo", Short: "Run a province until Ctrl-C", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Throwaway = cfg.Dir == ""
+			if o.Throwaway {
+				cfg.Dir = defaultDir()
+			}
+			o.Out = cmd.OutOrStdout()
+			return demo.Run(cmd.Context(), cfg, o)
+		},
+	}
+	labFlags(cmd, &cfg)
+	f := cmd.Flags()
+	f.BoolVar(&cfg.Local, "local", true, "with an agent that measures this machine's own gateway and resolvers")
+	f.StringVar(&cfg.Boundary, "boundaries", "", "GeoJSON file with the sites' areas")
+	f.StringVar(&o.Scenario, "scenario", "", `file of faults to play ("none" for none; default: a few of each kind)`)
+	f.DurationVar(&o.For, "for", 0, "stop after this long (default: at Ctrl-C)")
+	return cmd
+}
+
+func faultCommand() *cobra.Command {
+	var dir string
+	var o scenario.Order
+	cmd := &cobra.Command{
+		Use:   "fault service|agent|clock|collector",
+		Short: "Set a fault in a running lab",
+		Example: `  communewatch-lab fault service --site s08707 --service broadband-portal --mode slow --delay 4s --for 2m
+  communewatch-lab fault agent --site s08707 --mode stop
+  communewatch-lab fault clock --site s08707 --skew -3h
+  communewatch-lab fault collector --mode stop --for 1m
+Services: ` + strings.Join(gear.ServiceNames(), ", ") + `, all. Modes: down, hang, slow, wrong, up.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Do = args[0]
+			if err := lab.Send(cmd.Context(), dir, o); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "done:", o)
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&dir, "data", defaultDir(), "folder of the lab")
+	f.StringSliceVar(&o.Sites, "site", nil, "site ids, separated by commas")
+	f.StringVar(&o.Service, "service", "", "service of the site")
+	f.StringVar(&o.Mode, "mode", "", "what happens to it")
+	f.DurationVar(&o.Delay, "delay", 0, "for slow services")
+	f.DurationVar(&o.Skew, "skew", 0, "how far the agent's clock is wrong; 0 sets it right")
+	f.DurationVar(&o.For, "for", 0, "undo it after this long")
+	return cmd
+}
+
+func auditCommand() *cobra.Command {
+	var dir string
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use: "audit", Short: "Compare what the agents took with what the store holds", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := audit.Run(cmd.Context(), dir, wait, terminalLog())
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), r.String())
+			if !r.OK() {
+				return fmt.Errorf("the audit failed")
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&dir, "data", defaultDir(), "folder of the lab, running or not")
+	cmd.Flags().DurationVar(&wait, "wait", time.Minute, "how long results may be on their way")
+	return cmd
+}
+
+func chaosCommand() *cobra.Command {
+	var cfg lab.Config
+	var o chaos.Options
+	cmd := &cobra.Command{
+		Use: "chaos", Short: "Kill agents and collector at random moments, take the collector away, then audit", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cfg.Dir == "" {
+				dir, err := os.MkdirTemp("", "communewatch-chaos-")
+				if err != nil {
+					return err
+				}
+				defer os.RemoveAll(dir)
+				cfg.Dir = dir
+			}
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			o.Command = func(dir string, collector bool, agents []string) *exec.Cmd {
+				return exec.Command(self, "part", "--data", dir, fmt.Sprintf("--collector=%t", collector), "--agents", strings.Join(agents, ","))
+			}
+			o.Log = terminalLog()
+			cfg.Log = slog.New(slog.DiscardHandler)
+			r, err := chaos.Run(cmd.Context(), cfg, o)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%d kills\n%s\n", r.Kills, r.String())
+			if !r.OK() {
+				return fmt.Errorf("the audit failed")
+			}
+			return nil
+		},
+	}
+	labFlags(cmd, &cfg)
+	f := cmd.Flags()
+	f.Lookup("listen").DefValue = "127.0.0.1:8788"
+	cfg.Listen = "127.0.0.1:8788"
+	f.IntVar(&o.Groups, "groups", 4, "processes that the agents are spread over")
+	f.DurationVar(&o.For, "for", 2*time.Minute, "time of random kills")
+	f.DurationVar(&o.Away, "away", time.Minute, "time that the collector is gone after them")
+	f.DurationVar(&o.Settle, "settle", time.Minute, "time for what is spooled to arrive")
+	f.Uint64Var(&o.Seed, "seed", 1, "of the random moments")
+	return cmd
+}
+
+// partCommand is what chaos starts and kills.
+func partCommand() *cobra.Command {
+	var dir, agents string
+	var parts lab.Parts
+	cmd := &cobra.Command{
+		Use: "part", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := lab.Open(dir, terminalLog())
+			if err != nil {
+				return err
+			}
+			if agents != "" {
+				parts.Agents = strings.Split(agents, ",")
+			}
+			l, err := lab.Start(cmd.Context(), p, parts)
+			if err != nil {
+				return err
+			}
+			defer l.Stop()
+			select {
+			case <-cmd.Context().Done():
+				return nil
+			case err := <-l.Failed():
+				return err
+			}
+		},
+	}
+	cmd.Flags().StringVar(&dir, "data", "", "folder of the lab")
+	cmd.Flags().BoolVar(&parts.Collector, "collector", false, "run the collector")
+	cmd.Flags().StringVar(&agents, "agents", "", "run the agents of these sites")
+	return cmd
+}
+
+func terminalLog() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
+}

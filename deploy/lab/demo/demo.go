@@ -1,0 +1,194 @@
+// Package demo runs a province for somebody to watch: it says what it does while it starts, prints the address to
+// open, keeps telling how many sites report, and stops cleanly.
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"communewatch/deploy/lab"
+	"communewatch/deploy/lab/scenario"
+)
+
+// Options of a demo.
+type Options struct {
+	Out       io.Writer
+	Scenario  string        // file; "" for the default, "none" for none
+	For       time.Duration // 0: until ctx ends
+	Throwaway bool          // empty the folder before and remove it after
+}
+
+const (
+	liveWithin  = time.Minute // by then every site should report
+	pollEvery   = time.Second
+	statusEvery = 30 * time.Second
+)
+
+// Run runs a demo until ctx ends or o.For is over.
+func Run(ctx context.Context, cfg lab.Config, o Options) (err error) {
+	if o.For > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.For)
+		defer cancel()
+	}
+	say := func(format string, args ...any) { fmt.Fprintf(o.Out, format+"\n", args...) }
+	if o.Throwaway {
+		if err := clear(cfg.Dir); err != nil {
+			return err
+		}
+		defer os.RemoveAll(cfg.Dir)
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return err
+	}
+	logFile, err := os.OpenFile(filepath.Join(cfg.Dir, "lab.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer logFile.Close()
+	cfg.Log = slog.New(slog.NewTextHandler(logFile, nil))
+
+	begin := time.Now()
+	say("preparing %d sites in %s", cfg.Sites, cfg.Dir)
+	p, err := lab.Prepare(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	var script scenario.Scenario
+	switch o.Scenario {
+	case "":
+		script = scenario.Default(p.Sites())
+	case "none":
+	default:
+		if script, err = scenario.Read(o.Scenario, p.AllAgents()); err != nil {
+			return err
+		}
+	}
+	agents := p.AllAgents()
+	say("starting equipment, collector and %d agents", len(agents))
+	l, err := lab.Start(ctx, p, lab.Parts{Gear: true, Collector: true, Agents: agents})
+	if err != nil {
+		return err
+	}
+	controlled := make(chan error, 1)
+	control, stopControl := context.WithCancel(context.WithoutCancel(ctx))
+	go func() { controlled <- l.Control(control) }()
+	defer func() {
+		say("stopping")
+		begin := time.Now()
+		stopControl()
+		if cerr := <-controlled; cerr != nil && err == nil {
+			err = cerr
+		}
+		l.Stop()
+		say("stopped in %v", time.Since(begin).Round(100*time.Millisecond))
+	}()
+	url := "http://" + p.Reachable() + "/"
+	say("\n    open %s\n", url)
+	l.Play(script)
+	if len(script.Steps) > 0 {
+		say("faults will come and go; set your own with: bin/communewatch-lab fault --help%s", dataHint(cfg.Dir, o.Throwaway))
+	}
+	return watch(ctx, l, url, begin, len(agents), say)
+}
+
+func dataHint(dir string, throwaway bool) string {
+	if throwaway {
+		return "" // it is the default of the other commands
+	}
+	return " (with --data " + dir + ")"
+}
+
+// clear removes the folder of an earlier throw-away demo, and nothing else.
+func clear(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{"collector": true, "agents": true, "ledger": true, "lab.json": true, "lab.log": true, "lab.sock": true}
+	for _, e := range entries {
+		if !known[e.Name()] {
+			return fmt.Errorf("%s holds %s, which is not a demo's; name another folder with --data", dir, e.Name())
+		}
+	}
+	return os.RemoveAll(dir)
+}
+
+// watch tells how the province does until ctx ends.
+func watch(ctx context.Context, l *lab.Lab, url string, begin time.Time, want int, say func(string, ...any)) error {
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	live := false
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-l.Failed():
+			return err
+		case <-poll.C:
+		}
+		counts, reporting, err := count(ctx, url)
+		if err != nil || ctx.Err() != nil {
+			continue // a scenario may have taken the collector away
+		}
+		switch {
+		case !live && (reporting >= want || time.Since(begin) > liveWithin):
+			live = true
+			say("%d of %d sites report, %v after the start: %s", reporting, want, time.Since(begin).Round(time.Second), counts)
+		case !live && time.Since(last) > 5*time.Second:
+			last = time.Now()
+			say("%d of %d sites report", reporting, want)
+		case live && time.Since(last) > statusEvery:
+			last = time.Now()
+			say("%s  %s", last.Format("15:04:05"), counts)
+		}
+	}
+}
+
+// count asks the collector, as any other client would, how many sites are in which state.
+func count(ctx context.Context, url string) (text string, reporting int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"api/v1/sites", nil)
+	if err != nil {
+		return "", 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", 0, err
+	}
+	defer resp.Body.Close()
+	var sites []struct {
+		State    string `json:"state"`
+		LastSeen string `json:"last_seen"`
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(&sites); err != nil {
+		return "", 0, err
+	}
+	n := map[string]int{}
+	for _, s := range sites {
+		n[s.State]++
+		if s.LastSeen != "" {
+			reporting++
+		}
+	}
+	var parts []string
+	for _, state := range []string{"ok", "degraded", "down", "no_data", "muted"} {
+		if n[state] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n[state], strings.ReplaceAll(state, "_", " ")))
+		}
+	}
+	return strings.Join(parts, ", "), reporting, nil
+}

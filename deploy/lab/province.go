@@ -1,0 +1,257 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"communewatch/agent"
+	"communewatch/collector"
+	"communewatch/collector/registry"
+	"communewatch/deploy/lab/gear"
+	"communewatch/inventory"
+)
+
+// Config is what a lab is made of.
+type Config struct {
+	Dir      string        // of all its files
+	Listen   string        // the collector's address
+	Sites    int           // simulated sites
+	Block    gear.Block    // of their loopback networks
+	Interval time.Duration // between runs of a check
+	Local    bool          // with an agent that measures this machine's own network
+	Boundary string        // GeoJSON file for the map, or ""
+	Log      *slog.Logger  `json:"-"`
+}
+
+// Province is a lab's files, made or found again. Nothing runs yet.
+type Province struct {
+	cfg   Config
+	sites []inventory.Site
+	local bool
+}
+
+// Prepare makes the files of a lab in its folder, or completes those that are there. Sites and tokens are made the
+// way an operator makes them, in the registry.
+func Prepare(ctx context.Context, cfg Config) (*Province, error) {
+	// Relative folders of an agent's settings would be relative to wherever the lab was started.
+	dir, err := filepath.Abs(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Dir = dir
+	if cfg.Sites < 1 || cfg.Sites > cfg.Block.MaxSites() {
+		return nil, fmt.Errorf("%d sites: choose 1 to %d", cfg.Sites, cfg.Block.MaxSites())
+	}
+	sites, err := provinceSites(cfg.Sites)
+	if err != nil {
+		return nil, err
+	}
+	p := &Province{cfg: cfg, sites: sites, local: cfg.Local}
+	for _, dir := range []string{"collector", "agents", "ledger"} {
+		if err := os.MkdirAll(filepath.Join(cfg.Dir, dir), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	collectorConfig, err := p.writeCollector()
+	if err != nil {
+		return nil, err
+	}
+	reg, err := registry.Open(ctx, collectorConfig.RegistryFile(), registry.Options{Log: cfg.Log})
+	if err != nil {
+		return nil, err
+	}
+	err = p.writeAgents(ctx, reg)
+	return p, errors.Join(err, reg.Close(), p.save())
+}
+
+// Open finds the lab that Prepare made in a folder, for a process that runs some of its parts.
+func Open(dir string, log *slog.Logger) (*Province, error) {
+	data, err := os.ReadFile(filepath.Join(dir, configFile))
+	if err != nil {
+		return nil, fmt.Errorf("%s is not the folder of a lab: %w", dir, err)
+	}
+	cfg := Config{Log: log}
+	if err := json.Unmarshal(data, &cfg); err != nil {
+		return nil, fmt.Errorf("%s: %w", configFile, err)
+	}
+	cfg.Dir = dir
+	sites, err := provinceSites(cfg.Sites)
+	if err != nil {
+		return nil, err
+	}
+	return &Province{cfg: cfg, sites: sites, local: cfg.Local}, nil
+}
+
+// configFile keeps a lab's Config in its folder.
+const configFile = "lab.json"
+
+func (p *Province) save() error {
+	cfg := p.cfg
+	cfg.Local = p.local
+	data, err := json.Marshal(cfg)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(cfg.Dir, configFile), data, 0o600)
+}
+
+// Sites lists the ids of the simulated sites, in order of their numbers.
+func (p *Province) Sites() []string {
+	ids := make([]string, len(p.sites))
+	for i := range p.sites {
+		ids[i] = p.sites[i].ID
+	}
+	return ids
+}
+
+// Reachable is the address under which the collector can be reached from this machine.
+func (p *Province) Reachable() string { return reachable(p.cfg.Listen) }
+
+func (p *Province) collectorFile() string {
+	return filepath.Join(p.cfg.Dir, "collector", "collector.yaml")
+}
+
+func (p *Province) agentDir(site string) string { return filepath.Join(p.cfg.Dir, "agents", site) }
+
+func (p *Province) ledgerFile(site string) string { return filepath.Join(p.cfg.Dir, "ledger", site) }
+
+func (p *Province) socket() string { return SocketFile(p.cfg.Dir) }
+
+// SocketFile is where the lab of a folder takes orders.
+func SocketFile(dir string) string { return filepath.Join(dir, "lab.sock") }
+
+func (p *Province) writeCollector() (collector.Config, error) {
+	title := "Tỉnh Vĩnh Phúc (mô phỏng)"
+	text := fmt.Sprintf("# Made by communewatch-lab.\nlisten: %q\nallow_plaintext: true\ndata_dir: data\ntitle: %q\n", p.cfg.Listen, title)
+	if p.cfg.Boundary != "" {
+		abs, err := filepath.Abs(p.cfg.Boundary)
+		if err != nil {
+			return collector.Config{}, err
+		}
+		text += fmt.Sprintf("boundaries: %q\n", abs)
+	}
+	if err := os.WriteFile(p.collectorFile(), []byte(text), 0o600); err != nil {
+		return collector.Config{}, err
+	}
+	return collector.ReadConfig(p.collectorFile())
+}
+
+func (p *Province) writeAgents(ctx context.Context, reg *registry.Registry) error {
+	sites := p.sites
+	if p.local {
+		sites = append(sites[:len(sites):len(sites)], localSite())
+	}
+	if _, err := reg.ImportSites(ctx, sites, false); err != nil {
+		return fmt.Errorf("sites: %w", err)
+	}
+	for i, s := range sites {
+		dir := p.agentDir(s.ID)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		if err := makeToken(ctx, reg, s.ID, filepath.Join(dir, "token")); err != nil {
+			return err
+		}
+		text := p.agentHead(s.ID)
+		if s.ID == LocalSite {
+			checks, err := localChecks()
+			if err != nil {
+				// A machine without a network is no reason to show no province.
+				p.cfg.Log.Warn("no agent for this machine's own network", "error", err)
+				p.local = false
+				continue
+			}
+			text += checks
+		} else {
+			text += p.siteChecks(i)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "agent.yaml"), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeToken gets a site a token unless it has one from an earlier run.
+func makeToken(ctx context.Context, reg *registry.Registry, site, file string) error {
+	if old, err := os.ReadFile(file); err == nil {
+		if _, err := reg.Authenticate(ctx, strings.TrimSpace(string(old))); err == nil {
+			return nil
+		}
+	}
+	secret, _, err := reg.CreateToken(ctx, registry.Token{Kind: registry.KindAgent, Site: site, Note: "lab"})
+	if err != nil {
+		return fmt.Errorf("token for %s: %w", site, err)
+	}
+	return os.WriteFile(file, []byte(secret+"\n"), 0o600)
+}
+
+func (p *Province) agentHead(site string) string {
+	return fmt.Sprintf(`# Made by communewatch-lab.
+site: %s
+agent: pc-1
+state_dir: %q
+collectors:
+  - {url: "http://%s", token_file: token}
+spool: {seal_after: 2s, min_free: 0.01}
+self_interval: 15s
+defaults: {interval: %s}
+`, site, filepath.Join(p.agentDir(site), "state"), reachable(p.cfg.Listen), p.cfg.Interval)
+}
+
+// reachable turns an address to listen on into one to connect to.
+func reachable(listen string) string {
+	ap, err := netip.ParseAddrPort(listen)
+	switch {
+	case strings.HasPrefix(listen, ":"):
+		return "127.0.0.1" + listen
+	case err == nil && ap.Addr().IsUnspecified():
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), ap.Port()).String()
+	}
+	return listen
+}
+
+// siteChecks is what the agent of simulated site i checks: each layer by a ping and by services, the conference by
+// its signalling.
+func (p *Province) siteChecks(i int) string {
+	at := func(host byte) netip.Addr { return p.cfg.Block.Addr(i, host) }
+	var b strings.Builder
+	b.WriteString("paths: {lan: {device: lo}, broadband: {device: lo}, dedicated: {device: lo}}\nchecks:\n")
+	ping := func(name, path string, host byte) {
+		fmt.Fprintf(&b, "  - {name: %s, kind: icmp, path: %s, address: %s, options: {count: 5, interval: 100ms, wait: 1s}}\n", name, path, at(host))
+	}
+	web := func(name, path, layer string, host byte) {
+		fmt.Fprintf(&b, "  - {name: %s, kind: http, path: %s, layer: %s, address: \"http://%s:%d/\", options: {timeout: 5s, body_contains: communewatch}}\n", name, path, layer, at(host), gear.PortHTTP)
+	}
+	dns := func(name, path string, host byte) {
+		fmt.Fprintf(&b, "  - {name: %s, kind: dns, path: %s, address: portal.lab, options: {timeout: 1s, expect: [%s], resolvers: [{name: %s, address: \"%s:%d\"}]}}\n", name, path, at(host), name, at(host), gear.PortDNS)
+	}
+	tcp := func(name string, port int) {
+		fmt.Fprintf(&b, "  - {name: %s, kind: tcp, path: lan, layer: conference, address: \"%s:%d\", options: {timeout: 2s}}\n", name, at(gear.HostEndpoint), port)
+	}
+	ping("router", "lan", gear.HostRouter)
+	web("router-web", "lan", "lan", gear.HostRouter)
+	dns("router-dns", "lan", gear.HostRouter)
+	ping("broadband-anchor", "broadband", gear.HostBroadband)
+	web("broadband-portal", "broadband", "broadband", gear.HostBroadband)
+	ping("dedicated-anchor", "dedicated", gear.HostDedicated)
+	web("dedicated-portal", "dedicated", "dedicated", gear.HostDedicated)
+	dns("dedicated-dns", "dedicated", gear.HostDedicated)
+	tcp("endpoint-h323", gear.PortH323)
+	tcp("endpoint-sip", gear.PortSIP)
+	web("endpoint-web", "lan", "conference", gear.HostEndpoint)
+	return b.String()
+}
+
+// agentConfig reads the settings of a site's agent.
+func (p *Province) agentConfig(site string) (agent.Config, error) {
+	return agent.ReadConfig(filepath.Join(p.agentDir(site), "agent.yaml"))
+}

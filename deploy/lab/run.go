@@ -1,0 +1,301 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"communewatch/agent"
+	"communewatch/collector"
+	"communewatch/deploy/lab/gear"
+	"communewatch/deploy/lab/scenario"
+)
+
+// Lab is a running province. Make it with Start, end it with Stop.
+type Lab struct {
+	province *Province
+	log      *slog.Logger
+	index    map[string]int // site id -> number
+
+	gear *gear.Gear
+
+	mu        sync.Mutex // guards the fields below
+	agents    map[string]*part
+	collector *part
+	timers    []*time.Timer
+	stopped   bool
+
+	failed chan error // a part that ended by itself; the first one is kept
+}
+
+// part is something that can be stopped and started again.
+type part struct {
+	run    func(ctx context.Context) error
+	cancel context.CancelFunc // nil while stopped
+	done   chan struct{}
+	skew   atomic.Int64 // agents only: nanoseconds that its clock is wrong by
+}
+
+// Parts says what of a province this process runs.
+type Parts struct {
+	Gear, Collector bool
+	Agents          []string // site ids; LocalSite too
+}
+
+// AllAgents lists every agent of the province, that of this machine included.
+func (p *Province) AllAgents() []string {
+	ids := p.Sites()
+	if p.local {
+		ids = append(ids, LocalSite)
+	}
+	return ids
+}
+
+// startTimeout bounds how long a collector may take to open its doors.
+const startTimeout = time.Minute
+
+// Start brings up parts of a province: equipment first, then the collector, then the agents.
+func Start(ctx context.Context, p *Province, parts Parts) (_ *Lab, err error) {
+	l := &Lab{province: p, log: p.cfg.Log, index: map[string]int{}, agents: map[string]*part{}, failed: make(chan error, 1)}
+	for i, id := range p.Sites() {
+		l.index[id] = i
+	}
+	defer func() {
+		if err != nil {
+			l.Stop()
+		}
+	}()
+	if parts.Gear {
+		if l.gear, err = gear.Start(p.cfg.Block, len(p.sites)); err != nil {
+			return nil, fmt.Errorf("equipment: %w", err)
+		}
+	}
+	if parts.Collector {
+		ready := make(chan string, 1)
+		l.collector = &part{run: func(ctx context.Context) error { return l.runCollector(ctx, ready) }}
+		l.start(l.collector, "collector")
+		select {
+		case <-ready:
+		case err := <-l.failed:
+			return nil, err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(startTimeout):
+			return nil, fmt.Errorf("the collector did not start within %v", startTimeout)
+		}
+	}
+	for _, site := range parts.Agents {
+		a := &part{}
+		a.run = func(ctx context.Context) error { return l.runAgent(ctx, site, a) }
+		l.mu.Lock()
+		l.agents[site] = a
+		l.mu.Unlock()
+		l.start(a, "agent of "+site)
+	}
+	return l, nil
+}
+
+// Failed reports a part that ended although nobody stopped it.
+func (l *Lab) Failed() <-chan error { return l.failed }
+
+// Stop ends everything in the order in which results flow, and waits for it.
+func (l *Lab) Stop() {
+	l.mu.Lock()
+	l.stopped = true
+	for _, t := range l.timers {
+		t.Stop()
+	}
+	agents := make([]*part, 0, len(l.agents))
+	for _, a := range l.agents {
+		agents = append(agents, a)
+	}
+	l.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, a := range agents {
+		wg.Go(func() { l.stop(a) })
+	}
+	wg.Wait()
+	if l.collector != nil {
+		l.stop(l.collector)
+	}
+	if l.gear != nil {
+		l.gear.Close()
+	}
+}
+
+func (l *Lab) start(p *part, name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p.cancel != nil || l.stopped {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	p.cancel, p.done = cancel, done
+	go func() {
+		defer close(done)
+		err := p.run(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			err = errors.New("ended by itself")
+		}
+		select {
+		case l.failed <- fmt.Errorf("%s: %w", name, err):
+		default:
+		}
+	}()
+}
+
+func (l *Lab) stop(p *part) {
+	l.mu.Lock()
+	cancel, done := p.cancel, p.done
+	l.mu.Unlock()
+	if cancel == nil {
+		return
+	}
+	cancel()
+	<-done
+	l.mu.Lock()
+	p.cancel = nil
+	l.mu.Unlock()
+}
+
+func (l *Lab) runCollector(ctx context.Context, ready chan<- string) error {
+	cfg, err := collector.ReadConfig(l.province.collectorFile())
+	if err != nil {
+		return err
+	}
+	return collector.New(cfg, collector.Options{Log: l.log.With("part", "collector"), Version: "lab", Ready: func(address string) {
+		select {
+		case ready <- address:
+		default:
+		}
+	}}).Run(ctx)
+}
+
+func (l *Lab) runAgent(ctx context.Context, site string, p *part) (err error) {
+	cfg, err := l.province.agentConfig(site)
+	if err != nil {
+		return err
+	}
+	book, err := openLedger(l.province.ledgerFile(site))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, book.close()) }()
+	a, err := agent.New(cfg, agent.Options{
+		Log: slog.New(warnings{l.log.With("site", site).Handler()}), Version: "lab", OnTaken: book.taken,
+		Now: func() time.Time { return time.Now().Add(time.Duration(p.skew.Load())) },
+	})
+	if err != nil {
+		return err
+	}
+	return a.Run(ctx)
+}
+
+// warnings lets only warnings and worse through: 136 agents that tell when they start and stop are noise.
+type warnings struct{ slog.Handler }
+
+func (warnings) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+
+// Do carries out an order, and plans its undoing if it is for a while.
+func (l *Lab) Do(o scenario.Order) error {
+	if err := o.Validate(l.province.AllAgents()); err != nil {
+		return err
+	}
+	if err := l.apply(o); err != nil {
+		return err
+	}
+	l.log.Info("fault", "order", o.String())
+	if o.For > 0 {
+		l.after(o.For, o.Undo())
+	}
+	return nil
+}
+
+func (l *Lab) after(d time.Duration, o scenario.Order) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped {
+		return
+	}
+	l.timers = append(l.timers, time.AfterFunc(d, func() {
+		if err := l.Do(o); err != nil {
+			l.log.Error("fault", "order", o.String(), "error", err)
+		}
+	}))
+}
+
+// Play plans every step of a scenario.
+func (l *Lab) Play(s scenario.Scenario) {
+	for _, st := range s.Steps {
+		l.after(st.At, st.Order)
+	}
+}
+
+func (l *Lab) apply(o scenario.Order) error {
+	if o.Do == scenario.DoCollector {
+		if l.collector == nil {
+			return errors.New("the collector does not run in this process")
+		}
+		l.set(l.collector, "collector", o.Mode)
+		return nil
+	}
+	for _, site := range o.Sites {
+		l.mu.Lock()
+		a := l.agents[site]
+		l.mu.Unlock()
+		switch o.Do {
+		case scenario.DoService:
+			i, ok := l.index[site]
+			if !ok || l.gear == nil {
+				return fmt.Errorf("site %s has no simulated equipment", site)
+			}
+			if err := l.setService(i, o); err != nil {
+				return err
+			}
+		case scenario.DoAgent:
+			if a == nil {
+				return fmt.Errorf("the agent of %s does not run in this process", site)
+			}
+			l.set(a, "agent of "+site, o.Mode)
+		case scenario.DoClock:
+			if a == nil {
+				return fmt.Errorf("the agent of %s does not run in this process", site)
+			}
+			a.skew.Store(int64(o.Skew))
+		}
+	}
+	return nil
+}
+
+func (l *Lab) set(p *part, name, mode string) {
+	if mode == "stop" {
+		l.stop(p)
+		return
+	}
+	l.start(p, name)
+}
+
+func (l *Lab) setService(site int, o scenario.Order) error {
+	names := []string{o.Service}
+	if o.Service == "all" {
+		names = gear.ServiceNames()
+	}
+	for _, name := range names {
+		if err := l.gear.Set(site, name, o.Fault()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CollectorDir is the data folder of the lab's collector.
+func CollectorDir(dir string) string { return filepath.Join(dir, "collector", "data") }

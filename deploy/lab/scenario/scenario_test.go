@@ -1,0 +1,85 @@
+package scenario
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+var sites = []string{"s1", "s2"}
+
+func TestParse(t *testing.T) {
+	s, err := Parse("s.yaml", []byte(`
+steps:
+  - {at: 2m, do: collector, mode: stop, for: 30s}
+  - {at: 10s, do: service, sites: [s1, s2], service: broadband-portal, mode: slow, delay: 4s, for: 1m}
+  - {at: 1m, do: clock, sites: [s2], skew: -3h}
+`), sites)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, st := range s.Steps {
+		got = append(got, st.At.String()+" "+st.Order.String())
+	}
+	want := "10s service broadband-portal slow by 4s at 2 sites for 1m0s\n1m0s clock wrong by -3h0m0s at s2\n2m0s collector stop for 30s"
+	if strings.Join(got, "\n") != want {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
+	}
+}
+
+func TestEveryMistakeIsNamed(t *testing.T) {
+	_, err := Parse("s.yaml", []byte(`steps:
+  - {at: -1s, do: service, sites: [s1], service: router-web, mode: down}
+  - {at: 1s, do: service, sites: [s9], service: fax, mode: slow}
+  - {at: 1s, do: agent, mode: sleep}
+  - {at: 1s, do: clock, sites: [s1], skew: 900000h}
+  - {at: 1s, do: dance}
+`), sites)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		"s.yaml:2: steps[0].at: must not be negative",
+		`s.yaml:3: steps[1].sites[0]: there is no site "s9" in this lab`,
+		`s.yaml:3: steps[1].service: "fax" is not one of`,
+		"s.yaml:3: steps[1].mode: slow needs a delay",
+		"s.yaml:4: steps[2].sites: name the sites",
+		`s.yaml:4: steps[2].mode: "sleep" is not stop or start`,
+		"s.yaml:5: steps[3].skew: at most",
+		`s.yaml:6: steps[4].do: "dance" is not one of`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in\n%v", want, err)
+		}
+	}
+}
+
+func TestUndoTakesBack(t *testing.T) {
+	for _, tc := range []struct{ order, undo Order }{
+		{Order{Do: DoService, Sites: sites, Service: "router-web", Mode: "slow", Delay: time.Second}, Order{Do: DoService, Sites: sites, Service: "router-web", Mode: "up"}},
+		{Order{Do: DoAgent, Sites: sites, Mode: "stop"}, Order{Do: DoAgent, Sites: sites, Mode: "start"}},
+		{Order{Do: DoClock, Sites: sites, Skew: time.Hour}, Order{Do: DoClock, Sites: sites}},
+		{Order{Do: DoCollector, Mode: "stop"}, Order{Do: DoCollector, Mode: "start"}},
+	} {
+		if got := tc.order.Undo(); got.String() != tc.undo.String() {
+			t.Errorf("undo of %v is %v, want %v", tc.order, got, tc.undo)
+		}
+		if err := tc.order.Undo().Validate(sites); err != nil {
+			t.Errorf("undo of %v: %v", tc.order, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("steps: [{at: 1s, do: collector, mode: stop}]"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if s, err := Parse("f", data, sites); err == nil {
+			for _, st := range s.Steps {
+				if err := st.Undo().Validate(sites); err != nil {
+					t.Fatalf("%v can't be undone: %v", st.Order, err)
+				}
+			}
+		}
+	})
+}
