@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -8,6 +9,8 @@ import (
 	"communewatch/collector/phrase"
 	"communewatch/collector/recall"
 	"communewatch/probes"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -49,20 +52,10 @@ func (a *API) getHistory(w http.ResponseWriter, r *http.Request) error {
 	if !from.Before(to) {
 		return invalid("from must be in the past")
 	}
-	rules := a.judge.Rules()
-	replay := health.NewReplayer(rules, from)
-	for at := from.Add(-historyWarmUp); at.Before(to); at = at.Add(historyStretch) {
-		until := at.Add(historyStretch)
-		if until.After(to) {
-			until = to
-		}
-		obs, err := recall.Checks(r.Context(), a.store, &rules, id, at, until, historyPoints)
-		if err != nil {
-			return err
-		}
-		replay.Feed(obs)
+	past, err := a.replay(r.Context(), id, from, to)
+	if err != nil {
+		return err
 	}
-	past := replay.History(to)
 	out := History{From: from.UTC(), To: to.UTC(), Layers: map[string][]Span{}}
 	site := past.Sites[id]
 	if site == nil {
@@ -85,4 +78,38 @@ func spans(list []health.Interval, from, to time.Time, lang phrase.Lang, now tim
 		out[i] = Span{State: in.State.String(), From: in.From.UTC(), To: in.To.UTC(), Reason: phrase.Reason(lang, in.Reason, now)}
 	}
 	return out
+}
+
+// replay judges a site's past, reading the next stretch of it while the one before is judged.
+func (a *API) replay(ctx context.Context, id string, from, to time.Time) (health.History, error) {
+	rules := a.judge.Rules()
+	group, ctx := errgroup.WithContext(ctx)
+	stretches := make(chan []health.Observation)
+	group.Go(func() error {
+		defer close(stretches)
+		for at := from.Add(-historyWarmUp); at.Before(to); at = at.Add(historyStretch) {
+			until := at.Add(historyStretch)
+			if until.After(to) {
+				until = to
+			}
+			obs, err := recall.Runs(ctx, a.store, &rules, id, at, until, historyPoints)
+			if err != nil {
+				return err
+			}
+			select {
+			case stretches <- obs:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	replay := health.NewReplayer(rules, from)
+	for obs := range stretches {
+		replay.Feed(obs)
+	}
+	if err := group.Wait(); err != nil {
+		return health.History{}, err
+	}
+	return replay.History(to), nil
 }

@@ -130,28 +130,27 @@ func trim(list []Interval, from, to time.Time) []Interval {
 	return out
 }
 
+// sortObservations orders by time; of one run, facts come before the verdict. What is in order already costs one look.
 func sortObservations(obs []Observation) {
-	slices.SortStableFunc(obs, func(a, b Observation) int {
-		if c := a.Time.Compare(b.Time); c != 0 {
-			return c
-		}
-		if a.Check.Site != b.Check.Site {
-			if a.Check.Site < b.Check.Site {
-				return -1
-			}
+	if !slices.IsSortedFunc(obs, compareObservations) {
+		slices.SortStableFunc(obs, compareObservations)
+	}
+}
+
+func compareObservations(a, b Observation) int {
+	if c := a.Time.Compare(b.Time); c != 0 {
+		return c
+	}
+	if c := cmp.Or(cmp.Compare(a.Check.Site, b.Check.Site), compareChecks(a.Check, b.Check)); c != 0 {
+		return c
+	}
+	verdict := func(o *Observation) int {
+		if o.Check.Layer != "" {
 			return 1
 		}
-		if c := compareChecks(a.Check, b.Check); c != 0 {
-			return c
-		}
-		switch verdictA, verdictB := a.Check.Layer != "", b.Check.Layer != ""; {
-		case verdictA == verdictB:
-			return 0
-		case verdictB:
-			return -1
-		}
-		return 1
-	})
+		return 0
+	}
+	return verdict(&a) - verdict(&b)
 }
 
 // play feeds sorted observations, judging silence on the way. The judge has one shard, or the time is before start.
