@@ -22,6 +22,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -173,6 +174,7 @@ func (d *Doc) decode(n *yaml.Node, at string, into any) {
 
 var (
 	nodeType        = reflect.TypeFor[Node]()
+	timeType        = reflect.TypeFor[time.Time]() // a struct that is written as one value
 	unmarshalerType = reflect.TypeFor[yaml.Unmarshaler]()
 )
 
@@ -188,7 +190,7 @@ func (d *Doc) check(n *yaml.Node, at string, t reflect.Type) {
 	if n.Tag == "!!null" || t == nodeType {
 		return
 	}
-	if t.Implements(unmarshalerType) || reflect.PointerTo(t).Implements(unmarshalerType) {
+	if t == timeType || t.Implements(unmarshalerType) || reflect.PointerTo(t).Implements(unmarshalerType) {
 		d.try(n, at, t)
 		return
 	}

@@ -1,0 +1,74 @@
+package phrase
+
+import (
+	"testing"
+	"time"
+
+	"communewatch/collector/health"
+	"communewatch/probes"
+)
+
+func TestReason(t *testing.T) {
+	now := time.Date(2026, 11, 23, 9, 0, 0, 0, Zone)
+	id := health.CheckID{Site: "s1", Agent: "pc", Target: "anchor-bb"}
+	limit := func(field string, value, limit float64) health.Reason {
+		return health.Reason{Code: health.ReasonThreshold, Check: id, Field: field, Value: value, Limit: limit}
+	}
+	ended := func(o probes.Outcome) health.Reason {
+		return health.Reason{Code: health.ReasonOutcome, Check: id, Outcome: o, Text: "status 500, want 200"}
+	}
+	at := func(day, hour, minute int) float64 {
+		return float64(time.Date(2026, 11, day, hour, minute, 0, 0, Zone).Unix())
+	}
+	for _, tc := range []struct {
+		reason health.Reason
+		vi, en string
+	}{
+		{health.Reason{}, "", ""},
+		{limit("icmp.loss_ratio", 0.0823, 0.01), "Mất gói 8,2 % tới anchor-bb (ngưỡng 1 %)", "8.2 % packet loss to anchor-bb (limit 1 %)"},
+		{limit("icmp.rtt_p95_seconds", 0.3126, 0.2), "Độ trễ tới anchor-bb là 313 ms (ngưỡng 200 ms)", "Round trip to anchor-bb takes 313 ms (limit 200 ms)"},
+		{limit("icmp.jitter_seconds", 0.0064, 0.005), "Độ trễ tới anchor-bb dao động 6,4 ms (ngưỡng 5 ms)", "Jitter of 6.4 ms to anchor-bb (limit 5 ms)"},
+		{limit("icmp.df_ok", 0, 1), "Gói tin cỡ lớn không tới được anchor-bb (kiểm tra MTU)", "Full-size packets do not reach anchor-bb (check the MTU)"},
+		{limit("tcp.connect_seconds", 1.25, 1), "Kết nối tới anchor-bb mất 1,2 giây (ngưỡng 1 giây)", "Connecting to anchor-bb takes 1.2 s (limit 1 s)"},
+		{limit("http.cert_expiry_seconds", 13.9*86400, 14*86400), "Chứng thư số của anchor-bb còn hạn 13 ngày (ngưỡng 14 ngày)", "The certificate of anchor-bb expires in 13 days (limit 14 days)"},
+		{limit("http.cert_expiry_seconds", -1, 14*86400), "Chứng thư số của anchor-bb đã hết hạn", "The certificate of anchor-bb has expired"},
+		{limit("icmp.reordered", 3, 2), "icmp.reordered anchor-bb: 3 (ngưỡng 2)", "icmp.reordered anchor-bb: 3 (limit 2)"},
+		{ended(probes.OutcomeTimeout), "anchor-bb không trả lời", "anchor-bb does not answer"},
+		{ended(probes.OutcomeFailed), "anchor-bb trả lời không đúng: status 500, want 200", "anchor-bb answers wrongly: status 500, want 200"},
+		{ended(probes.OutcomeUnreachable), "Không có đường tới anchor-bb", "No route to anchor-bb"},
+		{health.Reason{Code: health.ReasonAgent, Check: id, Outcome: probes.OutcomeNoPermission}, "Máy đo pc không đo được anchor-bb: không đủ quyền", "Agent pc cannot measure anchor-bb: not permitted"},
+		{health.Reason{Code: health.ReasonSilent, Check: id, Value: at(23, 8, 5)}, "Không có kết quả từ 08:05", "No result since 08:05"},
+		{health.Reason{Code: health.ReasonSilent, Check: id, Value: at(22, 14, 5)}, "Không có kết quả từ 14:05 ngày 22/11/2026", "No result since 14:05 on 22/11/2026"},
+		{health.Reason{Code: health.ReasonMaintenance, Text: "đổi bộ chia mạng"}, "Đang bảo trì: đổi bộ chia mạng", "Under maintenance: đổi bộ chia mạng"},
+		{health.Reason{Code: health.ReasonClosed, Value: at(22, 17, 0)}, "Ngoài giờ làm việc, không có kết quả từ 17:00 ngày 22/11/2026", "Outside office hours, no result since 17:00 on 22/11/2026"},
+		{health.Reason{Code: health.ReasonNeverSeen}, "Chưa nhận được kết quả nào", "No result was ever received"},
+	} {
+		if got := Reason(Vietnamese, tc.reason, now); got != tc.vi {
+			t.Errorf("\n got %q\nwant %q", got, tc.vi)
+		}
+		if got := Reason(English, tc.reason, now); got != tc.en {
+			t.Errorf("\n got %q\nwant %q", got, tc.en)
+		}
+	}
+}
+
+// TestEveryReasonHasWords finds a field with a default limit, an outcome or a code that was forgotten here.
+func TestEveryReasonHasWords(t *testing.T) {
+	now := time.Now()
+	for _, l := range health.DefaultRules().Limits {
+		r := health.Reason{Code: health.ReasonThreshold, Field: l.Field, Value: 1, Limit: 1}
+		for _, lang := range Langs() {
+			if got := Reason(lang, r, now); len(got) > len(l.Field) && got[:len(l.Field)] == l.Field {
+				t.Errorf("%s: no sentence for %s", lang, l.Field)
+			}
+		}
+	}
+	for o := probes.OutcomeOK + 1; ; o++ {
+		if _, known := probes.ParseOutcome(o.String()); !known {
+			break
+		}
+		if o.Own() && (phraser{lang: Vietnamese}).own(o) == o.String() {
+			t.Errorf("no words for %v", o)
+		}
+	}
+}
