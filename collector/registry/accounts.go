@@ -209,6 +209,9 @@ func (a *accountant) take(ctx context.Context, rc *Receipt) error {
 func (a *accountant) store(ctx context.Context) error {
 	for key, s := range a.touched {
 		s.above = s.seqs.encode(s.above[:0])
+		if s.above == nil {
+			s.above = []byte{} // an empty blob is read back as nil, and nil would be written as NULL
+		}
 		var err error
 		if s.id == 0 {
 			err = a.insert.QueryRowContext(ctx, key.site, key.agent, key.boot, s.seqs.through, s.seqs.skipped, s.above,

@@ -169,6 +169,25 @@ func TestTakeCounts(t *testing.T) {
 	}
 }
 
+// A collector that starts again goes on with the accounts of agents that did not.
+func TestTakeGoesOnAfterReopening(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "registry.db")
+	for seq := uint64(1); seq <= 3; seq++ {
+		r := open(t, path)
+		rc := Receipt{Site: "s1", Agent: "pc-1", Boot: "b", Seq: seq, Clock: 1, Points: 1, ReceivedAt: time.Now()}
+		if err := r.Take(t.Context(), rc); err != nil {
+			t.Fatalf("batch %d: %v", seq, err)
+		}
+		accounts, err := r.Accounts(t.Context(), "s1")
+		if err != nil || len(accounts) != 1 || accounts[0].Received != seq || accounts[0].Missing != 0 {
+			t.Fatalf("after batch %d: %+v, %v", seq, accounts, err)
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestClockShiftFirstWins(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "registry.db")
 	r, other := open(t, path), open(t, path)
