@@ -62,6 +62,7 @@ type peer struct {
 	packed   bytes.Buffer
 	fails    int       // in a row
 	notUntil time.Time // backing off
+	took     bool      // a batch since it last denied us
 
 	trouble verdict // what it was last logged with; taken when all is well
 	since   time.Time

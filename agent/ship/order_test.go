@@ -326,3 +326,109 @@ func TestLogSaysEachTroubleOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestRowsOfAnotherSiteDoNotBlockTheQueue(t *testing.T) {
+	numbered := func(status int) func(http.ResponseWriter, post) bool {
+		return func(w http.ResponseWriter, p post) bool {
+			w.Header().Set(wire.HeaderStore, "store1")
+			w.Header().Set(wire.HeaderCommit, fmt.Sprint(p.seq))
+			w.Header().Set(wire.HeaderDurable, fmt.Sprint(p.seq))
+			w.WriteHeader(status)
+			return status == http.StatusNoContent
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		c := newCollector(func(w http.ResponseWriter, p post) bool {
+			if strings.HasPrefix(p.lines, "old-site") {
+				return numbered(http.StatusForbidden)(w, p)
+			}
+			return numbered(http.StatusNoContent)(w, p)
+		})
+		sp := openSpool(t, t.TempDir(), "b1")
+		for range 5 {
+			put(t, sp, 1, "old-site f=1 1\n")
+		}
+		put(t, sp, 1, "new-site f=1 1\n")
+		sh, stop := start(t, with(handlers{"one": c}, "one"), sp)
+		synctest.Wait()
+		if st := sp.Stats(); st.Batches != 0 || st.Quarantined != 5 || sh.Stats().Sent != 1 {
+			t.Errorf("%+v", st)
+		}
+		stop()
+	})
+	synctest.Test(t, func(t *testing.T) { // with a wrong token every batch is kept
+		c := newCollector(numbered(http.StatusForbidden))
+		sp := openSpool(t, t.TempDir(), "b1")
+		for range 5 {
+			put(t, sp, 1, "a f=1 1\n")
+		}
+		_, stop := start(t, with(handlers{"one": c}, "one"), sp)
+		time.Sleep(time.Hour)
+		if st := sp.Stats(); st.Batches != 5 || st.Quarantined != 0 {
+			t.Errorf("%+v", st)
+		}
+		stop()
+	})
+}
+
+func TestRequestDamagedOnItsWayIsSentAgain(t *testing.T) {
+	damaged := func(w http.ResponseWriter, p post) bool {
+		w.Header().Set(wire.HeaderReceivedAt, "1700000000000")
+		return apiError(400, "the gzip data is damaged or cut short")(w, p)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		c := newCollector(func(w http.ResponseWriter, p post) bool {
+			if n++; n < doubts {
+				return damaged(w, p)
+			}
+			return take(w, p)
+		})
+		sp := openSpool(t, t.TempDir(), "b1")
+		put(t, sp, 1, "a f=1 1\n")
+		_, stop := start(t, with(handlers{"one": c}, "one"), sp)
+		time.Sleep(time.Minute)
+		if !c.has("a f=1 1\n") || sp.Stats().Quarantined != 0 {
+			t.Errorf("%+v", sp.Stats())
+		}
+		c.set(damaged) // and one that is refused each time does not block what comes after it
+		put(t, sp, 1, "b f=1 1\n")
+		time.Sleep(time.Minute)
+		if st := sp.Stats(); st.Batches != 0 || st.Quarantined != 1 {
+			t.Errorf("%+v", st)
+		}
+		stop()
+	})
+}
+
+func TestGoodRowsOfARefusedBatchSurviveAPowerCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &durableCollector{collector: newCollector(nil), store: "store1", disk: map[string]bool{}}
+		d.set(func(w http.ResponseWriter, p post) bool {
+			if strings.HasPrefix(p.lines, "partly") {
+				d.commit++
+				d.memory = append(d.memory, p)
+				d.headers(w)
+				return apiError(400, "partial write: 1 of 2 lines rejected")(w, p)
+			}
+			return d.reply(w, p)
+		})
+		sp := openSpool(t, t.TempDir(), "b1")
+		put(t, sp, 1, "partly f=1 1\n", "bad 1\n")
+		_, stop := start(t, with(handlers{"one": d}, "one"), sp)
+		synctest.Wait()
+		d.powerCut("store2")
+		put(t, sp, 1, "a f=1 1\n")
+		time.Sleep(time.Minute)
+		d.sync()
+		put(t, sp, 1, "a f=2 1\n")
+		time.Sleep(time.Minute)
+		if !d.disk["partly f=1 1\n"] {
+			t.Error("the good row is lost")
+		}
+		if st := sp.Stats(); st.Quarantined != 1 || st.Batches != 0 || st.Unsynced != 1 {
+			t.Errorf("%+v", st)
+		}
+		stop()
+	})
+}

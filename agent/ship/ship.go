@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"communewatch/agent/spool"
+	"communewatch/probes/wire"
 )
 
 // Clock is the clock that stamps points. Its number changes when it jumped; see wire.HeaderClock.
@@ -53,6 +54,8 @@ const (
 	deniedPause = 5 * time.Minute  // a token is put right by people
 	busyMax     = 10 * time.Minute // no Retry-After binds us for longer; the answer may be a portal's
 
+	doubts = 3 // times that a batch must be refused unread before that is believed
+
 	returnMin = time.Minute      // first try to return to a preferred collector
 	returnMax = 30 * time.Minute // and the longest pause between tries
 	steady    = 10 * time.Minute // a return that lasted this long was a good one
@@ -87,6 +90,8 @@ type Shipper struct {
 	liveSeq     uint64        // highest number of this boot that was sent; what is above is new
 	turn        int           // counts batches of the backlog
 	backlogAt   time.Time     // when the next one may be sent
+	suspect     spool.ID      // the last batch that was refused unread
+	suspected   int           // and how often in a row
 	sealTrouble string        // sealLoop's
 
 	mu    sync.Mutex // guards the fields below
@@ -293,8 +298,10 @@ func (s *Shipper) send(ctx context.Context, i int, b spool.Batch) int {
 	s.count(func(st *Stats) { st.SentBytes += uint64(a.sent) })
 
 	store, commit, durable, ok := a.durability()
+	v = s.reconsider(p, b.ID, v, a, ok)
 	switch v {
 	case taken:
+		p.took = true
 		if ok {
 			s.spool.Acknowledged(b.ID, store, commit)
 		} else if err := s.spool.Forget(b.ID); err != nil {
@@ -303,8 +310,16 @@ func (s *Shipper) send(ctx context.Context, i int, b spool.Batch) int {
 		at, _ := s.clock.Now()
 		s.count(func(st *Stats) { st.Sent++; st.LastSuccess = at })
 	case refused:
-		if err := s.spool.Quarantine(b.ID, "refused by the collector: "+a.message); err != nil {
-			s.o.Log.Warn("spool: set batch aside", "error", err)
+		why := "refused by the collector: " + a.message
+		var err error
+		if ok { // its good rows are stored, but maybe not yet on disk there
+			err = s.spool.QuarantineCopy(b.ID, why)
+			s.spool.Acknowledged(b.ID, store, commit)
+		} else {
+			err = s.spool.Quarantine(b.ID, why)
+		}
+		if err != nil {
+			s.o.Log.Warn("refused batch could not be set aside", "batch", b.ID.String(), "reason", why, "error", err)
 		}
 		s.count(func(st *Stats) { st.Refused++ })
 	}
@@ -330,6 +345,28 @@ func (s *Shipper) send(ctx context.Context, i int, b spool.Batch) int {
 		s.returnAt = now.Add(s.returnAfter)
 	}
 	return a.sent
+}
+
+// reconsider looks at a verdict in the light of what went before; numbered says that the answer numbers the batch, so
+// the collector has been through its rows.
+func (s *Shipper) reconsider(p *peer, id spool.ID, v verdict, a *answer, numbered bool) verdict {
+	switch {
+	case v == denied && numbered && p.took:
+		// It takes other batches of ours, so the token is good and these rows belong to somebody else: left from the
+		// time before the agent was given to another site.
+		return refused
+	case v == denied:
+		p.took = false
+	case v == refused && !numbered && a.header.Get(wire.HeaderReceivedAt) != "":
+		// A communewatch collector did not get as far as the rows. The request may have been damaged on its way.
+		if s.suspect != id {
+			s.suspect, s.suspected = id, 0
+		}
+		if s.suspected++; s.suspected < doubts {
+			return broken
+		}
+	}
+	return v
 }
 
 // deliver posts a batch, in pieces where the whole is too large, and returns what became of all of it.
@@ -358,26 +395,23 @@ func (s *Shipper) deliver(ctx context.Context, p *peer, b spool.Batch) (verdict,
 				v = refused
 			}
 		}
-		switch {
-		case v != taken && v != refused:
+		if v != taken && v != refused {
 			return v, a
-		case v == taken && whole.status != 0 && !sameStore(whole, a):
+		}
+		store, _, _, numbered := a.durability()
+		if before, _, _, ok := whole.durability(); ok && numbered && before != store {
 			a.message = "the collector's store was opened anew between the halves of a batch"
 			return broken, a
 		}
 		if v == refused && result != refused {
 			result, whole.message = refused, a.message
 		}
-		// Commits rise, so the last answer's is that of the whole.
-		whole.status, whole.header, whole.sent, whole.genuine = a.status, a.header, a.sent, a.genuine
+		if numbered || whole.header == nil {
+			whole.header = a.header // numbers rise, so the last one stands for all
+		}
+		whole.status, whole.sent = a.status, a.sent
 	}
 	return result, whole
-}
-
-func sameStore(a, b *answer) bool {
-	sa, _, _, oka := a.durability()
-	sb, _, _, okb := b.durability()
-	return sa == sb && oka == okb
 }
 
 // halve cuts lines at the line end nearest to the middle; ok is false when there is only one line.

@@ -235,6 +235,34 @@ func TestStoreOpenedAnewBetweenTheHalvesOfABatch(t *testing.T) {
 	}
 }
 
+func TestOneLineThatIsTooLargeDoesNotHoldUpTheOthers(t *testing.T) {
+	commit := 0
+	c := newCollector(func(w http.ResponseWriter, p post) bool {
+		if len(p.lines) > 200 {
+			return apiError(http.StatusRequestEntityTooLarge, "the body is larger than 200 bytes")(w, p)
+		}
+		commit++
+		w.Header().Set(wire.HeaderStore, "store1")
+		w.Header().Set(wire.HeaderCommit, strconv.Itoa(commit))
+		w.Header().Set(wire.HeaderDurable, strconv.Itoa(commit))
+		return take(w, p)
+	})
+	dir := t.TempDir()
+	sp := openSpool(t, dir, "b1")
+	giant := "m s=\"" + strings.Repeat("x", 500) + "\" 1\n"
+	put(t, sp, 1, giant, "a f=1 1\n", "b f=1 1\n", "c f=1 1\n", giant)
+	sh, _ := start(t, Options{Collectors: []Collector{serve(t, c)}}, sp)
+	eventually(t, "settled", func() bool { return sh.Stats().Refused == 1 && sp.Stats().Unsynced == 0 })
+	for _, l := range []string{"a f=1 1\n", "b f=1 1\n", "c f=1 1\n"} {
+		if !c.has(l) {
+			t.Errorf("%q did not arrive", l)
+		}
+	}
+	if aside, _ := filepath.Glob(filepath.Join(dir, "quarantine", "*.gz")); len(aside) != 1 || sp.Stats().Batches != 0 {
+		t.Errorf("aside %v, %+v", aside, sp.Stats())
+	}
+}
+
 func TestHalve(t *testing.T) {
 	for _, in := range []string{"a\nb\n", "aaaaaaaaaaaa\nb\n", "a\nbbbbbbbbbbbbb\n", "a\nb\nc\n", "\n\n"} {
 		a, b, ok := halve([]byte(in))
@@ -417,16 +445,14 @@ func TestPowerCutOfTheCollectorLosesNothing(t *testing.T) {
 	d := &durableCollector{collector: newCollector(nil), store: "store1", disk: map[string]bool{}}
 	d.set(d.reply)
 	sp := openSpool(t, t.TempDir(), "b1")
-	sh, _ := start(t, Options{Collectors: []Collector{serve(t, d)}, BacklogBytesPerSecond: -1}, sp)
+	start(t, Options{Collectors: []Collector{serve(t, d)}, BacklogBytesPerSecond: -1}, sp)
 	var lines []string
 	send := func(n int) {
-		want := sh.Stats().Sent
 		for range n {
 			line := fmt.Sprintf("m n=%d 1\n", len(lines))
 			lines = append(lines, line)
 			put(t, sp, 1, line)
-			want++
-			eventually(t, "sent", func() bool { return sh.Stats().Sent >= want })
+			eventually(t, "sent", func() bool { return d.has(line) && sp.Stats().Batches == 0 })
 		}
 	}
 	send(5)

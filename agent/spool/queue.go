@@ -131,6 +131,38 @@ func (s *Spool) Quarantine(id ID, reason string) error {
 	return nil
 }
 
+// QuarantineCopy sets a copy of a batch aside, with the reason beside it, and leaves the batch where it is: a collector
+// refused some of its rows, took the others, and may yet lose those in a power cut.
+func (s *Spool) QuarantineCopy(id ID, reason string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, ok := s.find(id)
+	if !ok {
+		return nil
+	}
+	e := s.entries[i]
+	var packed []byte
+	if m := s.memory[id]; m != nil {
+		packed = m.packed
+	} else {
+		var err error
+		if packed, err = s.disk.read(s.path(&e)); err != nil {
+			return fmt.Errorf("spool: %w", err)
+		}
+	}
+	dir := filepath.Join(s.o.Dir, quarantineName)
+	to := filepath.Join(dir, filepath.Base(s.path(&e)))
+	if _, err := os.Stat(to); err == nil {
+		return nil // refused before; it is here again because the collector lost the rest
+	}
+	s.stats.Quarantined++
+	if err := s.disk.writeFile(to, packed); err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	s.explain(to, reason)
+	return nil
+}
+
 // All below is called with mu held.
 
 func (s *Spool) quarantine(i int, reason string) {
@@ -163,9 +195,14 @@ func (s *Spool) setAside(name, reason string) {
 		s.o.Log.Error("spool: could not set a file aside; it stays where it is until the next start", "file", name, "reason", reason, "error", err)
 		return
 	}
-	s.o.Log.Warn("spool: set a batch aside", "file", to, "reason", reason)
-	_ = os.WriteFile(to+".txt", []byte(reason+"\n"), 0o640)
-	s.trimAside(dir)
+	s.explain(to, reason)
+}
+
+// explain puts the reason beside a file set aside, and keeps their number within bounds.
+func (s *Spool) explain(name, reason string) {
+	s.o.Log.Warn("spool: set a batch aside", "file", name, "reason", reason)
+	_ = os.WriteFile(name+".txt", []byte(reason+"\n"), 0o640)
+	s.trimAside(filepath.Dir(name))
 }
 
 func (s *Spool) trimAside(dir string) {

@@ -520,6 +520,29 @@ func TestRefusedBatchesAreSetAsideWithTheReason(t *testing.T) {
 	}
 }
 
+func TestRefusedInPartIsSetAsideAndKept(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, options(dir, "b1"))
+	put(t, s, 1, "good\nbad\n")
+	id := ID{"b1", 1, 1}
+	for range 2 { // the second time after a power cut of the collector
+		if err := s.QuarantineCopy(id, "line 2: no fields"); err != nil {
+			t.Fatal(err)
+		}
+		s.Acknowledged(id, "store", 1)
+	}
+	if st := s.Stats(); st.Quarantined != 1 || st.Unsynced != 1 {
+		t.Errorf("%+v", st)
+	}
+	s.Durable("store", 1)
+	if st := s.Stats(); st.Unsynced+st.Batches != 0 {
+		t.Errorf("%+v", st)
+	}
+	if aside := files(t, dir, "quarantine/*"); len(aside) != 2 {
+		t.Errorf("aside: %v", aside)
+	}
+}
+
 func TestNames(t *testing.T) {
 	for _, id := range []ID{{"b1", 1, 0}, {"a-b-c", 18446744073709551615, 7}, {"open-x.lp", 3, 2}} {
 		if got, ok := parseOpen(openName(id)); !ok || got != id {
