@@ -73,6 +73,12 @@ func (m *memory) Sync(context.Context) error {
 	return m.fail
 }
 
+func (m *memory) setFail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail = err
+}
+
 func (m *memory) stored() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

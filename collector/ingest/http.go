@@ -109,8 +109,8 @@ func (in *Ingest) health(w http.ResponseWriter, r *http.Request) {
 		Commit  string `json:"commit"`
 	}
 	status, said := http.StatusOK, health{"influxdb", "ready for writes", "pass", []any{}, in.version(), ""}
-	if in.failing.Load() {
-		status, said.Message, said.Status = http.StatusServiceUnavailable, "the store does not take batches; see the collector's log", "fail"
+	if in.failing.Load() || in.unsynced.Load() {
+		status, said.Message, said.Status = http.StatusServiceUnavailable, "the stores are not working; see the collector's log", "fail"
 	}
 	writeJSON(w, status, said)
 }

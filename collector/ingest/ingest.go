@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"communewatch/collector/health"
+	"communewatch/collector/ingest/contract"
 	"communewatch/collector/registry"
 	"communewatch/collector/store"
 	"communewatch/probes/wire"
@@ -30,18 +31,12 @@ type Registry interface {
 	Sync(ctx context.Context) error
 }
 
-// Judge is who hears of every stored run; *health.Judge does it.
-type Judge interface {
-	Observe(obs []health.Observation)
-	ObserveAgent(site, agent string, at time.Time, version string, facts map[string]float64)
-}
-
 // Options of an Ingest. Store and Registry are required.
 type Options struct {
 	Store    store.Store
 	Registry Registry
-	Judge    Judge        // nil: nothing is judged
-	Rules    health.Rules // only fields that they use are handed to the judge
+	Judge    contract.Judge // nil: nothing is judged
+	Rules    health.Rules   // only fields that they use are handed to the judge
 
 	Bucket  string // the one bucket (or database) there is; "" means communewatch
 	Version string // of the program, for /ping and /health
@@ -123,8 +118,8 @@ type Ingest struct {
 	log     *slog.Logger
 	now     func() time.Time
 	id      string // of this opening of the store, for wire.HeaderStore
-	rules   *contract
-	series  *seriesCache
+	rules   *contract.Contract
+	series  *contract.Cache
 	writers *writers
 	refused *refusals
 	metrics *metrics
@@ -134,9 +129,10 @@ type Ingest struct {
 	bodies  sync.Pool     // of *bodyScratch
 	rows    sync.Pool     // of *rowScratch
 
-	commits atomic.Uint64 // acknowledgements so far
-	durable atomic.Uint64 // those known to be on disk
-	failing atomic.Bool   // the store did not take the last batch, or could not sync
+	commits  atomic.Uint64 // acknowledgements so far
+	durable  atomic.Uint64 // those known to be on disk
+	failing  atomic.Bool   // the last batch could not be stored
+	unsynced atomic.Bool   // the last sync failed
 }
 
 // New returns an Ingest that does nothing until its Handler is served; Run makes acknowledgements durable.
@@ -154,8 +150,8 @@ func New(o Options) *Ingest {
 		o.Log = slog.Default()
 	}
 	in := &Ingest{o: o, limits: o.Limits.withDefaults(), log: o.Log, now: o.Now, id: newID()}
-	in.rules = newContract(o.Rules)
-	in.series = newSeriesCache(in.limits.CacheSeries)
+	in.rules = contract.New(o.Rules)
+	in.series = contract.NewCache(in.limits.CacheSeries)
 	in.writers = newWriters(in.limits.WriterSeries)
 	in.refused = newRefusals(o.Log)
 	in.metrics = newMetrics(o.Metrics, in)
@@ -192,8 +188,8 @@ func (in *Ingest) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-sync.C:
-			if err := in.Sync(ctx); err != nil && ctx.Err() == nil {
-				in.fail("sync", err)
+			if err := in.Sync(ctx); ctx.Err() == nil {
+				in.synced(err)
 			}
 		case <-tell.C:
 			in.refused.tell()
@@ -234,6 +230,16 @@ func (in *Ingest) fail(doing string, err error) {
 func (in *Ingest) works() {
 	if in.failing.Load() && in.failing.Swap(false) {
 		in.log.Info("batches are stored again")
+	}
+}
+
+// synced does the same for syncs: batches are taken while they fail, but their senders must keep them.
+func (in *Ingest) synced(err error) {
+	switch was := in.unsynced.Swap(err != nil); {
+	case err != nil && !was:
+		in.log.Error("batches are stored but not safe from a power cut; agents keep them", "error", err)
+	case err == nil && was:
+		in.log.Info("batches are safe from a power cut again")
 	}
 }
 

@@ -5,12 +5,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -250,6 +252,43 @@ func TestStoreFails(t *testing.T) {
 	if n := strings.Count(h.log.String(), "can't be stored"); n != 1 {
 		t.Errorf("the failure was logged %d times:\n%s", n, h.log)
 	}
+}
+
+// TestSyncFails runs the sync loop, in a second that takes no time, against a store that can write but not sync.
+func TestSyncFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		m := &memory{}
+		in := ingest.New(ingest.Options{Store: m, Registry: newClerk(), Now: func() time.Time { return now }, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		send := func() *httptest.ResponseRecorder {
+			r := httptest.NewRequest("POST", "/api/v2/write?bucket=communewatch&precision=ms", strings.NewReader(good))
+			r.Header.Set("Authorization", "Token secret")
+			w := httptest.NewRecorder()
+			in.Handler().ServeHTTP(w, r)
+			return w
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- in.Run(ctx) }()
+		send()
+		m.setFail(errDisk)
+		time.Sleep(10 * time.Second)
+		m.setFail(nil)
+		if w := send(); w.Code != 204 || w.Header().Get(wire.HeaderDurable) != "0" {
+			t.Errorf("%d, durable %s", w.Code, w.Header().Get(wire.HeaderDurable))
+		}
+		time.Sleep(2 * time.Second)
+		if w := send(); w.Header().Get(wire.HeaderDurable) != "2" {
+			t.Errorf("durable %s after the store recovered, want 2", w.Header().Get(wire.HeaderDurable))
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if text := log.String(); strings.Count(text, "not safe from a power cut;") != 1 || strings.Count(text, "safe from a power cut again") != 1 {
+			t.Errorf("want one line for the beginning and one for the end:\n%s", text)
+		}
+	})
 }
 
 func TestStoreRejectsRows(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
+	"communewatch/collector/ingest/contract"
 	"communewatch/collector/registry"
 	"communewatch/collector/store"
 	"communewatch/probes/wire"
@@ -34,7 +35,7 @@ func (s *bodyScratch) release() bool {
 // rowScratch is the memory for parsed rows.
 type rowScratch struct {
 	parser *wire.Parser
-	series []*series
+	series []*contract.Series
 	good   []wire.Row
 }
 
@@ -127,7 +128,7 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 	s.series = s.series[:0]
 	var writer *writer
 	if agents {
-		s.series = in.series.find(rows, s.series)
+		s.series = in.series.Find(rows, s.series)
 	} else {
 		writer = in.writers.of(j.id.Token, j.received)
 	}
@@ -141,12 +142,12 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 		var class refusal
 		if agents {
 			if s.series[i] == nil {
-				s.series[i], reason = in.rules.checkKey(row.Key)
+				s.series[i], reason = in.rules.CheckKey(row.Key)
 				if reason != "" {
 					j.reject(row.Line, reason, refusedSchema)
 					continue
 				}
-				in.series.add(s.series[i])
+				in.series.Add(s.series[i])
 			}
 			reason, class = checkAgentRow(&j.id, s.series[i], row)
 		} else {
@@ -190,7 +191,7 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 	j.stored += len(s.good)
 	in.metrics.values.Add(float64(values))
 	if agents && in.o.Judge != nil {
-		in.judge(s.good, s.series)
+		contract.Report(s.good, s.series, in.o.Judge)
 	}
 	return nil
 }
@@ -215,14 +216,14 @@ func (j *job) time(t, earliest, latest int64) (int64, string) {
 func stamp(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339) }
 
 // checkAgentRow holds a row of a known series against the token and the contract.
-func checkAgentRow(id *registry.Identity, s *series, row *wire.Row) (string, refusal) {
-	if s.site != id.Site {
-		return fmt.Sprintf("the token is for site %s, the line for %s", id.Site, s.site), refusedIdentity
+func checkAgentRow(id *registry.Identity, s *contract.Series, row *wire.Row) (string, refusal) {
+	if s.Site != id.Site {
+		return fmt.Sprintf("the token is for site %s, the line for %s", id.Site, s.Site), refusedIdentity
 	}
-	if id.Agent != "" && s.agent != id.Agent {
-		return fmt.Sprintf("the token is for agent %s of site %s, the line for agent %s", id.Agent, id.Site, s.agent), refusedIdentity
+	if id.Agent != "" && s.Agent != id.Agent {
+		return fmt.Sprintf("the token is for agent %s of site %s, the line for agent %s", id.Agent, id.Site, s.Agent), refusedIdentity
 	}
-	return s.measurement.checkFields(row.Fields), refusedSchema
+	return s.CheckFields(row.Fields), refusedSchema
 }
 
 type empty struct{}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"communewatch/collector/ingest/contract"
 	"communewatch/collector/registry"
 	"communewatch/probes/wire"
 )
@@ -57,7 +58,7 @@ func (ws *writers) of(token string, now time.Time) *writer {
 }
 
 // check says what is wrong with a row of w, "" if nothing.
-func (ws *writers) check(w *writer, c *contract, id *registry.Identity, row *wire.Row) (reason string, class refusal) {
+func (ws *writers) check(w *writer, c *contract.Contract, id *registry.Identity, row *wire.Row) (reason string, class refusal) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	key := maphash.Bytes(ws.seed, row.Key)
@@ -129,12 +130,12 @@ func (ws *writers) series() map[string]int {
 	return out
 }
 
-func checkWriterKey(c *contract, id *registry.Identity, key []byte) (string, refusal) {
+func checkWriterKey(c *contract.Contract, id *registry.Identity, key []byte) (string, refusal) {
 	parsed, err := wire.ParseKey(key)
 	if err != nil {
 		return err.Error(), refusedSchema
 	}
-	if c.measurements[parsed.Measurement] != nil {
+	if c.Has(parsed.Measurement) {
 		return fmt.Sprintf("measurement %s is written by agents only; rename it, or use an agent's token", parsed.Measurement), refusedSchema
 	}
 	if site := parsed.Tags.Get("site"); site != "" && id.Site != "" && site != id.Site {

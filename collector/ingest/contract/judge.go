@@ -1,4 +1,4 @@
-package ingest
+package contract
 
 import (
 	"time"
@@ -8,14 +8,21 @@ import (
 	"communewatch/probes/wire"
 )
 
-// judge turns stored rows into observations. A run's rows follow one another with the check row last, and share
-// everything but layer and measurement; their facts go into the check row's observation. Facts whose check row is not
-// next (a batch of another writer, a row that was refused) go on their own.
-func (in *Ingest) judge(rows []wire.Row, of []*series) {
+// Judge is who hears of every stored run; *health.Judge does it.
+type Judge interface {
+	Observe(obs []health.Observation)
+	ObserveAgent(site, agent string, at time.Time, version string, facts map[string]float64)
+}
+
+// Report turns checked rows into observations; of holds each row's series, and rows without fields are passed over. A
+// run's rows follow one another with the check row last, and share everything but layer and measurement; their facts
+// go into the check row's observation. Facts whose check row is not next (a batch of another writer, a row that was
+// refused) go on their own.
+func Report(rows []wire.Row, of []*Series, j Judge) {
 	// New ones each time, for the judge may keep them. Most batches have a row of facts and a check row per run.
 	out := make([]health.Observation, 0, len(rows)/2+1)
 	facts := make([]health.Fact, 0, len(rows)+1)
-	var run *series // whose facts are not handed over yet, from facts[begin:]
+	var run *Series // whose facts are not handed over yet, from facts[begin:]
 	var runTime int64
 	begin := 0
 	flush := func() {
@@ -52,21 +59,21 @@ func (in *Ingest) judge(rows []wire.Row, of []*series) {
 			out = append(out, o)
 		case s.measurement.name == "agent":
 			version, numbers := s.measurement.report(row.Fields)
-			in.o.Judge.ObserveAgent(s.site, s.agent, time.Unix(0, row.Time), version, numbers)
+			j.ObserveAgent(s.Site, s.Agent, time.Unix(0, row.Time), version, numbers)
 		}
 	}
 	flush()
 	if len(out) > 0 {
-		in.o.Judge.Observe(out)
+		j.Observe(out)
 	}
 }
 
-func (s *series) sameRun(t *series) bool {
-	return s.target == t.target && s.kind == t.kind && s.path == t.path && s.agent == t.agent && s.site == t.site
+func (s *Series) sameRun(t *Series) bool {
+	return s.target == t.target && s.kind == t.kind && s.path == t.path && s.Agent == t.Agent && s.Site == t.Site
 }
 
-func (s *series) check() health.CheckID {
-	return health.CheckID{Site: s.site, Agent: s.agent, Target: s.target, Kind: s.kind, Path: s.path, Layer: s.layer}
+func (s *Series) check() health.CheckID {
+	return health.CheckID{Site: s.Site, Agent: s.Agent, Target: s.target, Kind: s.kind, Path: s.path, Layer: s.layer}
 }
 
 func (m *measurement) appendFacts(facts []health.Fact, fields []wire.Field) []health.Fact {

@@ -1,4 +1,9 @@
-package ingest
+// Package contract holds what agents send against probes.Schema and translates it for the judge.
+//
+// A line is checked in two halves. Its key (measurement and tags) is checked in full once and then known: Cache finds
+// it again by its raw bytes, for the price of one map lookup. Its fields are checked every time, which is a walk along
+// the contract's list, because agents write fields in the contract's order and leave out what they could not measure.
+package contract
 
 import (
 	"fmt"
@@ -10,8 +15,8 @@ import (
 	"communewatch/probes/wire"
 )
 
-// contract is probes.Schema made quick to look things up in.
-type contract struct {
+// Contract is probes.Schema made quick to look things up in.
+type Contract struct {
 	measurements map[string]*measurement
 	names        string // for messages
 }
@@ -32,8 +37,9 @@ type field struct {
 	judged bool           // a rule of the judge looks at it
 }
 
-func newContract(rules health.Rules) *contract {
-	c := &contract{measurements: map[string]*measurement{}}
+// New returns the contract. Only fields that rules use are handed to a judge.
+func New(rules health.Rules) *Contract {
+	c := &Contract{measurements: map[string]*measurement{}}
 	var names []string
 	for _, spec := range probes.Schema() {
 		m := &measurement{name: spec.Name, tags: spec.Tags, byKey: map[string]int{}}
@@ -63,13 +69,14 @@ func newContract(rules health.Rules) *contract {
 	return c
 }
 
-// maxSeen is how many fields a measurement may have for checkFields to remember which it saw; a test holds the
+// maxSeen is how many fields a measurement may have for CheckFields to remember which it saw; a test holds the
 // contract to it.
 const maxSeen = 64
 
-// checkFields says what is wrong with a row's fields, "" if nothing. Agents write them in the contract's order and
+// CheckFields says what is wrong with a row's fields, "" if nothing. Agents write them in the contract's order and
 // leave out what they could not measure, so each is looked for where the one before was found.
-func (m *measurement) checkFields(fields []wire.Field) string {
+func (s *Series) CheckFields(fields []wire.Field) string {
+	m := s.measurement
 	next := 0
 	var seen uint64
 	for i := range fields {
@@ -120,10 +127,12 @@ func (s *field) check(f *wire.Field) string {
 	return ""
 }
 
-// checkKey takes the key of a series apart that an agent's token wants to write.
-func (c *contract) checkKey(key []byte) (*series, string) {
-	owned := string(key)
-	parsed, err := wire.ParseKey([]byte(owned))
+// Has reports whether agents write a measurement of that name.
+func (c *Contract) Has(name string) bool { return c.measurements[name] != nil }
+
+// CheckKey takes the raw key of a row apart and says what is wrong with it, "" if nothing.
+func (c *Contract) CheckKey(key []byte) (*Series, string) {
+	parsed, err := wire.ParseKey(key)
 	if err != nil {
 		return nil, err.Error()
 	}
@@ -131,7 +140,7 @@ func (c *contract) checkKey(key []byte) (*series, string) {
 	if m == nil {
 		return nil, fmt.Sprintf("unknown measurement %q; an agent writes %s", wire.Excerpt([]byte(parsed.Measurement)), c.names)
 	}
-	s := &series{key: owned, measurement: m}
+	s := &Series{key: string(key), measurement: m}
 	for _, spec := range m.tags {
 		value := parsed.Tags.Get(spec.Key)
 		if value == "" {
@@ -141,14 +150,16 @@ func (c *contract) checkKey(key []byte) (*series, string) {
 			if err := probes.CheckName(value); err != nil {
 				return nil, fmt.Sprintf("tag %s: %v", spec.Key, err)
 			}
-		} else if !slices.Contains(spec.Enum, value) {
+		} else if n := slices.Index(spec.Enum, value); n >= 0 {
+			value = spec.Enum[n] // one copy for all series
+		} else {
 			return nil, fmt.Sprintf("tag %s: %q is none of %s", spec.Key, wire.Excerpt([]byte(value)), strings.Join(spec.Enum, ", "))
 		}
 		switch spec.Key {
 		case "site":
-			s.site = value
+			s.Site = value
 		case "agent":
-			s.agent = value
+			s.Agent = value
 		case "target":
 			s.target = value
 		case "path":
