@@ -17,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"communewatch/collector/api"
 )
 
 // fixture is a province with every state in it, behind the same JSON API as the collector's. Tests (and a developer
@@ -154,18 +156,18 @@ func (f *fixture) Site(_ context.Context, id, lang string) (SiteDetail, error) {
 	defer f.mu.Unlock()
 	i := slices.IndexFunc(f.sites, func(s Site) bool { return s.ID == id })
 	if i < 0 {
-		return SiteDetail{}, ErrNoSite
+		return SiteDetail{}, api.ErrNoSite
 	}
-	d := SiteDetail{Site: f.translated(f.sites[i], lang), LayerDetails: map[string]LayerDetail{}}
+	d := SiteDetail{Site: f.translated(f.sites[i], lang), LayerDetails: map[string]api.LayerDetail{}}
 	for l, state := range d.Layers {
-		detail := LayerDetail{State: state, Since: d.Since}
+		detail := api.LayerDetail{State: state, Since: d.Since}
 		if state == d.State && state != "ok" {
 			detail.Reason = d.Reason
 		}
 		d.LayerDetails[l] = detail
 	}
 	check := func(target, kind, path, layer, proof string) {
-		c := Check{Agent: "pc", Target: target, Kind: kind, Path: path, Layer: layer, State: d.Layers[layer], Since: d.Since,
+		c := api.Check{Agent: "pc", Target: target, Kind: kind, Path: path, Layer: layer, State: d.Layers[layer], Since: d.Since,
 			LastSeen: d.LastSeen, IntervalSeconds: 30, PathProof: proof, Outcome: "ok"}
 		if c.State == d.State && c.State != "ok" {
 			c.Reason = d.Reason
@@ -179,9 +181,9 @@ func (f *fixture) Site(_ context.Context, id, lang string) (SiteDetail, error) {
 	check("cong-dvc", "http", "broadband", "broadband", "unproven")
 	check("codec", "tcp", "lan", "conference", "bound")
 	boot := "2025-01-01"
-	d.Agents = []Agent{{Name: "pc", Version: "0.1.0", LastSeen: d.LastSeen, BatchesReceived: 8640, BatchesMissing: uint64(i % 3),
+	d.Agents = []api.Agent{{Name: "pc", Version: "0.1.0", LastSeen: d.LastSeen, BatchesReceived: 8640, BatchesMissing: uint64(i % 3),
 		Facts: map[string]float64{"spool_batches": 3, "spool_age_seconds": 34, "clock_offset_seconds": -0.182, "rss_bytes": 23 << 20}}}
-	d.Names = []DatedName{{Name: d.Name, Type: d.Type, Code: d.Code, Parent: d.Parent}, {ValidFrom: &boot, Name: d.Name + " mới", Type: "xã", Code: "09999"}}
+	d.Names = []api.DatedName{{Name: d.Name, Type: d.Type, Code: d.Code, Parent: d.Parent}, {ValidFrom: &boot, Name: d.Name + " mới", Type: "xã", Code: "09999"}}
 	return d, nil
 }
 

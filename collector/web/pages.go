@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"communewatch/collector/api"
 )
 
 //go:embed templates/*.html
@@ -17,11 +19,25 @@ var templateFiles embed.FS
 
 // templateFuncs are the few things that templates cannot say themselves.
 var templateFuncs = template.FuncMap{
-	"glyph": func(state string) string { return glyphs[state] },
+	"glyph": glyph,
+	"has":   func(facts map[string]float64, name string) bool { _, ok := facts[name]; return ok },
 }
 
-// glyphs are the shapes of the states in text. The map draws the same ones.
-var glyphs = map[string]string{"ok": "●", "degraded": "▲", "down": "✕", "no_data": "◇", "muted": "◌", "none": "–"}
+// outlines are the shapes of the states: ● ▲ ✕ ◇ ◌ –. They are drawn rather than typed, since fonts differ in how
+// large they make these characters, and some PCs lack half of them. ui/src/glyph.ts has the same ones.
+var outlines = map[string]string{
+	"ok":       "M.62 0A.62 .62 0 1 1-.62 0A.62 .62 0 1 1 .62 0Z",
+	"degraded": "M0-.95L.98 .78L-.98 .78Z",
+	"down":     "M-.85-.5L-.5-.85L0-.35L.5-.85L.85-.5L.35 0L.85 .5L.5 .85L0 .35L-.5 .85L-.85 .5L-.35 0Z",
+	"no_data":  "M0-1L1 0L0 1L-1 0ZM0-.5L-.5 0L0 .5L.5 0Z",
+	"muted":    "M.8 0A.8 .8 0 1 1-.8 0A.8 .8 0 1 1 .8 0ZM.45 0A.45 .45 0 1 0-.45 0A.45 .45 0 1 0 .45 0Z",
+	"none":     "M-.6-.16H.6V.16H-.6Z",
+}
+
+// glyph draws a state's shape; the words beside it say the same, so it is hidden from those who listen.
+func glyph(state string) template.HTML {
+	return template.HTML(`<svg class="glyph" viewBox="-1.1 -1.1 2.2 2.2" aria-hidden="true"><path d="` + outlines[state] + `"/></svg>`)
+}
 
 // frame is what every page has around its own matter.
 type frame struct {
@@ -158,7 +174,7 @@ func (w *Web) mapPage(rw http.ResponseWriter, r *http.Request) {
 		limit = math.MaxInt
 	}
 	for _, s := range sites {
-		state := s.stateIn(p.Layer)
+		state := stateIn(&s, p.Layer)
 		counts[state]++
 		if len(wanted) > 0 && !slices.Contains(wanted, state) {
 			continue
@@ -168,7 +184,7 @@ func (w *Web) mapPage(rw http.ResponseWriter, r *http.Request) {
 		}
 		p.Found++
 		if len(p.Rows) < limit {
-			p.Rows = append(p.Rows, siteRow{Site: s, Shown: state, Explain: s.explains(p.Layer)})
+			p.Rows = append(p.Rows, siteRow{Site: s, Shown: state, Explain: explains(&s, p.Layer)})
 		} else {
 			p.More++
 		}
@@ -190,7 +206,7 @@ func (w *Web) sitePage(rw http.ResponseWriter, r *http.Request) {
 	var err error
 	p.Site, err = w.source.Site(r.Context(), p.ID, p.Lang)
 	switch {
-	case errors.Is(err, ErrNoSite):
+	case errors.Is(err, api.ErrNoSite):
 		p.PageTitle = p.T("site.not_found") + " – " + p.Title
 		w.render(rw, r, http.StatusNotFound, "nosite", p)
 		return
@@ -199,7 +215,7 @@ func (w *Web) sitePage(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, p.T("error.load", "error", err), http.StatusInternalServerError)
 		return
 	}
-	slices.SortStableFunc(p.Site.Checks, func(a, b Check) int {
+	slices.SortStableFunc(p.Site.Checks, func(a, b api.Check) int {
 		return slices.Index(layers, a.Layer) - slices.Index(layers, b.Layer)
 	})
 	p.PageTitle = p.Site.Name + " – " + p.Title
@@ -209,7 +225,7 @@ func (w *Web) sitePage(rw http.ResponseWriter, r *http.Request) {
 // LayerCard is one layer with its detail, for the template.
 type LayerCard struct {
 	Layer string
-	LayerDetail
+	api.LayerDetail
 }
 
 // LayerCards are the site's four layers in the order of the screens.
@@ -218,15 +234,12 @@ func (p sitePage) LayerCards() []LayerCard {
 	for _, layer := range layers {
 		d := p.Site.LayerDetails[layer]
 		if d.State == "" {
-			d.State = p.Site.stateIn(layer)
+			d.State = stateIn(&p.Site.Site, layer)
 		}
 		cards = append(cards, LayerCard{layer, d})
 	}
 	return cards
 }
-
-// Has tells whether the agent told this number of itself.
-func (a Agent) Has(fact string) bool { _, ok := a.Facts[fact]; return ok }
 
 // Seconds words a length of time that an agent told as a number.
 func (f frame) Seconds(v float64) string {

@@ -3,7 +3,8 @@ package web
 import (
 	"cmp"
 	"slices"
-	"time"
+
+	"communewatch/collector/api"
 )
 
 // Layers in the order of the screens.
@@ -20,81 +21,14 @@ func severity(state string) int {
 	return len(states)
 }
 
-// Site is one site as lists show it. It is what GET /api/v1/sites answers.
-type Site struct {
-	ID           string            `json:"id"`
-	Code         string            `json:"code"`
-	Name         string            `json:"name"`
-	Type         string            `json:"type"`
-	Parent       string            `json:"parent"`
-	Lat          *float64          `json:"lat"`
-	Lon          *float64          `json:"lon"`
-	State        string            `json:"state"`
-	Since        *time.Time        `json:"since"`
-	Reason       string            `json:"reason"` // a sentence; empty when all is well
-	ReasonCode   string            `json:"reason_code"`
-	Layers       map[string]string `json:"layers"` // state by layer
-	LastSeen     *time.Time        `json:"last_seen"`
-	AgentTrouble string            `json:"agent_trouble"`
-	Version      uint64            `json:"version"`
-}
-
-// SiteDetail is one site with all that its page shows. It is what GET /api/v1/sites/{id} answers.
-type SiteDetail struct {
-	Site
-	LayerDetails map[string]LayerDetail `json:"layer_details"`
-	Checks       []Check                `json:"checks"`
-	Agents       []Agent                `json:"agents"`
-	Names        []DatedName            `json:"names"`
-}
-
-// LayerDetail is the state of one layer of a site.
-type LayerDetail struct {
-	State      string     `json:"state"`
-	Since      *time.Time `json:"since"`
-	Reason     string     `json:"reason"`
-	ReasonCode string     `json:"reason_code"`
-}
-
-// Check is one check of a site.
-type Check struct {
-	Agent           string     `json:"agent"`
-	Target          string     `json:"target"`
-	Kind            string     `json:"kind"`
-	Path            string     `json:"path"`
-	Layer           string     `json:"layer"`
-	State           string     `json:"state"`
-	Since           *time.Time `json:"since"`
-	Reason          string     `json:"reason"`
-	ReasonCode      string     `json:"reason_code"`
-	LastSeen        *time.Time `json:"last_seen"`
-	IntervalSeconds float64    `json:"interval_seconds"`
-	PathProof       string     `json:"path_proof"`
-	Outcome         string     `json:"outcome"`
-}
-
-// Agent is what an agent of a site says of itself.
-type Agent struct {
-	Name            string             `json:"name"`
-	Version         string             `json:"version"`
-	LastSeen        *time.Time         `json:"last_seen"`
-	Trouble         string             `json:"trouble"`
-	Facts           map[string]float64 `json:"facts"`
-	BatchesReceived uint64             `json:"batches_received"`
-	BatchesMissing  uint64             `json:"batches_missing"`
-}
-
-// DatedName is what a site was called from a day on.
-type DatedName struct {
-	ValidFrom *string `json:"valid_from"` // 2025-01-01; nil: since ever
-	Name      string  `json:"name"`
-	Type      string  `json:"type"`
-	Code      string  `json:"code"`
-	Parent    string  `json:"parent"`
-}
+// Site and SiteDetail are what the API answers.
+type (
+	Site       = api.Site
+	SiteDetail = api.SiteDetail
+)
 
 // stateIn is the site's state in a layer, or overall for the layer "".
-func (s *Site) stateIn(layer string) string {
+func stateIn(s *Site, layer string) string {
 	if layer == "" {
 		return s.State
 	}
@@ -106,7 +40,7 @@ func (s *Site) stateIn(layer string) string {
 
 // explains tells whether the site's overall reason and since hold for a layer too. A list carries only the overall
 // ones; they are the layer's when it alone is in the overall state.
-func (s *Site) explains(layer string) bool {
+func explains(s *Site, layer string) bool {
 	if layer == "" {
 		return true
 	}
@@ -121,7 +55,7 @@ func (s *Site) explains(layer string) bool {
 // sortWorstFirst puts the worst first, the newest trouble before the older, and the rest by name.
 func sortWorstFirst(sites []Site, layer string) {
 	unix := func(s *Site) int64 {
-		if s.Since == nil || s.stateIn(layer) == "ok" {
+		if s.Since == nil || stateIn(s, layer) == "ok" {
 			return 0
 		}
 		return s.Since.Unix()
@@ -132,7 +66,7 @@ func sortWorstFirst(sites []Site, layer string) {
 	}
 	slices.SortFunc(sites, func(a, b Site) int {
 		return cmp.Or(
-			cmp.Compare(severity(a.stateIn(layer)), severity(b.stateIn(layer))),
+			cmp.Compare(severity(stateIn(&a, layer)), severity(stateIn(&b, layer))),
 			cmp.Compare(unix(&b), unix(&a)),
 			cmp.Compare(folded[a.ID], folded[b.ID]),
 			cmp.Compare(a.Name, b.Name),

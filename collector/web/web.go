@@ -24,14 +24,11 @@ import (
 	"time"
 )
 
-// ErrNoSite is what a Source answers when it has no site of that id.
-var ErrNoSite = errors.New("no such site")
-
-// A Source knows the sites and their present states. The collector's API is one.
+// A Source knows the sites and their present states; *api.API does.
 type Source interface {
 	// Sites returns all sites with the reasons of their states in lang.
 	Sites(ctx context.Context, lang string) ([]Site, error)
-	// Site returns one site with all that is known of it, or ErrNoSite.
+	// Site returns one site with all that is known of it, or api.ErrNoSite.
 	Site(ctx context.Context, id, lang string) (SiteDetail, error)
 }
 
@@ -40,7 +37,7 @@ type Options struct {
 	Source      Source
 	Boundaries  string         // a GeoJSON file with the areas of sites; empty: areas are computed from positions
 	Title       string         // shown in the head of pages; empty: the program's own title, in the reader's language
-	DefaultLang string         // "vi" (also when empty) or "en": for readers who did not choose and whose browser asks for neither
+	DefaultLang string         // "vi" (also when empty) or "en": for readers who did not choose
 	Zone        *time.Location // in which times are shown; nil: Indochina Time
 	Log         *slog.Logger   // nil: slog.Default
 	Now         func() time.Time
@@ -133,7 +130,7 @@ func (w *Web) render(rw http.ResponseWriter, r *http.Request, status int, name s
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cache-Control", "no-cache")
-	h.Add("Vary", "Cookie, Accept-Language")
+	h.Add("Vary", "Cookie")
 	writeZipped(rw, r, status, body.Bytes())
 }
 
@@ -181,7 +178,8 @@ var themes = []string{"auto", "light", "dark"}
 // cookieAge is for how long a choice of language or theme is remembered.
 const cookieAge = 365 * 24 * time.Hour
 
-// reader tells language and theme from ?lang= and ?theme= (which are then remembered), cookies, or the browser's wish.
+// reader tells language and theme from ?lang= and ?theme= (which are then remembered), else cookies, else the defaults.
+// What language the browser asks for does not count: many PCs here run an English Windows for readers of Vietnamese.
 func (w *Web) reader(rw http.ResponseWriter, r *http.Request) reader {
 	query := r.URL.Query()
 	choose := func(name string, allowed func(string) bool) string {
@@ -198,14 +196,6 @@ func (w *Web) reader(rw http.ResponseWriter, r *http.Request) reader {
 	lang := choose("lang", known)
 	if lang == "" {
 		lang = w.defaultLang
-		for _, part := range strings.Split(r.Header.Get("Accept-Language"), ",") {
-			tag, _, _ := strings.Cut(strings.TrimSpace(part), ";")
-			primary, _, _ := strings.Cut(strings.ToLower(tag), "-")
-			if known(primary) {
-				lang = primary
-				break
-			}
-		}
 	}
 	theme := choose("theme", func(v string) bool {
 		for _, t := range themes {

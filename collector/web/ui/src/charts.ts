@@ -128,7 +128,7 @@ export function draw(host: HTMLElement, panel: Panel, times: number[], range: [n
   const series: uPlot.Series[] = panel.lines.map((line, i) => {
     const colour = css(line.colour);
     const out: uPlot.Series = {
-      label: t(line.name),
+      label: t(line.name).replace(/ \(.*\)$/, ""), // the unit is beside each value
       stroke: colour,
       width: panel.kind === "smoke" && i < 2 ? 0.5 : 1.5,
       points: { show: false },

@@ -169,22 +169,34 @@ function fromPositions(sites: Site[], at: Point[]): Shape[] {
   const ghosts: Point[] = [];
   const around = 14;
   points.forEach(([x, y], i) => {
-    const r = (reach[i] as number) * 1.35;
+    const r = (reach[i] as number) * 1.45;
     for (let k = 0; k < around; k++) {
       const angle = ((k + (i % 7) / 7) * 2 * Math.PI) / around;
       const g: Point = [x + r * Math.cos(angle), y + r * Math.sin(angle)];
       const j = flat.find(g[0], g[1], i);
       const [nx, ny] = points[j] as Point;
-      if (Math.hypot(g[0] - nx, g[1] - ny) >= Math.min(r, (reach[j] as number) * 1.35) * 0.98) ghosts.push(g);
+      if (Math.hypot(g[0] - nx, g[1] - ny) >= Math.min(r, (reach[j] as number) * 1.45) * 0.98) ghosts.push(g);
     }
   });
   const margin = planeSize;
-  const cells = Delaunay.from([...points, ...ghosts]).voronoi([-margin, -margin, 2 * margin, 2 * margin]);
+  const cells = Delaunay.from([...points, ...outer(points, ghosts)]).voronoi([-margin, -margin, 2 * margin, 2 * margin]);
   return sites.map((s, i) => {
     const ring = (cells.cellPolygon(i) ?? []).map(([x, y]): Point => [x, y]);
     const p = points[i] as Point;
     return ring.length ? { id: s.id, parent: s.parent, rings: [ring], at: p, box: boxOf([ring]) } : mark(s, p);
   });
+}
+
+/** Those ghosts that lie outside: the others would leave a hole where sites are merely far from each other. */
+function outer(points: Point[], ghosts: Point[]): Point[] {
+  const n = points.length;
+  const mesh = Delaunay.from([...points, ...ghosts]);
+  const reached = new Set<number>(mesh.hull);
+  for (const i of reached) {
+    if (i < n) continue; // a set is walked in the order of entry, so this visits all that can be reached by ghosts alone
+    for (const j of mesh.neighbors(i)) if (j >= n) reached.add(j);
+  }
+  return ghosts.filter((_, i) => reached.has(n + i));
 }
 
 /** Moves points that coincide a little apart, in a spiral. */

@@ -1,5 +1,6 @@
-// The shapes of the states: ● ▲ ✕ ◇ ◌ –. One outline serves SVG and canvas; it fits a circle of radius 1 around 0,0.
+// The shapes of the states: ● ▲ ✕ ◇ ◌ – (pages.go has the same). One outline serves SVG and canvas; it fits a circle of radius 1 around 0,0.
 import type { State } from "./api";
+import { svg } from "./dom";
 
 export const outlines: Record<State, string> = {
   ok: "M.62 0A.62 .62 0 1 1-.62 0A.62 .62 0 1 1 .62 0Z",
@@ -13,5 +14,9 @@ export const outlines: Record<State, string> = {
 /** How large a state's shape is drawn on the map, in pixels of radius: what needs a person is larger. */
 export const sizes: Record<State, number> = { down: 8, degraded: 7.5, no_data: 7, ok: 3.6, muted: 5.5, none: 4 };
 
-/** The same shapes in text. */
-export const characters: Record<State, string> = { ok: "●", degraded: "▲", down: "✕", no_data: "◇", muted: "◌", none: "–" };
+/** A state's shape as an image beside words; it takes its colour from the state around it. */
+export function glyph(state: State): SVGSVGElement {
+  const image = svg("svg", { class: "glyph", viewBox: "-1.1 -1.1 2.2 2.2", "aria-hidden": "true", "data-state": state });
+  image.append(svg("path", { d: outlines[state] }));
+  return image;
+}

@@ -1,7 +1,7 @@
 // The list beside the map: worst first, by district, found by search; and the counts above it.
 import { type Layer, type Site, type State, explains, severity, stateIn, states } from "./api";
 import { el, set } from "./dom";
-import { characters } from "./glyph";
+import { glyph } from "./glyph";
 import { dateTime, duration, fold, number, stateName, t } from "./i18n";
 
 /** Rows shown before "show all"; and how many more come each time the end scrolls into sight. */
@@ -11,7 +11,8 @@ const moreRows = 300;
 export interface Choice {
   layer: Layer | "";
   states: Set<State>; // empty: all
-  found: Map<string, number> | null; // of the search; null: no search
+  query: string; // what is searched for; empty: nothing
+  found: Map<string, number> | null; // the sites found; null: no search
   grouped: boolean;
 }
 
@@ -39,15 +40,12 @@ export function order(sites: Site[], choice: Choice): Site[] {
     .map((k) => k.s);
 }
 
-function glyph(state: State): HTMLElement {
-  return el("span", { class: "glyph", "data-state": state, "aria-hidden": "true" }, characters[state]);
-}
-
 /** One site as a line that leads to its page. */
 export function row(site: Site, layer: Layer | ""): HTMLElement {
   const state = stateIn(site, layer);
   const known = explains(site, layer);
   const since = known && site.since ? Date.parse(site.since) : NaN;
+  const old = Number.isNaN(since) || state === "ok" ? null : el("small", { class: "row-for", title: dateTime(since), "data-since": since }, duration((Date.now() - since) / 1000));
   return el(
     "li",
     { class: "row", "data-state": state, "data-id": site.id },
@@ -56,13 +54,9 @@ export function row(site: Site, layer: Layer | ""): HTMLElement {
       { href: `/sites/${encodeURIComponent(site.id)}` },
       glyph(state),
       el("span", { class: "row-name" }, el("b", {}, site.name), " ", el("small", {}, [site.type, site.parent, site.code].filter(Boolean).join(" · "))),
-      el(
-        "span",
-        { class: "row-state" },
-        el("span", { class: "row-words" }, stateName(state)),
-        Number.isNaN(since) || state === "ok" ? null : el("small", { title: dateTime(since), "data-since": since }, duration((Date.now() - since) / 1000)),
-      ),
-      known && site.reason && state !== "ok" ? el("span", { class: "row-reason" }, site.reason) : null,
+      el("span", { class: "row-words" }, stateName(state)),
+      el("span", { class: "row-reason" }, known && state !== "ok" ? site.reason : ""),
+      old,
     ),
   );
 }
@@ -130,6 +124,7 @@ export class List {
       body.push(...this.flat(shown, choice));
     }
     this.host.replaceChildren(...body);
+    this.host.dataset["query"] = choice.query;
     this.host.scrollTop = scrolled;
     if (focused) this.host.querySelector<HTMLElement>(focused)?.focus({ preventScroll: true });
   }
@@ -182,7 +177,7 @@ export class List {
     return [rows, this.sentinel];
   }
 
-  private last: { sites: Site[]; choice: Choice } = { sites: [], choice: { layer: "", states: new Set(), found: null, grouped: false } };
+  private last: { sites: Site[]; choice: Choice } = { sites: [], choice: { layer: "", states: new Set(), query: "", found: null, grouped: false } };
 
   /** Remembers what is shown, so that "show all" can show it again. */
   remember(sites: Site[], choice: Choice): void {

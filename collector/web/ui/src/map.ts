@@ -41,6 +41,7 @@ function readChoice(): Choice {
   return {
     layer,
     states: new Set(states.filter((s) => q.getAll("state").includes(s))),
+    query: "",
     found: null,
     grouped: q.get("group") === "1",
   };
@@ -78,9 +79,14 @@ const showLists = soon(() => {
   list.show(all, choice);
 }, 150);
 
+/** Searches for what stands in the box. */
+function seek(): void {
+  choice.query = search.value.trim();
+  choice.found = choice.query ? index.find(choice.query) : null;
+}
+
 function find(): void {
-  const query = search.value.trim();
-  choice.found = query ? index.find(query) : null;
+  seek();
   changed();
 }
 
@@ -88,8 +94,7 @@ function take(answer: Site[]): void {
   sites.clear();
   for (const s of answer) sites.set(s.id, s);
   index.fill(answer);
-  const query = search.value.trim();
-  choice.found = query ? index.find(query) : null;
+  seek();
   const now = answer.map((s) => `${s.id} ${s.lat} ${s.lon} ${s.parent}`).join("|");
   if (now !== placement) {
     placement = now;
@@ -123,7 +128,7 @@ async function refetch(): Promise<void> {
 
 function update(site: Site): void {
   const before = sites.get(site.id);
-  if (before && before.version >= site.version) return;
+  if (before && before.version > site.version) return;
   if (!before || before.lat !== site.lat || before.lon !== site.lon || before.parent !== site.parent || before.name !== site.name) {
     void refetch(); // a site came or moved: everything may look different
     return;

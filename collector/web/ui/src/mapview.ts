@@ -5,14 +5,14 @@ import { type Layer, type Site, type State, explains, stateIn, states } from "./
 import { announce } from "./chrome";
 import { el, set, soon, svg } from "./dom";
 import { type Geometry, inside, type Point } from "./geometry";
-import { characters } from "./glyph";
+import { glyph } from "./glyph";
 import { dateTime, duration, stateName, t } from "./i18n";
-import { CanvasRenderer, type Renderer, SVGRenderer, svgLimit, type View } from "./render";
+import { CanvasRenderer, markScale, type Renderer, SVGRenderer, svgLimit, type View } from "./render";
 
 /** Room around the province, in pixels. */
 const padding = 18;
-/** How far one may zoom in, as a multiple of the whole province's scale. */
-const deepest = 40;
+/** How far one may zoom in: until neighbouring sites are about this many pixels apart. */
+const deepestPx = 500;
 
 export class MapView {
   private renderer: Renderer | null = null;
@@ -53,6 +53,12 @@ export class MapView {
 
     this.zoomer = zoom<HTMLDivElement, unknown>()
       .clickDistance(5)
+      // While the whole province is in view there is nothing to pan to: one finger then scrolls the page.
+      .filter((e: Event) => {
+        if (e instanceof WheelEvent) return true;
+        if (e instanceof MouseEvent) return !e.ctrlKey && e.button === 0;
+        return this.zoomedIn() || !("touches" in e) || (e as TouchEvent).touches.length > 1;
+      })
       .on("zoom", (event: D3ZoomEvent<HTMLDivElement, unknown>) => {
         const { x, y, k } = event.transform;
         this.view = { ...this.view, x, y, k };
@@ -107,6 +113,14 @@ export class MapView {
     this.geometry?.shapes.forEach((_, i) => this.paint(i));
     this.redraw();
     if (this.current >= 0) this.describe();
+    else this.aim(this.worst());
+  }
+
+  /** Makes the keyboard's cursor a link to a site. */
+  private aim(i: number): void {
+    const site = this.site(i);
+    this.cursor.hidden = !site;
+    if (site) set(this.cursor, { href: `/sites/${encodeURIComponent(site.id)}`, "aria-label": this.words(site) });
   }
 
   /** Paints one site anew. */
@@ -147,8 +161,9 @@ export class MapView {
     const g = this.geometry;
     this.fitK = Math.min((width - 2 * padding) / g.width, (height - 2 * padding) / g.height);
     if (!Number.isFinite(this.fitK) || this.fitK <= 0) this.fitK = 1;
+    const deepest = Math.max(this.fitK * 4, (deepestPx * Math.sqrt(Math.max(g.shapes.length, 1))) / 1000);
     this.zoomer
-      .scaleExtent([this.fitK * 0.7, this.fitK * deepest])
+      .scaleExtent([this.fitK * 0.7, deepest])
       .extent([[0, 0], [width, height]])
       .translateExtent([[-g.width * 0.4, -g.height * 0.4], [g.width * 1.4, g.height * 1.4]]);
     if (this.moved) this.redraw();
@@ -169,6 +184,10 @@ export class MapView {
     const at = this.current >= 0 && document.activeElement === this.cursor ? this.onScreen(this.current) : ([width / 2, height / 2] as Point);
     select(this.surface).call(this.zoomer.scaleBy, factor, at);
     this.moved = true;
+  }
+
+  private zoomedIn(): boolean {
+    return this.view.k > this.fitK * 1.05;
   }
 
   private onScreen(i: number): Point {
@@ -251,9 +270,8 @@ export class MapView {
       }
       const site = this.site(i);
       if (site) {
-        const words = this.words(site);
-        set(this.cursor, { href: `/sites/${encodeURIComponent(site.id)}`, "aria-label": words });
-        announce(words);
+        this.aim(i);
+        announce(this.words(site));
       }
     }
     this.surface.style.cursor = i >= 0 ? "pointer" : "";
@@ -277,7 +295,7 @@ export class MapView {
     this.tip.replaceChildren(
       el("b", {}, site.name),
       el("span", { class: "tip-sub" }, [site.type, site.parent, site.code].filter(Boolean).join(" · ")),
-      el("span", { class: "state", "data-state": state }, el("span", { class: "glyph" }, characters[state]), stateName(state)),
+      el("span", { class: "state", "data-state": state }, glyph(state), stateName(state)),
     );
     if (!Number.isNaN(since)) this.tip.append(el("span", { class: "tip-sub" }, `${dateTime(since)} (${duration((Date.now() - since) / 1000)})`));
     if (known && site.reason) this.tip.append(el("span", { class: "tip-reason" }, site.reason));
@@ -296,6 +314,7 @@ export class MapView {
 
   private draw(): void {
     if (!this.geometry || !this.view.width) return;
+    this.surface.style.touchAction = this.zoomedIn() ? "none" : "pan-y";
     this.renderer?.draw(this.view);
     this.label();
     this.place();
@@ -308,35 +327,47 @@ export class MapView {
     const { width, height, k, x, y } = this.view;
     const taken: [number, number, number, number][] = [];
     const out: SVGTextElement[] = [];
-    const put = (name: string, kind: string, at: Point, size: number, below: number): void => {
-      const [px, py] = [at[0] * k + x, at[1] * k + y + below];
-      if (px < 0 || py < 0 || px > width || py > height) return;
+    // Marks of what is wrong must not be written over. A name that finds no room nearby is left out.
+    const mark = 8 * markScale(this.view, g.shapes.length) + 1;
+    g.shapes.forEach((_, i) => {
+      const site = this.site(i);
+      if (!site || !["down", "degraded", "no_data"].includes(stateIn(site, this.layer)) || g.shapes.length > svgLimit) return;
+      const [px, py] = this.onScreen(i);
+      taken.push([px - mark, py - mark, px + mark, py + mark]);
+    });
+    const put = (name: string, kind: string, at: Point, size: number, places: number[]): void => {
       const half = (name.length * size * 0.56) / 2 + 3;
-      const box: [number, number, number, number] = [px - half, py - size * 0.7, px + half, py + size * 0.7];
-      if (taken.some((b) => box[0] < b[2] && box[2] > b[0] && box[1] < b[3] && box[3] > b[1])) return;
-      taken.push(box);
-      const text = svg("text", { class: `label ${kind}`, x: px.toFixed(1), y: py.toFixed(1) });
-      text.textContent = name;
-      out.push(text);
+      for (const below of places) {
+        const [px, py] = [at[0] * k + x, at[1] * k + y + below];
+        if (px < 0 || py < 0 || px > width || py > height) continue;
+        const box: [number, number, number, number] = [px - half, py - size * 0.7, px + half, py + size * 0.7];
+        if (taken.some((b) => box[0] < b[2] && box[2] > b[0] && box[1] < b[3] && box[3] > b[1])) continue;
+        taken.push(box);
+        const text = svg("text", { class: `label ${kind}`, x: px.toFixed(1), y: py.toFixed(1) });
+        text.textContent = name;
+        out.push(text);
+        return;
+      }
     };
+    const districtPlaces = [0, -14, 14, -26, 26, -40, 40];
     const spacing = (k * 1000) / Math.sqrt(Math.max(g.shapes.length, 1)); // pixels between neighbours, about
     const near = spacing > 105;
     const large = document.body.classList.contains("wall");
-    if (!near || g.districts.length === 0) for (const d of g.districts) put(d.name, "district", d.at, large ? 18 : 13, 0);
+    if (!near || g.districts.length === 0) for (const d of g.districts) put(d.name, "district", d.at, large ? 18 : 13, districtPlaces);
     if (near || (g.districts.length === 0 && spacing > 60)) {
       const order = g.shapes
         .map((s, i) => ({ s, site: this.site(i) }))
         .filter(({ s }) => s.id && s.at[0] * k + x > 0 && s.at[0] * k + x < width && s.at[1] * k + y > 0 && s.at[1] * k + y < height);
       order.sort((a, b) => states.indexOf(a.site ? stateIn(a.site, this.layer) : "none") - states.indexOf(b.site ? stateIn(b.site, this.layer) : "none"));
-      for (const { s, site } of order.slice(0, 300)) if (site) put(site.name, "site", s.at, large ? 15 : 12, 17);
-      if (near) for (const d of g.districts) put(d.name, "district", d.at, 13, 0);
+      for (const { s, site } of order.slice(0, 300)) if (site) put(site.name, "site", s.at, large ? 15 : 12, [18, -18]);
+      if (near) for (const d of g.districts) put(d.name, "district", d.at, 13, districtPlaces);
     }
     this.labels.replaceChildren(...out);
   }
 
   private legend(): HTMLElement {
     const rows = states.map((state) =>
-      el("li", { class: "state", "data-state": state }, el("span", { class: "swatch", "data-state": state }, characters[state]), stateName(state)),
+      el("li", { class: "state", "data-state": state }, el("span", { class: "swatch", "data-state": state }, glyph(state)), stateName(state)),
     );
     const box = el("details", { class: "legend" }, el("summary", {}, t("map.legend")), el("ul", {}, ...rows));
     box.open = matchMedia("(min-width: 900px) and (min-height: 600px)").matches;

@@ -35,9 +35,9 @@ const pathOf = (lines: Point[][], close: boolean): string =>
   lines.map((l) => "M" + l.map(([x, y]) => `${x.toFixed(2)} ${y.toFixed(2)}`).join("L") + (close ? "Z" : "")).join("");
 
 /** Marks shrink when the whole province is on a small screen, and grow a little when zoomed in. */
-function markScale(view: View, count: number): number {
+export function markScale(view: View, count: number): number {
   const room = (view.k * 1000) / Math.sqrt(Math.max(count, 1)); // pixels from mark to mark, about
-  return Math.max(0.28, Math.min(1.25, room / 46));
+  return Math.max(0.28, Math.min(1.6, room / 46));
 }
 
 export class SVGRenderer implements Renderer {

@@ -146,7 +146,8 @@ function historyTable(rows: [string, Span[]][]): HTMLElement {
 async function loadCharts(from: number, to: number, signal: AbortSignal): Promise<void> {
   const host = byId("charts");
   const all = checks();
-  const wanted = all.filter((c) => fieldsOf[c.kind]);
+  const kindOrder = Object.keys(fieldsOf);
+  const wanted = all.filter((c) => fieldsOf[c.kind]).sort((a, b) => kindOrder.indexOf(a.kind) - kindOrder.indexOf(b.kind));
   host.setAttribute("aria-busy", "true");
   if (!host.childElementCount) host.replaceChildren(el("p", { class: "empty" }, t("chart.loading")));
   const data = new Map<string, Data>();
@@ -189,7 +190,7 @@ async function loadCharts(from: number, to: number, signal: AbortSignal): Promis
     const d = data.get(k);
     const step = stepOf.get(c.kind) ?? 60;
     const title = `${c.target} · ${c.kind.toUpperCase()}`;
-    const card = el("article", { class: "chart-card", "data-key": k, "data-kind": c.kind }, el("h3", {}, c.target, " ", el("small", {}, [c.kind.toUpperCase(), t(`layer.${c.layer}` as Key), t(`path.${c.path}` as Key), agents > 1 ? c.agent : ""].filter(Boolean).join(" · "))));
+    const card = el("article", { class: "chart-card", "data-key": k, "data-kind": c.kind }, el("h3", {}, c.target, " ", el("small", {}, [c.kind.toUpperCase(), t(`layer.${c.layer}` as Key), c.path === c.layer ? "" : t(`path.${c.path}` as Key), agents > 1 ? c.agent : ""].filter(Boolean).join(" · "))));
     host.append(card);
     if (!d || d.empty) {
       card.append(el("p", { class: "empty" }, t("chart.no_data")));
@@ -204,7 +205,7 @@ async function loadCharts(from: number, to: number, signal: AbortSignal): Promis
       card.append(frame);
       plots.push(draw(place, panel, d.times, [from, to], (a, b) => choose(shown.range, [a, Math.max(b, a + 60)])));
     }
-    card.append(el("p", { class: "sub" }, t("chart.windows", { step: duration(step) })));
+    card.append(el("p", { class: "sub" }, t(c.kind === "icmp" ? "chart.windows_band" : "chart.windows", { step: duration(step) })));
     const figures = table(title, panels, d.times, step);
     if (open.has(k)) set(figures, { open: true });
     card.append(figures);
