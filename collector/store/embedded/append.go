@@ -41,12 +41,18 @@ func (b *batch) release() {
 // Append stores rows; see store.Store.
 //
 // How two Appends may overlap is decided by what a replay of the write-ahead log can bear. The engine writes a
-// batch's log records first and changes its memory after that, and it registers a new series in memory as soon as
-// anybody asks for it. So two overlapping commits could log two samples of one series in the other order than the
-// one in which they entered the series (a replay would drop the older), and a second batch could log samples of a
-// series whose own record is still unwritten in the first (a replay would not know the series). Hence: commits take
-// turns, a batch that meets an unknown series holds its turn from there to the end of its commit, and the references
-// of new series become known to others only after it. Looking up known series and checking rows runs in parallel.
+// batch's log records first and changes its memory after that; it registers a new series in memory as soon as
+// anybody asks for it; and it decides by the state at a batch's beginning whether a row is late. A replay has only
+// the log, takes rows in its order, and drops one that is older than its series' newest unless the log of late rows
+// has it too. So three things must not happen:
+//
+//   - Two commits log samples of a series in the other order than they enter the series. Hence commits take turns.
+//   - A batch logs samples of a series whose own record is still unwritten in another batch. Hence a batch that meets
+//     an unknown series holds its turn from there through its commit, and others learn its references only then.
+//   - A row was late by one batch's reckoning, and an older one of the same series is not by another's, which began
+//     earlier and committed later. Hence a batch with rows on the edge of lateness begins in its turn as well.
+//
+// What is left to run in parallel is the common case: known series, checked and converted side by side.
 func (s *Store) Append(ctx context.Context, rows []wire.Row) error {
 	if len(rows) == 0 {
 		return s.check(ctx)
@@ -60,28 +66,28 @@ func (s *Store) Append(ctx context.Context, rows []wire.Row) error {
 	defer b.release()
 	b.entries = s.cache.lookup(rows, b.entries[:0])
 
-	w := writer{s: s, b: b, app: s.db.Appender(ctx)}
-	oldest, newest := s.bounds()
-	var rejected []store.Rejected
-	var taken uint64
+	w := writer{s: s, b: b, first: int64(math.MaxInt64)}
 	for i := range rows {
-		reason, err := w.row(&rows[i], b.entries[i], oldest, newest)
-		if err != nil {
-			return errors.Join(fmt.Errorf("append: %w", err), w.rollback())
-		}
-		if reason != "" {
-			rejected = append(rejected, store.Rejected{Index: i, Reason: reason})
-			continue
-		}
-		taken += uint64(len(rows[i].Fields))
+		w.first = min(w.first, floorMillis(rows[i].Time))
 	}
-	if err := ctx.Err(); err != nil {
-		return errors.Join(err, w.rollback())
+	if w.isLate() {
+		w.takeTurn()
 	}
-	if err := w.commit(); err != nil {
+	rejected, taken, err := w.rows(ctx, rows)
+	if errors.Is(err, errOvertaken) {
+		w.takeTurn()
+		rejected, taken, err = w.rows(ctx, rows)
+	}
+	if w.turn {
+		s.turn.Unlock()
+	}
+	if err != nil {
 		return fmt.Errorf("append: %w", err)
 	}
 	s.appended.Add(taken)
+	if taken > 0 {
+		s.reaches(max(w.first, s.now().UnixMilli()-s.lateWindow.Milliseconds()))
+	}
 	if len(rejected) > 0 {
 		s.rejected.Add(uint64(len(rejected)))
 		return &store.PartialError{Rejected: rejected}
@@ -91,8 +97,10 @@ func (s *Store) Append(ctx context.Context, rows []wire.Row) error {
 
 // writer is one Append under way.
 type writer struct {
-	s    *Store
-	b    *batch
+	s     *Store
+	b     *batch
+	first int64 // the oldest time of all rows, Unix milliseconds
+
 	app  storage.Appender
 	turn bool // s.turn is held
 }
@@ -104,10 +112,46 @@ func (w *writer) takeTurn() {
 	}
 }
 
-// commit ends w.
-func (w *writer) commit() error {
+// isLate reports whether the batch has rows that the engine may take for late: older than an hour before its newest.
+func (w *writer) isLate() bool {
+	limit, ok := w.s.db.Head().AppendableMinValidTime()
+	return !ok || w.first < limit
+}
+
+// errOvertaken says that others moved the engine's idea of lateness past a row of the batch while it was made.
+var errOvertaken = errors.New("rows became late")
+
+// rows makes and commits the batch.
+func (w *writer) rows(ctx context.Context, rows []wire.Row) (rejected []store.Rejected, taken uint64, err error) {
+	inTurn := w.turn
+	w.app = w.s.db.Appender(ctx)
+	oldest, newest := w.s.bounds()
+	for i := range rows {
+		reason, err := w.row(&rows[i], w.b.entries[i], oldest, newest)
+		if err != nil {
+			return nil, 0, errors.Join(err, w.rollback())
+		}
+		if reason != "" {
+			rejected = append(rejected, store.Rejected{Index: i, Reason: reason})
+			continue
+		}
+		taken += uint64(len(rows[i].Fields))
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, 0, errors.Join(err, w.rollback())
+	}
 	w.takeTurn()
-	defer w.s.turn.Unlock()
+	if !inTurn && w.isLate() {
+		if err := w.rollback(); err != nil {
+			return nil, 0, err
+		}
+		return nil, 0, errOvertaken
+	}
+	return rejected, taken, w.commit()
+}
+
+// commit makes the batch durable against a kill, and known.
+func (w *writer) commit() error {
 	if cause := w.s.broken.Load(); cause != nil { // a batch before us could not write the log
 		return errors.Join(*cause, w.app.Rollback())
 	}
@@ -126,10 +170,9 @@ func (w *writer) commit() error {
 	return nil
 }
 
-// rollback ends w. The engine still logs the series it created, so their references are good.
+// rollback drops the batch. The engine still logs the series it created, so their references are good.
 func (w *writer) rollback() error {
 	w.takeTurn()
-	defer w.s.turn.Unlock()
 	err := w.app.Rollback()
 	if err != nil {
 		w.s.broken.Store(&err)

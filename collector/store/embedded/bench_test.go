@@ -157,7 +157,7 @@ func BenchmarkWindows(b *testing.B) {
 	defer s.Close()
 	l := newLoad(0, 20, testNow.Add(-30*24*time.Hour))
 	for l.time.Before(testNow) {
-		now.Store(l.time.UnixMilli())
+		now.Store(l.time.Add(2 * time.Hour).UnixMilli())
 		if err := s.Append(context.Background(), l.batch(5000)); err != nil {
 			b.Fatal(err)
 		}

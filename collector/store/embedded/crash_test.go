@@ -168,9 +168,9 @@ func TestKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	missing := map[string]int{}
 	q := store.Query{Measurement: "m", From: testNow.Add(-30 * 24 * time.Hour), To: testNow.Add(time.Hour)}
 	seen := map[string]bool{}
+	missing := map[string]int{}
 	err = s.Select(t.Context(), q, func(got store.Series) error {
 		k := got.Tags.Get("n")
 		seen[got.Field+k] = true

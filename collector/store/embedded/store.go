@@ -91,12 +91,15 @@ type Store struct {
 
 	appended, rejected, commits atomic.Uint64
 
+	oldest atomic.Int64 // Unix milliseconds of the oldest row that was in memory since opening; MaxInt64: none
+
 	// life is held for reading by every call under way, and for writing by what replaces or closes the engine.
 	life     sync.RWMutex
 	closed   bool
 	db       *tsdb.DB // nil while it could not be opened again
 	metrics  *metrics
 	wasClean bool      // the engine had been closed in good order when it was opened
+	replayed int       // highest number of the files of the log of late rows when the engine was opened, or -1
 	reopenAt time.Time // not before this
 
 	// turn is held by the one batch that commits, or meets unknown series; see Append.
@@ -143,6 +146,7 @@ func Open(o Options) (*Store, error) {
 		next:       o.Metrics,
 		cache:      newCache(cacheKeys),
 	}
+	s.oldest.Store(math.MaxInt64)
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -182,9 +186,10 @@ func engineOptions(o Options) tsdb.Options {
 	return e
 }
 
-func (s *Store) seriesDir() string { return filepath.Join(s.dir, "series") }
-func (s *Store) dictFile() string  { return filepath.Join(s.dir, "texts.dict") }
-func (s *Store) cleanFile() string { return filepath.Join(s.dir, "clean") }
+func (s *Store) seriesDir() string  { return filepath.Join(s.dir, "series") }
+func (s *Store) dictFile() string   { return filepath.Join(s.dir, "texts.dict") }
+func (s *Store) lateLogDir() string { return filepath.Join(s.seriesDir(), "wbl") }
+func (s *Store) cleanFile() string  { return filepath.Join(s.dir, "clean") }
 func (s *Store) damagedDir() string {
 	return filepath.Join(s.dir, "damaged", s.now().UTC().Format("20060102T150405Z"))
 }
@@ -203,6 +208,8 @@ func (s *Store) openEngine() error {
 	}
 	s.db, s.metrics = db, m
 	s.synced = syncState{}
+	// Now, and not later, does the engine know the age of late rows exactly: it loses track when it drops some.
+	s.reaches(min(db.Head().MinTime(), db.Head().MinOOOTime()))
 	return nil
 }
 
@@ -210,12 +217,17 @@ func (s *Store) closeEngine() error {
 	if s.db == nil {
 		return nil
 	}
-	late := s.db.Head().MinOOOTime() != math.MaxInt64
 	err := s.db.Close()
 	s.metrics.unregister()
 	s.db = nil
-	if err != nil || late && !s.wasClean {
+	if err != nil {
 		return err
+	}
+	if !s.wasClean {
+		first, _, err := segments(s.lateLogDir())
+		if err != nil || first <= s.replayed {
+			return err
+		}
 	}
 	return writeFileSynced(s.cleanFile(), []byte("The engine was closed in good order; see store.go.\n"))
 }
@@ -231,10 +243,14 @@ func (s *Store) closeEngine() error {
 // nothing and makes all chunks anew from its logs, which hold every row that is not in a block. That takes some more
 // seconds, only after a kill.
 //
-// What a start replayed after a kill may carry such a wrong word too, so its end counts as good only once all late
-// rows went into blocks, as they do every two hours.
+// What a start replayed after a kill may carry such a wrong word too, so its end counts as good only once that part
+// of the log is gone because its rows went into blocks, as late rows do every two hours.
 func (s *Store) beginUnclean() error {
-	_, err := os.Stat(s.cleanFile())
+	var err error
+	if _, s.replayed, err = segments(s.lateLogDir()); err != nil {
+		return err
+	}
+	_, err = os.Stat(s.cleanFile())
 	if s.wasClean = err == nil; s.wasClean {
 		if err := os.Remove(s.cleanFile()); err != nil {
 			return err
@@ -322,7 +338,7 @@ func (s *Store) Stats() store.Stats {
 	if info, err := os.Stat(s.dictFile()); err == nil {
 		st.Bytes += info.Size()
 	}
-	oldest := min(head.MinTime(), head.MinOOOTime())
+	oldest := s.oldest.Load()
 	for _, b := range s.db.Blocks() {
 		st.Bytes += b.Size()
 		oldest = min(oldest, b.MinTime())
@@ -332,6 +348,12 @@ func (s *Store) Stats() store.Stats {
 		st.Oldest = time.UnixMilli(oldest).UTC()
 	}
 	return st
+}
+
+// reaches notes that there is, or was, a row of this time.
+func (s *Store) reaches(t int64) {
+	for old := s.oldest.Load(); t < old && !s.oldest.CompareAndSwap(old, t); old = s.oldest.Load() {
+	}
 }
 
 // TextsOverflowed returns how many texts were replaced since opening because there were too many different ones.

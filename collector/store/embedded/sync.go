@@ -66,6 +66,26 @@ func (s *Store) Sync(ctx context.Context) error {
 	return nil
 }
 
+// segments returns the lowest and the highest number of the files of the log in dir, -1 if there are none.
+func segments(dir string) (first, last int, err error) {
+	first, last = -1, -1
+	files, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, 0, err
+	}
+	for _, f := range files {
+		n, err := strconv.Atoi(f.Name())
+		if err != nil {
+			continue // a checkpoint
+		}
+		if first < 0 || n < first {
+			first = n
+		}
+		last = max(last, n)
+	}
+	return first, last, nil
+}
+
 // syncSegments syncs the log files in dir numbered from or higher, and returns the highest number.
 func syncSegments(dir string, from int) (last int, err error) {
 	files, err := os.ReadDir(dir)
