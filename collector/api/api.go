@@ -12,6 +12,7 @@ import (
 
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	_ "embed"
@@ -94,7 +95,7 @@ func New(o Options) *API {
 	a.hub.clients = map[*client]bool{}
 	a.hub.done = make(chan struct{})
 	a.heavy = make(chan struct{}, heavyQueries)
-	a.metrics.MustRegister(newGauges(a))
+	a.metrics.MustRegister(newGauges(a), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return a
 }
 

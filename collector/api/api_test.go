@@ -449,7 +449,7 @@ func TestMetrics(t *testing.T) {
 	for _, line := range []string{
 		`communewatch_sites{state="degraded"} 1`, `communewatch_sites{state="no_data"} 2`, `communewatch_sites{state="down"} 0`,
 		`communewatch_site_layers{layer="lan",state="degraded"} 1`, `communewatch_agents_seen 1`, `communewatch_batches_missing 2`,
-		`communewatch_collector_info{version="test"} 1`, `communewatch_store_series `,
+		`communewatch_collector_info{version="test"} 1`, `communewatch_store_series `, `process_resident_memory_bytes `,
 	} {
 		if !strings.Contains(text, line) {
 			t.Errorf("missing %q in\n%s", line, text)

@@ -191,6 +191,9 @@ func (a *API) getEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if r.Method == http.MethodHead {
+		return nil
+	}
 	c, err := a.hub.join(lang)
 	if err != nil {
 		return err

@@ -92,7 +92,7 @@ func (a *API) replay(ctx context.Context, id string, from, to time.Time) (health
 			if until.After(to) {
 				until = to
 			}
-			obs, err := recall.Runs(ctx, a.store, &rules, id, at, until, historyPoints)
+			obs, err := recall.Checks(ctx, a.store, &rules, id, at, until, historyPoints)
 			if err != nil {
 				return err
 			}

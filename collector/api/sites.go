@@ -27,6 +27,7 @@ type list struct {
 	names   uint64   // rises when the registry's list changed
 	shrunk  bool     // a site was taken from it since the hub last looked
 	read    time.Time
+	took    time.Duration // by the last reading
 	readErr error
 	day     string // sentences tell times of other days with their day
 	bodies  map[phrase.Lang]*body
@@ -50,8 +51,10 @@ type body struct {
 }
 
 const (
-	// sitesEvery is how old the registry's list may be: an import shows within this time.
+	// sitesEvery is how old the registry's list may be: an import shows within this time. When reading it takes
+	// long, it is read less often, so that reading takes one part in sitesShare of the time.
 	sitesEvery = 2 * time.Second
+	sitesShare = 50
 	// bodyAge is how old the body of a big list may be. With thousands of sites some change every moment, and
 	// putting the list together for each of a hundred open maps would be all that the collector does.
 	bodyAge = 500 * time.Millisecond
@@ -63,8 +66,10 @@ const (
 func (a *API) catchUp(ctx context.Context) error {
 	l := &a.list
 	now := a.now()
-	if l.order == nil || now.Sub(l.read).Abs() >= sitesEvery {
+	if l.order == nil || now.Sub(l.read).Abs() >= max(sitesEvery, sitesShare*l.took) {
+		begin := time.Now()
 		sites, err := a.reg.Sites(ctx, now)
+		l.took = time.Since(begin)
 		switch {
 		case err == nil:
 			l.read = now

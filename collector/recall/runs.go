@@ -11,12 +11,12 @@ import (
 	"communewatch/probes"
 )
 
-// Runs returns the observations of one site in [from, to), in order of time. Each query of the store reads at most
+// Checks returns the observations of one site in [from, to), in order of time. Each query of the store reads at most
 // maxPoints points (0: no bound) and fails with store.ErrTooMany beyond them.
 //
 // A month of a site is a million runs, so nothing is looked up per run: the store hands out each field of a check as
 // a column in order of time, and the columns of a check are read side by side.
-func Runs(ctx context.Context, src Source, rules Rules, site string, from, to time.Time, maxPoints int) ([]health.Observation, error) {
+func Checks(ctx context.Context, src Source, rules Rules, site string, from, to time.Time, maxPoints int) ([]health.Observation, error) {
 	var verdicts, facts []store.Series
 	for _, m := range probes.Schema() {
 		q := store.Query{Measurement: m.Name, Tags: map[string]string{"site": site}, From: from, To: to, MaxPoints: maxPoints}
