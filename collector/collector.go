@@ -109,7 +109,7 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 		Judge: c.judge, Store: c.store, Registry: c.reg, Now: c.o.Now, Log: c.log, Metrics: metrics, Version: c.o.Version,
 	})
 	c.web, err = web.New(web.Options{
-		Source: source{c.api}, Boundaries: c.cfg.Boundaries, Title: c.cfg.Title, DefaultLang: c.cfg.Language, Log: c.log,
+		Source: c.api, Boundaries: c.cfg.Boundaries, Title: c.cfg.Title, DefaultLang: c.cfg.Language, Log: c.log,
 	})
 	return err
 }
