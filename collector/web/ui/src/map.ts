@@ -112,7 +112,7 @@ async function refetch(): Promise<void> {
   fetching?.abort();
   const mine = (fetching = new AbortController());
   try {
-    const answer = await get<Site[]>(`/api/v1/sites?lang=${lang}`, mine.signal);
+    const [answer] = await Promise.all([get<Site[]>(`/api/v1/sites?lang=${lang}`, mine.signal), boundariesLoaded]);
     if (fetching !== mine) return;
     fetching = null;
     take(answer);
@@ -217,15 +217,14 @@ setInterval(() => list.tick(), 30_000);
 if (wall) startWall();
 
 showLive("connecting");
-void loadBoundaries().then(() =>
-  listen({
-    opened: () => void refetch(),
-    event: (name, data) => {
-      if (name === "site") {
-        if (fetching) held.push(data as Site);
-        else update(data as Site);
-      } else if (name === "reset") void refetch();
-    },
-    lost: (since) => showLive("lost", since),
-  }),
-);
+const boundariesLoaded = loadBoundaries();
+listen({
+  opened: () => void refetch(),
+  event: (name, data) => {
+    if (name === "site") {
+      if (fetching) held.push(data as Site);
+      else update(data as Site);
+    } else if (name === "reset") void refetch();
+  },
+  lost: (since) => showLive("lost", since),
+});

@@ -47,7 +47,7 @@ function showRanges(): void {
   const reset = el("button", { type: "button", class: "link", id: "reset" }, t("site.range_reset"));
   reset.hidden = !shown.zoom;
   reset.addEventListener("click", () => choose(shown.range, null));
-  const words = el("span", { class: "sub" }, shown.zoom ? `${dateTime(shown.zoom[0] * 1000)} – ${dateTime(shown.zoom[1] * 1000)}` : t("site.range_hint"));
+  const words = el("span", { class: shown.zoom ? "sub" : "sub hint" }, shown.zoom ? `${dateTime(shown.zoom[0] * 1000)} – ${dateTime(shown.zoom[1] * 1000)}` : t("site.range_hint"));
   const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset["range"] : undefined;
   host.replaceChildren(el("span", { class: "segs" }, ...buttons), reset, words);
   if (focused) host.querySelector<HTMLElement>(`[data-range="${focused}"]`)?.focus();
