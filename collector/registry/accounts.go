@@ -45,11 +45,8 @@ func (r *Registry) Take(ctx context.Context, receipt Receipt) error {
 	if err := receipt.check(); err != nil {
 		return err
 	}
-	err := r.writer.submit(ctx, job{receipt: &receipt})
-	if err != nil && !errors.Is(err, ErrClosed) && ctx.Err() == nil {
-		return r.fail("take a receipt", err)
-	}
-	return err
+	err := r.db.Gather(ctx, func(ctx context.Context) error { return r.accounts.take(ctx, &receipt) })
+	return r.wrote(ctx, "take a receipt", err)
 }
 
 func (rc *Receipt) check() error {
@@ -125,8 +122,8 @@ type stored struct {
 // accountsMax bounds the accounts kept in memory, at some 300 bytes each. Beyond it all are read again when needed.
 const accountsMax = 100_000
 
-// accountant applies receipts within the writer's transactions. It keeps the accounts it has seen, so that a receipt
-// costs one update and no reading.
+// accountant applies receipts within the writer's transactions, as their sqlite.Cache. It keeps the accounts it has
+// seen, so that a receipt costs one update and no reading.
 type accountant struct {
 	known   map[accountKey]*stored
 	touched map[accountKey]*stored
@@ -149,7 +146,7 @@ func newAccountant(ctx context.Context, c *sql.Conn) (*accountant, error) {
 	} {
 		stmt, err := c.PrepareContext(ctx, s.text)
 		if err != nil {
-			a.close()
+			a.Close()
 			return nil, err
 		}
 		*s.into = stmt
@@ -157,7 +154,7 @@ func newAccountant(ctx context.Context, c *sql.Conn) (*accountant, error) {
 	return a, nil
 }
 
-func (a *accountant) close() {
+func (a *accountant) Close() {
 	for _, s := range []*sql.Stmt{a.find, a.insert, a.update} {
 		if s != nil {
 			_ = s.Close()
@@ -165,13 +162,13 @@ func (a *accountant) close() {
 	}
 }
 
-// forget drops what is kept in memory: the file is the truth.
-func (a *accountant) forget() {
+// Forget drops what is kept in memory: the file is the truth.
+func (a *accountant) Forget() {
 	clear(a.known)
 	clear(a.touched)
 }
 
-// take applies one receipt in memory; store writes it down.
+// take applies one receipt in memory; Store writes it down.
 func (a *accountant) take(ctx context.Context, rc *Receipt) error {
 	key := accountKey{rc.Site, rc.Agent, rc.Boot}
 	s := a.known[key]
@@ -205,8 +202,8 @@ func (a *accountant) take(ctx context.Context, rc *Receipt) error {
 	return nil
 }
 
-// store writes the accounts that changed since the last store, each once.
-func (a *accountant) store(ctx context.Context) error {
+// Store writes the accounts that changed since the last Store, each once.
+func (a *accountant) Store(ctx context.Context) error {
 	for key, s := range a.touched {
 		s.above = s.seqs.encode(s.above[:0])
 		if s.above == nil {

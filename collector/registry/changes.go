@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
@@ -38,11 +37,8 @@ func (r *Registry) AppendChanges(ctx context.Context, changes []Change) error {
 			return err
 		}
 	}
-	err := r.writer.submit(ctx, job{do: func(ctx context.Context, c *sql.Conn) error { return appendChanges(ctx, c, changes) }})
-	if err != nil && !errors.Is(err, ErrClosed) && ctx.Err() == nil {
-		return r.fail("append changes", err)
-	}
-	return err
+	err := r.db.Write(ctx, func(ctx context.Context, c *sql.Conn) error { return appendChanges(ctx, c, changes) })
+	return r.wrote(ctx, "append changes", err)
 }
 
 func (ch *Change) check() error {

@@ -5,23 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
-
-func tryOpen(path string) error {
-	r, err := Open(context.Background(), path, Options{Log: slog.New(slog.DiscardHandler)})
-	if err == nil {
-		err = r.Close()
-	}
-	return err
-}
 
 // wantError checks that an error names the file and the fix.
 func wantError(t *testing.T, err error, parts ...string) {
@@ -37,95 +26,15 @@ func wantError(t *testing.T, err error, parts ...string) {
 	}
 }
 
-func rawDB(t *testing.T, path string, statements ...string) {
+// pragma sets something of the connection that writes.
+func pragma(t *testing.T, r *Registry, text string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", path)
+	err := r.db.Write(t.Context(), func(ctx context.Context, c *sql.Conn) error {
+		_, err := c.ExecContext(ctx, "PRAGMA "+text)
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	defer db.Close()
-	for _, s := range statements {
-		if _, err := db.Exec(s); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func TestOpenRefuses(t *testing.T) {
-	dir := t.TempDir()
-	file := func(name string) string { return filepath.Join(dir, name) }
-
-	rawDB(t, file("newer.db"), "CREATE TABLE x (y)", fmt.Sprintf("PRAGMA application_id = %d", applicationID), "PRAGMA user_version = 99")
-	err := tryOpen(file("newer.db"))
-	wantError(t, err, file("newer.db"), "99", "newer communewatch")
-	if !errors.Is(err, ErrNewer) {
-		t.Error("is not ErrNewer")
-	}
-
-	rawDB(t, file("foreign.db"), "CREATE TABLE x (y)")
-	wantError(t, tryOpen(file("foreign.db")), file("foreign.db"), "another program", "another file name")
-
-	if err := os.WriteFile(file("text.db"), []byte(strings.Repeat("not a database ", 1000)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	wantError(t, tryOpen(file("text.db")), file("text.db"), "damaged", "backup")
-
-	wantError(t, tryOpen(dir), dir, "regular file")
-	wantError(t, tryOpen(""), "no file name")
-	wantError(t, tryOpen(filepath.Join(file("text.db"), "registry.db")), file("text.db"), "folder")
-}
-
-func TestOpenDamaged(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "registry.db")
-	r := open(t, path)
-	var ids []string
-	for i := range 2000 {
-		ids = append(ids, fmt.Sprintf("s%05d", i))
-	}
-	importSites(t, r, ids...)
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := len(data) / 2; i < len(data)/2+8192; i++ {
-		data[i] = 0xA5
-	}
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	wantError(t, tryOpen(path), path, "damaged", "backup")
-}
-
-func TestModes(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("modes are access lists there")
-	}
-	r := openNew(t)
-	importSites(t, r, "s1")
-	backup := filepath.Join(filepath.Dir(r.path), "backup.db")
-	if err := r.Backup(t.Context(), backup); err != nil {
-		t.Fatal(err)
-	}
-	for path, want := range map[string]os.FileMode{filepath.Dir(r.path): 0o700, r.path: 0o600, r.path + "-wal": 0o600, r.path + "-shm": 0o600, backup: 0o600} {
-		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
-			t.Errorf("%s: %v %v, want %v", path, info.Mode(), err, want)
-		}
-	}
-}
-
-// A folder name with every character that a file URI or SQLite could take for something else.
-func TestOddPath(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "sổ & số?mode=ro#50%20 'x'", "registry.db")
-	r := open(t, path)
-	importSites(t, r, "s1")
-	if err := r.Backup(t.Context(), filepath.Join(filepath.Dir(path), "it's a backup?.db")); err != nil {
-		t.Fatal(err)
-	}
-	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 4 { // database, -wal, -shm, backup
-		t.Error(entries, err)
 	}
 }
 
@@ -178,9 +87,7 @@ func TestBackupWhileWriting(t *testing.T) {
 
 func TestLockedByAnotherProcess(t *testing.T) {
 	r := openNew(t)
-	if _, err := r.writer.conn.ExecContext(t.Context(), "PRAGMA busy_timeout = 20"); err != nil {
-		t.Fatal(err)
-	}
+	pragma(t, r, "busy_timeout = 20")
 	other, err := sql.Open("sqlite", r.path)
 	if err != nil {
 		t.Fatal(err)
@@ -208,9 +115,7 @@ func TestLockedByAnotherProcess(t *testing.T) {
 func TestDiskFull(t *testing.T) {
 	r := openNew(t)
 	ctx := t.Context()
-	if _, err := r.writer.conn.ExecContext(ctx, "PRAGMA max_page_count = 60"); err != nil {
-		t.Fatal(err)
-	}
+	pragma(t, r, "max_page_count = 60")
 	var taken int
 	var err error
 	for err == nil && taken < 100_000 {
@@ -223,67 +128,10 @@ func TestDiskFull(t *testing.T) {
 	if err != nil || len(accounts) != taken {
 		t.Errorf("%d receipts taken, %d in the file, %v", taken, len(accounts), err)
 	}
-	if _, err := r.writer.conn.ExecContext(ctx, "PRAGMA max_page_count = 100000"); err != nil {
-		t.Fatal(err)
-	}
+	pragma(t, r, "max_page_count = 100000")
 	if err := r.Take(ctx, Receipt{Site: "s1", Agent: "a", Boot: fmt.Sprint("b", taken), Seq: 1, ReceivedAt: t0}); err != nil {
 		t.Error("with room again:", err)
 	}
-}
-
-func TestMigration(t *testing.T) {
-	ctx := t.Context()
-	r := openNew(t)
-	importSites(t, r, "s1")
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
-	scripts, err := migrations()
-	if err != nil {
-		t.Fatal(err)
-	}
-	migrateWith := func(more ...string) error {
-		db, err := connect(r.path, writeConnection)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		db.SetMaxOpenConns(1)
-		return migrateTo(ctx, db, r.path, append(scripts, more...), t0, slog.New(slog.DiscardHandler))
-	}
-	const good, bad = "ALTER TABLE tokens ADD COLUMN extra TEXT", "CREATE TABLE y (z); INSERT INTO nosuch VALUES (1)"
-	err = migrateWith(good, bad)
-	wantError(t, err, "version 3", "undone")
-	if err := tryOpen(r.path); err != nil {
-		t.Fatal("after a migration that failed:", err)
-	}
-	if err := os.Remove(fmt.Sprintf("%s.v1-20261123T080000Z", r.path)); err != nil {
-		t.Fatal(err)
-	}
-	if err := migrateWith(good); err != nil {
-		t.Fatal(err)
-	}
-	if err := tryOpen(r.path); !errors.Is(err, ErrNewer) {
-		t.Error("the older program opened the newer file:", err)
-	}
-	// The copy made before is what the older program goes back to.
-	sites, err := open(t, fmt.Sprintf("%s.v1-20261123T080000Z", r.path)).Sites(ctx, t0)
-	if err != nil || len(sites) != 1 {
-		t.Error(sites, err)
-	}
-}
-
-func TestOpenTwiceAtOnce(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "registry.db")
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			if err := tryOpen(path); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
 }
 
 func TestClosed(t *testing.T) {

@@ -124,13 +124,16 @@ func TestTokenRefuses(t *testing.T) {
 	r := openNew(t)
 	importSites(t, r, "s1")
 	for name, tok := range map[string]Token{
-		"no kind":      {Site: "s1"},
-		"unknown kind": {Kind: "admin", Site: "s1"},
-		"no site":      {Kind: KindWriter},
-		"odd agent":    {Kind: KindAgent, Site: "s1", Agent: "../x"},
-		"control":      {Kind: KindAgent, Site: "s1", Note: "a\x1b[31m"},
-		"long note":    {Kind: KindAgent, Site: "s1", Note: strings.Repeat("x", 201)},
-		"unknown site": {Kind: KindAgent, Site: "s2"},
+		"no kind":                  {Site: "s1"},
+		"unknown kind":             {Kind: "admin", Site: "s1"},
+		"no site":                  {Kind: KindAgent},
+		"agent alone":              {Kind: KindAgent, Agent: "pc"},
+		"odd site":                 {Kind: KindWriter, Site: "S 1"},
+		"unknown site of a writer": {Kind: KindWriter, Site: "s2"},
+		"odd agent":                {Kind: KindAgent, Site: "s1", Agent: "../x"},
+		"control":                  {Kind: KindAgent, Site: "s1", Note: "a\x1b[31m"},
+		"long note":                {Kind: KindAgent, Site: "s1", Note: strings.Repeat("x", 201)},
+		"unknown site":             {Kind: KindAgent, Site: "s2"},
 	} {
 		if _, _, err := r.CreateToken(t.Context(), tok); err == nil {
 			t.Errorf("%s: no error", name)

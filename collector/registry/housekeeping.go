@@ -48,7 +48,7 @@ func (r *Registry) keep(ctx context.Context, doing string, first, every time.Dur
 		}
 		err := do(ctx)
 		if err != nil && ctx.Err() == nil && !failing {
-			r.log.Error("registry housekeeping fails", "doing", doing, "file", r.path, "err", explain(r.path, err))
+			r.log.Error("registry housekeeping fails", "doing", doing, "file", r.path, "err", r.db.Explain(err))
 		} else if err == nil && failing {
 			r.log.Info("registry housekeeping works again", "doing", doing, "file", r.path)
 		}
@@ -113,15 +113,15 @@ func (r *Registry) crowded(ctx context.Context, table string, perSite int) ([]st
 func (r *Registry) remove(ctx context.Context, query string, args ...any) error {
 	for {
 		var removed int64
-		err := r.writer.submit(ctx, job{do: func(ctx context.Context, c *sql.Conn) error {
+		err := r.db.Write(ctx, func(ctx context.Context, c *sql.Conn) error {
 			result, err := c.ExecContext(ctx, query, args...)
 			if err != nil {
 				return err
 			}
-			r.writer.accounts.forget() // some of them may be gone
+			r.accounts.Forget() // some of them may be gone
 			removed, err = result.RowsAffected()
 			return err
-		}})
+		})
 		if err != nil || removed < pruneRows {
 			return err
 		}

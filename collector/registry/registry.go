@@ -4,14 +4,9 @@
 //
 // # How it writes
 //
-// SQLite has one writer at a time. So all writes of a process go through one goroutine that takes whatever waits,
-// runs it in one transaction, and answers all callers once that is committed (a group commit): the more callers, the
-// larger the groups, and 64 callers cost little more than one.
-//
-// The database is in WAL mode. A commit under synchronous=NORMAL is in the operating system's hands: a kill of the
-// process loses nothing, a power cut may lose the last commits, never the file. That is enough for the receipts of
-// batches, and Sync makes all of them durable at once. What can't be sent again (tokens, sites, the measured offset
-// of a clock) is committed under synchronous=FULL, on disk before the call returns.
+// All writes share transactions (collector/registry/sqlite says how). What can be sent again, the receipts of
+// batches, survives a kill of the process when a call returns, and Sync makes it proof against a power cut. What
+// can't be sent again (tokens, sites, the measured offset of a clock) is on disk before the call returns.
 //
 // # Other processes
 //
@@ -24,20 +19,19 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
+
+	"communewatch/collector/registry/sqlite"
 )
 
 // Errors of a registry; compare with errors.Is.
 var (
-	ErrClosed       = errors.New("registry is closed")
+	ErrClosed       = sqlite.ErrClosed
 	ErrUnknownToken = errors.New("unknown token; check it was copied whole, or make one with: communewatch-collector token create")
 	ErrRevoked      = errors.New("token was revoked; make a new one with: communewatch-collector token create")
-	ErrNewer        = errors.New("written by a newer communewatch; install that version or one above, or put back a backup made before the upgrade")
+	ErrNewer        = sqlite.ErrNewer
 )
 
 // Options of a registry. The zero value is good.
@@ -46,20 +40,17 @@ type Options struct {
 	Now func() time.Time // nil: time.Now
 }
 
-// readers is how many connections read at the same time; more would only take turns on the processors. One of them
-// is the token cache's.
-const readers = 5
-
 // Registry is an open database. All methods may be called concurrently.
 type Registry struct {
 	path string
 	log  *slog.Logger
 	now  func() time.Time
 
-	read   *sql.DB // pool of connections that only read
-	writer *writer
-	tokens tokenCache
-	clocks clockCache
+	db       *sqlite.DB
+	read     *sql.DB     // db's connections that only read
+	accounts *accountant // used by db's writer only
+	tokens   tokenCache
+	clocks   clockCache
 
 	stop      context.CancelFunc // ends the goroutines
 	running   sync.WaitGroup
@@ -77,37 +68,23 @@ func Open(ctx context.Context, path string, o Options) (*Registry, error) {
 	if r.now == nil {
 		r.now = time.Now
 	}
-	if err := prepareFile(path); err != nil {
+	var err error
+	if r.db, r.accounts, err = openDatabase(ctx, path, r.log, r.now); err != nil {
 		return nil, err
 	}
-	db, err := connect(path, writeConnection)
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(1)
-	if err := migrate(ctx, db, path, r.now(), r.log); err != nil {
-		return nil, errors.Join(explain(path, err), db.Close())
-	}
-	if r.read, err = connect(path, readConnection); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	r.read.SetMaxOpenConns(readers)
-	r.read.SetMaxIdleConns(readers)
+	r.read = r.db.Read()
 	if r.tokens.conn, err = r.read.Conn(ctx); err == nil {
 		err = r.tokens.load(ctx)
 	}
-	if err == nil {
-		r.writer, err = newWriter(ctx, db, path)
-	}
 	if err != nil {
+		err = r.db.Explain(err)
 		if r.tokens.conn != nil {
 			_ = r.tokens.conn.Close()
 		}
-		return nil, errors.Join(explain(path, err), r.read.Close(), db.Close())
+		return nil, errors.Join(err, r.db.Close())
 	}
 	running, stop := context.WithCancel(context.Background())
 	r.stop = stop
-	r.running.Go(func() { r.writer.run() })
 	r.running.Go(func() {
 		r.keep(running, "look for changed tokens", pollTokens, pollTokens, r.tokens.load)
 	})
@@ -121,27 +98,8 @@ func (r *Registry) Close() error {
 	r.closeOnce.Do(func() {
 		r.stop()
 		err := r.writeLastUsed(context.Background())
-		r.writer.close()
 		r.running.Wait()
-		r.closeErr = errors.Join(err, r.tokens.conn.Close(), r.read.Close(), r.writer.db.Close())
+		r.closeErr = errors.Join(err, r.tokens.conn.Close(), r.db.Close())
 	})
 	return r.closeErr
-}
-
-// Sync returns when everything committed before the call is on disk.
-func (r *Registry) Sync(context.Context) error {
-	// What is committed is either in the write-ahead log or was moved from there into the database file, which
-	// SQLite flushes itself before it reuses the log. So flushing the log is enough, and it needs no turn in the
-	// queue of writers. (Opening the log a second time is harmless: SQLite's locks are on the other two files.)
-	f, err := os.OpenFile(r.path+"-wal", os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // closed cleanly, or never written to
-	}
-	if err == nil {
-		err = errors.Join(f.Sync(), f.Close())
-	}
-	if err != nil {
-		return fmt.Errorf("registry %s: flush to disk: %w", r.path, err)
-	}
-	return nil
 }

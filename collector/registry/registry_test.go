@@ -2,15 +2,19 @@ package registry
 
 import (
 	"context"
+	"crypto/sha256"
+	"database/sql"
 	"errors"
 	"log/slog"
 	"path/filepath"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"communewatch/collector/registry/sqlite"
 	"communewatch/inventory"
 )
 
@@ -99,6 +103,78 @@ func TestTokenLife(t *testing.T) {
 	want := []Token{{ID: made.ID, Kind: KindAgent, Site: "s1", Agent: "pc-1", Note: "máy văn phòng", Created: t0, Revoked: t0, LastUsed: t0}}
 	if diff := cmp.Diff(want, list); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+// Telegraf and its like measure servers that stand at no site.
+func TestWriterWithoutSite(t *testing.T) {
+	r := openNew(t)
+	secret, made, err := r.CreateToken(t.Context(), Token{Kind: KindWriter, Note: "telegraf"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Identity{Token: made.ID, Kind: KindWriter}
+	for _, reg := range []*Registry{r, open(t, r.path)} {
+		if id, err := reg.Authenticate(t.Context(), secret); err != nil || id != want {
+			t.Errorf("got %+v, %v; want %+v", id, err, want)
+		}
+	}
+	list, err := r.Tokens(t.Context())
+	if diff := cmp.Diff([]Token{{ID: made.ID, Kind: KindWriter, Note: "telegraf", Created: t0}}, list); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+// A file of the first version keeps its tokens, their uses, and what watches over them.
+func TestMigrationOfTokens(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "registry.db")
+	first, err := migrationFiles.ReadFile("migrations/0001_first.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := sqlite.Open(t.Context(), path, sqlite.Options{
+		Name: "registry", ApplicationID: applicationID, Readers: 1, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Migrations: fstest.MapFS{"0001.sql": {Data: first}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const secret = "cw1_abcdefgh_abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz"
+	hash := sha256.Sum256([]byte(secret))
+	err = old.Write(t.Context(), func(ctx context.Context, c *sql.Conn) error {
+		_, err := c.ExecContext(ctx, `INSERT INTO sites VALUES ('s1');
+			INSERT INTO tokens VALUES ('abcdefgh', 'agent', 's1', 'pc', 'note', ?1, ?2, NULL);
+			INSERT INTO token_uses VALUES ('abcdefgh', ?2)`, hash[:], t0.UnixMilli())
+		return err
+	})
+	if err := errors.Join(err, old.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r := open(t, path)
+	list, err := r.Tokens(t.Context())
+	want := []Token{{ID: "abcdefgh", Kind: KindAgent, Site: "s1", Agent: "pc", Note: "note", Created: t0, LastUsed: t0}}
+	if diff := cmp.Diff(want, list); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if _, err := r.Authenticate(t.Context(), secret); err != nil {
+		t.Error(err)
+	}
+	if err := r.writeLastUsed(t.Context()); err != nil { // token_uses still belongs to tokens
+		t.Error(err)
+	}
+	if err := r.RevokeToken(t.Context(), "abcdefgh"); err != nil {
+		t.Fatal(err)
+	}
+	other := open(t, path)
+	if _, err := other.Authenticate(t.Context(), secret); !errors.Is(err, ErrRevoked) {
+		t.Error("after the migration a revocation does nothing:", err)
+	}
+	var violations int
+	if err := r.read.QueryRowContext(t.Context(), "SELECT count(*) FROM pragma_foreign_key_check").Scan(&violations); err != nil || violations != 0 {
+		t.Error(violations, err)
+	}
+	if copies, _ := filepath.Glob(path + ".v1-*"); len(copies) != 1 {
+		t.Error("no copy was made before:", copies)
 	}
 }
 

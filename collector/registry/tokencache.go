@@ -85,7 +85,7 @@ func (tc *tokenCache) load(ctx context.Context) (err error) {
 	if p := tc.byID.Load(); p != nil {
 		before = *p
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT id, kind, site, agent, hash, revoked_ms IS NOT NULL FROM tokens`)
+	rows, err := tx.QueryContext(ctx, `SELECT id, kind, coalesce(site, ''), agent, hash, revoked_ms IS NOT NULL FROM tokens`)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (r *Registry) writeLastUsed(ctx context.Context) error {
 	if len(uses) == 0 {
 		return nil
 	}
-	err := r.writer.submit(ctx, job{do: func(ctx context.Context, c *sql.Conn) error {
+	err := r.db.Write(ctx, func(ctx context.Context, c *sql.Conn) error {
 		for id, at := range uses {
 			// A token can be gone only if somebody deleted it by hand.
 			_, err := c.ExecContext(ctx, `INSERT INTO token_uses (token, last_used_ms)
@@ -135,7 +135,7 @@ func (r *Registry) writeLastUsed(ctx context.Context) error {
 			}
 		}
 		return nil
-	}})
+	})
 	if err != nil {
 		return err
 	}

@@ -26,11 +26,11 @@ const (
 	KindWriter TokenKind = "writer" // any InfluxDB client, such as Telegraf: its measurements are stored, not judged
 )
 
-// Token is what is known of a token: everything but its secret. A token writes for its own site only.
+// Token is what is known of a token: everything but its secret. A token with a site writes for that site only.
 type Token struct {
 	ID       string
 	Kind     TokenKind
-	Site     string
+	Site     string // "": a writer that belongs to no site, such as the province's own Telegraf
 	Agent    string // "": any agent of the site
 	Note     string // for people
 	Created  time.Time
@@ -42,7 +42,7 @@ type Token struct {
 type Identity struct {
 	Token string // the token's ID
 	Kind  TokenKind
-	Site  string
+	Site  string // "": a writer that belongs to no site
 	Agent string // "": any agent of the site
 }
 
@@ -58,13 +58,15 @@ const (
 var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // CreateToken makes a token. The secret is returned this once and kept nowhere. Kind, Site, Agent and Note are the
-// caller's; the site must have been imported.
+// caller's; the site must have been imported, and only a writer can do without one.
 func (r *Registry) CreateToken(ctx context.Context, t Token) (secret string, made Token, err error) {
 	if t.Kind != KindAgent && t.Kind != KindWriter {
 		return "", Token{}, fmt.Errorf("token kind %q: use %s or %s", t.Kind, KindAgent, KindWriter)
 	}
-	if err := probes.CheckName(t.Site); err != nil {
-		return "", Token{}, fmt.Errorf("token: site: %w", err)
+	if t.Site != "" || t.Kind != KindWriter {
+		if err := probes.CheckName(t.Site); err != nil {
+			return "", Token{}, fmt.Errorf("token: site: %w", err)
+		}
 	}
 	if t.Agent != "" {
 		if err := probes.CheckName(t.Agent); err != nil {
@@ -82,15 +84,17 @@ func (r *Registry) CreateToken(ctx context.Context, t Token) (secret string, mad
 	hash := sha256.Sum256([]byte(secret))
 
 	err = r.write(ctx, "create token", func(ctx context.Context, c *sql.Conn) error {
-		var known bool
-		if err := c.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sites WHERE id = ?)", t.Site).Scan(&known); err != nil {
-			return err
-		}
-		if !known {
-			return fmt.Errorf("site %s is not in the registry; import it first with: communewatch-collector sites import", t.Site)
+		if t.Site != "" {
+			var known bool
+			if err := c.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sites WHERE id = ?)", t.Site).Scan(&known); err != nil {
+				return err
+			}
+			if !known {
+				return fmt.Errorf("site %s is not in the registry; import it first with: communewatch-collector sites import", t.Site)
+			}
 		}
 		_, err := c.ExecContext(ctx, `INSERT INTO tokens (id, kind, site, agent, note, hash, created_ms)
-			VALUES (?, ?, ?, ?, ?, ?, ?)`, t.ID, string(t.Kind), t.Site, t.Agent, t.Note, hash[:], t.Created.UnixMilli())
+			VALUES (?, ?, nullif(?, ''), ?, ?, ?, ?)`, t.ID, string(t.Kind), t.Site, t.Agent, t.Note, hash[:], t.Created.UnixMilli())
 		return err
 	})
 	if err != nil {
@@ -102,7 +106,7 @@ func (r *Registry) CreateToken(ctx context.Context, t Token) (secret string, mad
 
 // Tokens lists all tokens, revoked ones included, by site and age.
 func (r *Registry) Tokens(ctx context.Context) ([]Token, error) {
-	rows, err := r.read.QueryContext(ctx, `SELECT id, kind, site, agent, note, created_ms, revoked_ms, last_used_ms
+	rows, err := r.read.QueryContext(ctx, `SELECT id, kind, coalesce(site, ''), agent, note, created_ms, revoked_ms, last_used_ms
 		FROM tokens LEFT JOIN token_uses ON token = id ORDER BY site, created_ms, id`)
 	if err != nil {
 		return nil, r.fail("read tokens", err)

@@ -1,4 +1,4 @@
-package registry
+package sqlite
 
 import (
 	"context"
@@ -15,9 +15,26 @@ const (
 	queueLength = 1024
 )
 
-// job is one caller's write: either a receipt or a function.
+// Cache collects small writes in memory, so that many of one group to the same row cost one. All its methods are
+// called by the writer alone. After Forget it must go by what is in the file.
+type Cache interface {
+	// Store writes down what was collected in the running transaction.
+	Store(ctx context.Context) error
+	// Forget drops what is kept in memory: the transaction failed, or somebody else changed the file.
+	Forget()
+	// Close frees what the cache holds of the connection.
+	Close()
+}
+
+type noCache struct{}
+
+func (noCache) Store(context.Context) error { return nil }
+func (noCache) Forget()                     {}
+func (noCache) Close()                      {}
+
+// job is one caller's write: either something for the cache or a function of its own.
 type job struct {
-	receipt *Receipt
+	gather  func(ctx context.Context) error
 	do      func(ctx context.Context, c *sql.Conn) error
 	durable bool       // on disk before the caller is answered
 	done    chan error // buffered, so that a caller who gave up blocks nobody
@@ -25,10 +42,9 @@ type job struct {
 
 // writer owns the one connection that writes.
 type writer struct {
-	db       *sql.DB
-	conn     *sql.Conn
-	path     string
-	accounts *accountant
+	db    *sql.DB
+	conn  *sql.Conn
+	cache Cache
 
 	full        bool  // synchronous is FULL now
 	dataVersion int64 // changes when another connection commits
@@ -38,16 +54,35 @@ type writer struct {
 	jobs   chan job
 }
 
-func newWriter(ctx context.Context, db *sql.DB, path string) (*writer, error) {
+func newWriter(ctx context.Context, db *sql.DB, cache func(context.Context, *sql.Conn) (Cache, error)) (*writer, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{db: db, conn: conn, path: path, jobs: make(chan job, queueLength)}
-	if w.accounts, err = newAccountant(ctx, conn); err != nil {
-		return nil, errors.Join(err, conn.Close())
+	w := &writer{db: db, conn: conn, cache: noCache{}, jobs: make(chan job, queueLength)}
+	if cache != nil {
+		if w.cache, err = cache(ctx, conn); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
 	}
 	return w, nil
+}
+
+// Write runs do in a transaction that survives a kill of the process when Write returns. A do that fails is undone
+// alone. When ctx ends first, the transaction may still be committed.
+func (d *DB) Write(ctx context.Context, do func(ctx context.Context, c *sql.Conn) error) error {
+	return d.writer.submit(ctx, job{do: do})
+}
+
+// WriteDurable is Write, and on disk when it returns.
+func (d *DB) WriteDurable(ctx context.Context, do func(ctx context.Context, c *sql.Conn) error) error {
+	return d.writer.submit(ctx, job{do: do, durable: true})
+}
+
+// Gather calls gather, which is to add to the cache, and returns when what was added is committed. A gather that
+// fails undoes the transaction and with it the writes of others, so it may do so only when the database itself fails.
+func (d *DB) Gather(ctx context.Context, gather func(ctx context.Context) error) error {
+	return d.writer.submit(ctx, job{gather: gather})
 }
 
 // submit hands in a job and waits for its commit. When ctx ends first the job may still be committed.
@@ -71,15 +106,6 @@ func (w *writer) submit(ctx context.Context, j job) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// write runs do in a transaction that is on disk when write returns.
-func (r *Registry) write(ctx context.Context, doing string, do func(ctx context.Context, c *sql.Conn) error) error {
-	err := r.writer.submit(ctx, job{do: do, durable: true})
-	if err != nil && !errors.Is(err, ErrClosed) && ctx.Err() == nil {
-		return r.fail(doing, err)
-	}
-	return err
 }
 
 // close lets run end after the jobs that were handed in.
@@ -111,7 +137,7 @@ func (w *writer) run() {
 		}
 		w.commit(group)
 	}
-	w.accounts.close()
+	w.cache.Close()
 	_ = w.conn.Close()
 }
 
@@ -125,7 +151,7 @@ func (w *writer) commit(group []job) {
 	err := w.transact(ctx, group, results)
 	if err != nil {
 		_, _ = w.conn.ExecContext(ctx, "ROLLBACK") // fails when SQLite has done it already
-		w.accounts.forget()
+		w.cache.Forget()
 	}
 	for i, j := range group {
 		if err != nil {
@@ -161,24 +187,24 @@ func (w *writer) transact(ctx context.Context, group []job, results []error) err
 	}
 	if version != w.dataVersion {
 		w.dataVersion = version
-		w.accounts.forget()
+		w.cache.Forget()
 	}
 	for i, j := range group {
-		if j.receipt != nil {
-			if err := w.accounts.take(ctx, j.receipt); err != nil {
+		if j.gather != nil {
+			if err := j.gather(ctx); err != nil {
 				return err
 			}
 			continue
 		}
-		// The function is to find the receipts that came before it.
-		if err := w.accounts.store(ctx); err != nil {
+		// The function is to find what was gathered before it.
+		if err := w.cache.Store(ctx); err != nil {
 			return err
 		}
 		if err := w.runAlone(ctx, j, &results[i]); err != nil {
 			return err
 		}
 	}
-	if err := w.accounts.store(ctx); err != nil {
+	if err := w.cache.Store(ctx); err != nil {
 		return err
 	}
 	_, err := w.conn.ExecContext(ctx, "COMMIT")
