@@ -87,13 +87,19 @@ const quickCheckBelow = 64 << 20
 
 // versionOf returns the version of the database, 0 for an empty one, and an error for one that is damaged or not ours.
 func versionOf(ctx context.Context, conn *sql.Conn, path string, o Options) (int, error) {
+	// In one transaction, so that the three are of the same moment: another process may be filling the file.
+	if _, err := conn.ExecContext(ctx, "BEGIN DEFERRED"); err != nil {
+		return 0, err
+	}
 	var app, version, objects int
+	var err error
 	for query, into := range map[string]*int{
 		"PRAGMA application_id": &app, "PRAGMA user_version": &version, "SELECT count(*) FROM sqlite_schema": &objects,
 	} {
-		if err := conn.QueryRowContext(ctx, query).Scan(into); err != nil {
-			return 0, err
-		}
+		err = errors.Join(err, conn.QueryRowContext(ctx, query).Scan(into))
+	}
+	if _, end := conn.ExecContext(ctx, "ROLLBACK"); err != nil || end != nil {
+		return 0, errors.Join(err, end)
 	}
 	if objects > 0 && app != int(o.ApplicationID) {
 		return 0, fmt.Errorf("is a database of another program; choose another file name for the %s", o.Name)
