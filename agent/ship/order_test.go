@@ -206,6 +206,23 @@ func TestDeniedByOneTheOtherIsTried(t *testing.T) {
 	})
 }
 
+func TestLastAttemptDoesNotWaitForABackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, two := newCollector(answerWith(500)), newCollector(apiError(401, "unauthorized"))
+		sp := openSpool(t, t.TempDir(), "b1")
+		for range 3 {
+			put(t, sp, 1, "a f=1 1\n")
+		}
+		_, stop := start(t, with(handlers{"one": one, "two": two}, "one", "two"), sp)
+		time.Sleep(10 * time.Minute)
+		two.set(take) // while both are being left alone
+		stop()
+		if n := sp.Stats().Batches; n != 0 {
+			t.Errorf("%d batches were not sent at the end", n)
+		}
+	})
+}
+
 func TestCollectorThatHangsIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		two := newCollector(take)

@@ -278,15 +278,24 @@ func (s *Shipper) next(now time.Time) (b spool.Batch, live, ok bool, err error) 
 	return b, false, ok, err
 }
 
-// sendRest is the last attempt: newest first, until something fails or ctx ends.
+// sendRest is the last attempt: newest first, by the collector in use or else one of the others, backing off or not,
+// until each has failed once or ctx ends.
 func (s *Shipper) sendRest(ctx context.Context) {
-	for ctx.Err() == nil {
-		i, wait := s.choose(time.Now())
+	order := []int{s.current}
+	for i := range s.peers {
+		if i != s.current {
+			order = append(order, i)
+		}
+	}
+	for len(order) > 0 && ctx.Err() == nil {
 		b, ok, err := s.spool.Newest()
-		if wait > 0 || !ok || err != nil {
+		if !ok || err != nil {
 			return
 		}
-		s.send(ctx, i, b)
+		s.send(ctx, order[0], b)
+		if s.peers[order[0]].trouble != taken {
+			order = order[1:]
+		}
 	}
 }
 
