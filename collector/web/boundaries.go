@@ -17,6 +17,8 @@ import (
 	"sync"
 
 	"golang.org/x/text/unicode/norm"
+
+	"communewatch/collector/api"
 )
 
 // Bounds of a boundaries file. A province at full detail of the national survey is about 10 MB; these keep a mistaken
@@ -219,7 +221,7 @@ func plainName(name string) string {
 
 // matchAreas finds the site of each area: by id, else by code, else by name and parent, else by a name that only one
 // site and one area have. The result is parallel to areas; "" where none was found.
-func matchAreas(areas []area, sites []Site) []string {
+func matchAreas(areas []area, sites []api.Site) []string {
 	ids, codes := map[string]string{}, map[string]string{}
 	full, names := map[string][]string{}, map[string][]string{}
 	bare := func(code string) string { return strings.TrimLeft(code, "0") }
@@ -254,7 +256,7 @@ func matchAreas(areas []area, sites []Site) []string {
 }
 
 // prepare makes the answer for this list of sites, and reports once per list what did not match.
-func (b *boundaries) prepare(sites []Site) (report string) {
+func (b *boundaries) prepare(sites []api.Site) (report string) {
 	sum := sha256.New()
 	for _, s := range sites {
 		fmt.Fprintf(sum, "%q %q %q %q\n", s.ID, s.Code, s.Name, s.Parent)

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"communewatch/collector/api"
 )
 
 const square = `[[[105,21],[105.1,21],[105.1,21.1],[105,21.1],[105,21]]]`
@@ -62,7 +64,7 @@ func TestBoundariesTooLarge(t *testing.T) {
 }
 
 func TestAreasFindTheirSites(t *testing.T) {
-	sites := []Site{
+	sites := []api.Site{
 		{ID: "s1", Code: "08707", Name: "Tích Sơn", Parent: "Vĩnh Yên"},
 		{ID: "s2", Code: "08746", Name: "Xuân Hoà", Parent: "Phúc Yên"},
 		{ID: "s3", Code: "08794", Name: "Xuân Hòa", Parent: "Lập Thạch"},
@@ -140,7 +142,7 @@ func FuzzParseBoundaries(f *testing.F) {
 			return
 		}
 		b := boundaries{areas: areas}
-		b.prepare([]Site{{ID: "s1", Name: "A"}})
+		b.prepare([]api.Site{{ID: "s1", Name: "A"}})
 		if !json.Valid(b.plain) {
 			t.Errorf("made no JSON of %q: %q", data, b.plain)
 		}

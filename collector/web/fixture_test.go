@@ -27,9 +27,9 @@ type fixture struct {
 	now func() time.Time
 
 	mu        sync.Mutex // guards the fields below
-	sites     []Site
+	sites     []api.Site
 	version   uint64
-	listeners map[chan Site]bool
+	listeners map[chan api.Site]bool
 	drop      chan struct{} // closed to cut all event streams
 	away      bool          // event streams are refused
 }
@@ -39,7 +39,7 @@ const sitesFile = "../../deploy/lab/sites.csv"
 
 func newFixture(t testing.TB, n int) *fixture {
 	t.Helper()
-	f := &fixture{now: time.Now, listeners: map[chan Site]bool{}, drop: make(chan struct{})}
+	f := &fixture{now: time.Now, listeners: map[chan api.Site]bool{}, drop: make(chan struct{})}
 	file, err := os.Open(sitesFile)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func newFixture(t testing.TB, n int) *fixture {
 		lat, _ := strconv.ParseFloat(cell(row, "lat"), 64)
 		lon, _ := strconv.ParseFloat(cell(row, "lon"), 64)
 		lat, lon = lat+0.55*float64(copies/10), lon+0.62*float64(copies%10)
-		s := Site{
+		s := api.Site{
 			ID: "s" + cell(row, "code"), Code: cell(row, "code"), Name: cell(row, "name"), Type: cell(row, "type"),
 			Parent: cell(row, "parent", "district"), Lat: &lat, Lon: &lon,
 		}
@@ -132,7 +132,7 @@ func (f *fixture) set(i int, state, lang string) {
 	}
 }
 
-func (f *fixture) translated(s Site, lang string) Site {
+func (f *fixture) translated(s api.Site, lang string) api.Site {
 	if lang == "en" {
 		s.Reason = fixtureReasons[s.State][1]
 	}
@@ -140,7 +140,7 @@ func (f *fixture) translated(s Site, lang string) Site {
 }
 
 // Sites implements Source.
-func (f *fixture) Sites(_ context.Context, lang string) ([]Site, error) {
+func (f *fixture) Sites(_ context.Context, lang string) ([]api.Site, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	out := slices.Clone(f.sites)
@@ -151,14 +151,14 @@ func (f *fixture) Sites(_ context.Context, lang string) ([]Site, error) {
 }
 
 // Site implements Source.
-func (f *fixture) Site(_ context.Context, id, lang string) (SiteDetail, error) {
+func (f *fixture) Site(_ context.Context, id, lang string) (api.SiteDetail, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	i := slices.IndexFunc(f.sites, func(s Site) bool { return s.ID == id })
+	i := slices.IndexFunc(f.sites, func(s api.Site) bool { return s.ID == id })
 	if i < 0 {
-		return SiteDetail{}, api.ErrNoSite
+		return api.SiteDetail{}, api.ErrNoSite
 	}
-	d := SiteDetail{Site: f.translated(f.sites[i], lang), LayerDetails: map[string]api.LayerDetail{}}
+	d := api.SiteDetail{Site: f.translated(f.sites[i], lang), LayerDetails: map[string]api.LayerDetail{}}
 	for l, state := range d.Layers {
 		detail := api.LayerDetail{State: state, Since: d.Since}
 		if state == d.State && state != "ok" {
@@ -237,7 +237,7 @@ func (f *fixture) events(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, "away", http.StatusServiceUnavailable)
 		return
 	}
-	l := make(chan Site, 64)
+	l := make(chan api.Site, 64)
 	f.listeners[l] = true
 	drop, version := f.drop, f.version
 	f.mu.Unlock()

@@ -42,7 +42,7 @@ func glyph(state string) template.HTML {
 // frame is what every page has around its own matter.
 type frame struct {
 	reader
-	Title     string // of the product
+	Title     string // whose pages these are, such as the province; may be empty
 	PageTitle string
 	Wall      bool
 	Now       time.Time
@@ -57,10 +57,10 @@ func (w *Web) frame(rw http.ResponseWriter, r *http.Request) frame {
 	f := frame{reader: w.reader(rw, r), Title: w.title, Now: w.now(), Zone: w.zone, assets: w.assets, path: r.URL.Path}
 	f.hasBoundaries = w.boundaries != nil
 	f.Wall = f.query.Get("wall") == "1"
-	if f.Title == "" {
-		f.Title = f.T("app.title")
+	f.PageTitle = f.T("app.title")
+	if f.Title != "" {
+		f.PageTitle += " – " + f.Title
 	}
-	f.PageTitle = f.Title
 	return f
 }
 
@@ -146,7 +146,7 @@ type stateCount struct {
 }
 
 type siteRow struct {
-	Site
+	api.Site
 	Shown   string // the state in the page's layer
 	Explain bool   // since and reason hold for it
 }
@@ -198,7 +198,7 @@ func (w *Web) mapPage(rw http.ResponseWriter, r *http.Request) {
 type sitePage struct {
 	frame
 	ID   string
-	Site SiteDetail
+	Site api.SiteDetail
 }
 
 func (w *Web) sitePage(rw http.ResponseWriter, r *http.Request) {
@@ -207,7 +207,7 @@ func (w *Web) sitePage(rw http.ResponseWriter, r *http.Request) {
 	p.Site, err = w.source.Site(r.Context(), p.ID, p.Lang)
 	switch {
 	case errors.Is(err, api.ErrNoSite):
-		p.PageTitle = p.T("site.not_found") + " – " + p.Title
+		p.PageTitle = p.T("site.not_found") + " – " + p.PageTitle
 		w.render(rw, r, http.StatusNotFound, "nosite", p)
 		return
 	case err != nil:
@@ -218,7 +218,7 @@ func (w *Web) sitePage(rw http.ResponseWriter, r *http.Request) {
 	slices.SortStableFunc(p.Site.Checks, func(a, b api.Check) int {
 		return slices.Index(layers, a.Layer) - slices.Index(layers, b.Layer)
 	})
-	p.PageTitle = p.Site.Name + " – " + p.Title
+	p.PageTitle = p.Site.Name + " – " + p.PageTitle
 	w.render(rw, r, http.StatusOK, "site", p)
 }
 

@@ -21,14 +21,8 @@ func severity(state string) int {
 	return len(states)
 }
 
-// Site and SiteDetail are what the API answers.
-type (
-	Site       = api.Site
-	SiteDetail = api.SiteDetail
-)
-
 // stateIn is the site's state in a layer, or overall for the layer "".
-func stateIn(s *Site, layer string) string {
+func stateIn(s *api.Site, layer string) string {
 	if layer == "" {
 		return s.State
 	}
@@ -40,7 +34,7 @@ func stateIn(s *Site, layer string) string {
 
 // explains tells whether the site's overall reason and since hold for a layer too. A list carries only the overall
 // ones; they are the layer's when it alone is in the overall state.
-func explains(s *Site, layer string) bool {
+func explains(s *api.Site, layer string) bool {
 	if layer == "" {
 		return true
 	}
@@ -53,8 +47,8 @@ func explains(s *Site, layer string) bool {
 }
 
 // sortWorstFirst puts the worst first, the newest trouble before the older, and the rest by name.
-func sortWorstFirst(sites []Site, layer string) {
-	unix := func(s *Site) int64 {
+func sortWorstFirst(sites []api.Site, layer string) {
+	unix := func(s *api.Site) int64 {
 		if s.Since == nil || stateIn(s, layer) == "ok" {
 			return 0
 		}
@@ -64,7 +58,7 @@ func sortWorstFirst(sites []Site, layer string) {
 	for i := range sites {
 		folded[sites[i].ID] = Fold(sites[i].Name)
 	}
-	slices.SortFunc(sites, func(a, b Site) int {
+	slices.SortFunc(sites, func(a, b api.Site) int {
 		return cmp.Or(
 			cmp.Compare(severity(stateIn(&a, layer)), severity(stateIn(&b, layer))),
 			cmp.Compare(unix(&b), unix(&a)),

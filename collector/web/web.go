@@ -22,21 +22,23 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"communewatch/collector/api"
 )
 
 // A Source knows the sites and their present states; *api.API does.
 type Source interface {
 	// Sites returns all sites with the reasons of their states in lang.
-	Sites(ctx context.Context, lang string) ([]Site, error)
+	Sites(ctx context.Context, lang string) ([]api.Site, error)
 	// Site returns one site with all that is known of it, or api.ErrNoSite.
-	Site(ctx context.Context, id, lang string) (SiteDetail, error)
+	Site(ctx context.Context, id, lang string) (api.SiteDetail, error)
 }
 
 // Options are what New needs. Only Source must be set.
 type Options struct {
 	Source      Source
 	Boundaries  string         // a GeoJSON file with the areas of sites; empty: areas are computed from positions
-	Title       string         // shown in the head of pages; empty: the program's own title, in the reader's language
+	Title       string         // whose pages these are, such as the province's name; may be empty
 	DefaultLang string         // "vi" (also when empty) or "en": for readers who did not choose
 	Zone        *time.Location // in which times are shown; nil: Indochina Time
 	Log         *slog.Logger   // nil: slog.Default
