@@ -299,7 +299,6 @@ func copyStore(t *testing.T, from string) string {
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
 		t.Fatal(err)
 	}
-	os.Remove(filepath.Join(to, "series", "lock"))
 	return to
 }
 

@@ -37,7 +37,7 @@ func openRepaired(dir, damaged string, o *tsdb.Options, reg prometheus.Registere
 			return nil, errors.Join(err, moveErr)
 		}
 		if moved == 0 {
-			return nil, fmt.Errorf("%w; if another process has the store open, stop it; else restore a backup", err)
+			return nil, fmt.Errorf("%w; if it stays so, restore a backup", err)
 		}
 	}
 }

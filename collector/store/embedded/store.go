@@ -5,6 +5,7 @@
 //
 //	series/       the engine: blocks of sealed data, wal/ and wbl/ (logs of what is not in a block yet), chunks_head/
 //	texts.dict    texts by number, and the class of each field (see texts.go)
+//	lock          held while the store is open
 //	clean         there while the engine is closed, if it was closed in good order
 //	damaged/      what was unreadable at a start and was set aside, never deleted
 //
@@ -42,6 +43,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/tsdb"
+	"github.com/prometheus/prometheus/tsdb/fileutil"
 	"github.com/prometheus/prometheus/util/compression"
 
 	"communewatch/collector/store"
@@ -69,6 +71,13 @@ const (
 	// cacheKeys bounds the cache of line keys, at some 250 bytes each.
 	cacheKeys = 400_000
 
+	// logFileBytes is the size of a file of the logs. They are dropped by whole files, and the newest third is always
+	// kept: small files, less to read at a start.
+	logFileBytes = 32 << 20
+
+	// logCompression halves the logs for a few percent of the time of an append.
+	logCompression = compression.Snappy
+
 	// reopenEvery is how often a store whose log could not be written tries to start over.
 	reopenEvery = 10 * time.Second
 )
@@ -86,6 +95,7 @@ type Store struct {
 	options    tsdb.Options
 	next       prometheus.Registerer
 
+	lock  fileutil.Releaser // of the folder
 	cache *cache
 	dict  *dict
 
@@ -98,8 +108,6 @@ type Store struct {
 	closed   bool
 	db       *tsdb.DB // nil while it could not be opened again
 	metrics  *metrics
-	wasClean bool      // the engine had been closed in good order when it was opened
-	replayed int       // highest number of the files of the log of late rows when the engine was opened, or -1
 	reopenAt time.Time // not before this
 
 	// turn is held by the one batch that commits, or meets unknown series; see Append.
@@ -150,16 +158,19 @@ func Open(o Options) (*Store, error) {
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if err := s.openEngine(); err != nil {
-		return nil, fmt.Errorf("open store %s: %w", o.Dir, err)
+	// Our own lock, because the engine takes its own only after we have prepared its files.
+	var err error
+	if s.lock, _, err = fileutil.Flock(filepath.Join(o.Dir, "lock")); err != nil {
+		return nil, fmt.Errorf("open store %s: another process has it open, stop that first: %w", o.Dir, err)
 	}
-	// The engine's lock on its folder is held now, so the dictionary is ours alone too.
+	if err := s.openEngine(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", o.Dir, err), s.lock.Release())
+	}
 	if err := os.RemoveAll(filepath.Join(o.Dir, backupTemp)); err != nil {
 		s.log.Warn("can't remove the rest of an interrupted backup", "err", err)
 	}
-	var err error
 	if s.dict, err = openDict(s.dictFile(), s.damagedDir(), defaultDictLimits, o.Log); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", o.Dir, err), s.closeEngine())
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", o.Dir, err), s.closeEngine(), s.lock.Release())
 	}
 	return s, nil
 }
@@ -175,10 +186,8 @@ func engineOptions(o Options) tsdb.Options {
 	// Blocks grow by threes to a week. Late rows make the block they fall into be written again, so bigger blocks
 	// would make each straggler expensive; smaller ones would make a year 400 files to open.
 	e.MaxBlockDuration = (162 * time.Hour).Milliseconds()
-	// The log is dropped by whole files and the newest third is always kept: small files, less to read at a start.
-	e.WALSegmentSize = 32 << 20
-	// Measured at 9 fields per row: snappy halves the log's size for a few percent of the time of an append.
-	e.WALCompression = compression.Snappy
+	e.WALSegmentSize = logFileBytes
+	e.WALCompression = logCompression
 	// The default of 16,384 stripes takes megabytes even for an empty store; 2,048 hold a million series well.
 	e.StripeSize = 2048
 	// Chunks of live series go to disk once a minute in one sweep; 4 MiB of buffer, the default, gain nothing.
@@ -196,7 +205,7 @@ func (s *Store) damagedDir() string {
 
 // openEngine opens the engine, after repairs where they are needed. life is held for writing, or nobody knows s yet.
 func (s *Store) openEngine() error {
-	if err := s.beginUnclean(); err != nil {
+	if err := s.begin(); err != nil {
 		return err
 	}
 	m := newMetrics(s.next)
@@ -223,41 +232,7 @@ func (s *Store) closeEngine() error {
 	if err != nil {
 		return err
 	}
-	if !s.wasClean {
-		first, _, err := segments(s.lateLogDir())
-		if err != nil || first <= s.replayed {
-			return err
-		}
-	}
 	return writeFileSynced(s.cleanFile(), []byte("The engine was closed in good order; see store.go.\n"))
-}
-
-// beginUnclean throws the engine's memory-mapped chunks away unless it was closed in good order, and forgets that it
-// was.
-//
-// Chunks of the newest data move from memory to chunks_head through a buffer, and the log of late rows only says
-// "what came before this is in a chunk at place x by now". A start after a kill takes that for true if any chunk at
-// all lies at or behind x. But chunks that were still in the buffer are written again by the start that misses them,
-// at other places, through the same buffer: the start after a second kill would find something behind x, believe, and
-// drop late rows that are nowhere else (TestLateRowsSurviveKillAfterKill). Without chunks_head the engine believes
-// nothing and makes all chunks anew from its logs, which hold every row that is not in a block. That takes some more
-// seconds, only after a kill.
-//
-// What a start replayed after a kill may carry such a wrong word too, so its end counts as good only once that part
-// of the log is gone because its rows went into blocks, as late rows do every two hours.
-func (s *Store) beginUnclean() error {
-	var err error
-	if _, s.replayed, err = segments(s.lateLogDir()); err != nil {
-		return err
-	}
-	_, err = os.Stat(s.cleanFile())
-	if s.wasClean = err == nil; s.wasClean {
-		if err := os.Remove(s.cleanFile()); err != nil {
-			return err
-		}
-		return syncDir(s.dir)
-	}
-	return os.RemoveAll(filepath.Join(s.seriesDir(), "chunks_head"))
 }
 
 // errNotOpen is what calls return while the engine is waiting to be opened again.
@@ -371,7 +346,7 @@ func (s *Store) Close() error {
 		return store.ErrClosed
 	}
 	s.closed = true
-	if err := errors.Join(s.closeEngine(), s.dict.sync(), s.dict.close()); err != nil {
+	if err := errors.Join(s.closeEngine(), s.dict.sync(), s.dict.close(), s.lock.Release()); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil

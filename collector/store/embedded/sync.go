@@ -26,7 +26,7 @@ var logDirs = []string{"wal", "wbl"}
 // (each call of wlog.Log ends by writing the page it is in). So it is enough to sync the log's files: which were
 // written since the last time is told by their numbers, for only the highest grows. What left the log by then is
 // in blocks, which the engine syncs before it drops the log; and chunks_head, which it syncs late, is not looked at after
-// anything but an end in good order (see beginUnclean).
+// anything but an end in good order (see Store.begin).
 func (s *Store) Sync(ctx context.Context) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -64,26 +64,6 @@ func (s *Store) Sync(ctx context.Context) error {
 	}
 	s.synced = syncState{commits: commits, segment: next}
 	return nil
-}
-
-// segments returns the lowest and the highest number of the files of the log in dir, -1 if there are none.
-func segments(dir string) (first, last int, err error) {
-	first, last = -1, -1
-	files, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 0, 0, err
-	}
-	for _, f := range files {
-		n, err := strconv.Atoi(f.Name())
-		if err != nil {
-			continue // a checkpoint
-		}
-		if first < 0 || n < first {
-			first = n
-		}
-		last = max(last, n)
-	}
-	return first, last, nil
 }
 
 // syncSegments syncs the log files in dir numbered from or higher, and returns the highest number.
