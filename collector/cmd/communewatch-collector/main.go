@@ -1,0 +1,200 @@
+// Command communewatch-collector is the centre of the fleet: agents report to it, people watch the map it serves. It
+// holds flags, files and signals; everything else is in package collector and the rooms below it. See
+// docs/collector.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"communewatch/collector"
+	"communewatch/collector/registry"
+	"communewatch/inventory"
+	"communewatch/probes/settings"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the build: -ldflags "-X main.version=...".
+var version string
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop() // a second signal ends the process at once
+	}()
+	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// execute runs the command line and returns its exit code: 0, or 1 when anything went wrong.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	var badSettings *settings.Error
+	var badList *inventory.ListError
+	if errors.As(err, &badSettings) || errors.As(err, &badList) {
+		fmt.Fprintln(stderr, err) // one mistake per line, each with its file
+	} else {
+		fmt.Fprintf(stderr, "communewatch-collector: %v\n", err)
+	}
+	return 1
+}
+
+// defaultConfigFile is where packages put the settings.
+const defaultConfigFile = "/etc/communewatch/collector.yaml"
+
+// configFlag is the flag --config, which all commands share.
+type configFlag struct{ file string }
+
+func (f *configFlag) read() (collector.Config, error) {
+	cfg, err := collector.ReadConfig(f.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; name the settings file with --config FILE", err)
+	}
+	return cfg, err
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "communewatch-collector",
+		Short:         "Collects what the sites' agents measure, judges it and shows it",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	var config configFlag
+	root.PersistentFlags().StringVar(&config.file, "config", defaultConfigFile, "settings `file`")
+	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newToken(&config), newBackup(&config), newVersion())
+	return root
+}
+
+func newLog(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+func newServe(config *configFlag) *cobra.Command {
+	var verbose bool
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Run the collector until it is told to stop", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.read()
+			if err != nil {
+				return err
+			}
+			level := slog.LevelInfo
+			if verbose {
+				level = slog.LevelDebug
+			}
+			c := collector.New(cfg, collector.Options{Log: newLog(cmd.ErrOrStderr(), level), Version: versionText()})
+			return c.Run(cmd.Context())
+		},
+	}
+	cmd.Flags().BoolVar(&verbose, "debug", false, "log more")
+	return cmd
+}
+
+func newCheckConfig(config *configFlag) *cobra.Command {
+	return &cobra.Command{
+		Use: "check-config", Short: "Report every mistake in the settings file", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.read()
+			if err != nil {
+				return err
+			}
+			encrypted := "plain HTTP"
+			if cfg.TLS.CertFile != "" {
+				encrypted = "TLS"
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s on %s, data in %s\n", config.file, encrypted, cfg.Listen, cfg.DataDir)
+			return nil
+		},
+	}
+}
+
+func newBackup(config *configFlag) *cobra.Command {
+	return &cobra.Command{
+		Use: "backup FOLDER", Short: "Copy registry and measurements into a new folder, while the collector runs or not",
+		Example: "  communewatch-collector backup /var/backups/communewatch-2026-11-23",
+		Args:    exactly(1, "the folder to make"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := config.read()
+			if err != nil {
+				return err
+			}
+			if err := collector.Backup(cmd.Context(), cfg, args[0]); err != nil {
+				return fmt.Errorf("backup: %w", err)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "backup complete in", args[0])
+			return nil
+		},
+	}
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) {
+			fmt.Fprintln(cmd.OutOrStdout(), "communewatch-collector", versionText())
+		},
+	}
+}
+
+// versionText is what the build stamped, or what the module was built as.
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
+// newGroup is a command that does nothing but hold others.
+func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
+	group := &cobra.Command{
+		Use: use, Short: short,
+		Args: cobra.NoArgs, // so that a mistyped command is an error
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	group.AddCommand(commands...)
+	return group
+}
+
+// exactly is cobra.ExactArgs with an error that says what is missing.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return fmt.Errorf("give %s: %s (found %d arguments)", what, cmd.UseLine(), len(args))
+		}
+		return nil
+	}
+}
+
+// withRegistry opens the registry for one command. A running collector may have it open too.
+func withRegistry(cmd *cobra.Command, config *configFlag, do func(*registry.Registry) error) error {
+	cfg, err := config.read()
+	if err != nil {
+		return err
+	}
+	reg, err := registry.Open(cmd.Context(), cfg.RegistryFile(), registry.Options{Log: newLog(cmd.ErrOrStderr(), slog.LevelInfo)})
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(reg), reg.Close())
+}

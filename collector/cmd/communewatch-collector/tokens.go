@@ -1,0 +1,132 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"communewatch/collector/registry"
+
+	"github.com/spf13/cobra"
+)
+
+func newToken(config *configFlag) *cobra.Command {
+	return newGroup("token", "The tokens of those who may write", newTokenCreate(config), newTokenList(config), newTokenRevoke(config))
+}
+
+func newTokenCreate(config *configFlag) *cobra.Command {
+	var t registry.Token
+	var writer bool
+	cmd := &cobra.Command{
+		Use: "create (--site ID [--agent NAME] | --writer [--site ID])", DisableFlagsInUseLine: true,
+		Short: "Make a token; it is printed this once and kept only as a hash",
+		Example: `  communewatch-collector token create --site s08707 --note "PC at the office"
+  communewatch-collector token create --writer --note "telegraf on the file server"`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			t.Kind = registry.KindAgent
+			switch {
+			case writer && t.Agent != "":
+				return errors.New("--agent is for agents' tokens; leave it out, or leave out --writer")
+			case writer:
+				t.Kind = registry.KindWriter
+			case t.Site == "":
+				return errors.New("give --site ID for a site's agent, or --writer for another program such as Telegraf")
+			}
+			return withRegistry(cmd, config, func(reg *registry.Registry) error {
+				secret, made, err := reg.CreateToken(cmd.Context(), t)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.ErrOrStderr(), "token %s made; this is the only time it is shown:\n", made.ID)
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), secret) // alone, so that a script can take it
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&t.Site, "site", "", "the site that it writes for (an `ID` of sites list)")
+	cmd.Flags().StringVar(&t.Agent, "agent", "", "the one agent that may use it (default: any agent of the site)")
+	cmd.Flags().BoolVar(&writer, "writer", false, "for measurements of another program, which are stored and not judged")
+	cmd.Flags().StringVar(&t.Note, "note", "", "for people: where it is used")
+	return cmd
+}
+
+func newTokenList(config *configFlag) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "list", Short: "Print all tokens, without their secrets", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withRegistry(cmd, config, func(reg *registry.Registry) error {
+				all, err := reg.Tokens(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), convert(all, newTokenJSON))
+				}
+				if len(all) == 0 {
+					fmt.Fprintln(cmd.ErrOrStderr(), "there are no tokens yet; make one with: communewatch-collector token create --site ID")
+					return nil
+				}
+				return printTokens(cmd.OutOrStdout(), all)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func printTokens(w io.Writer, all []registry.Token) error {
+	minute := func(t time.Time) string {
+		if t.IsZero() {
+			return "-"
+		}
+		return t.Local().Format("2006-01-02 15:04")
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "ID\tKIND\tSITE\tAGENT\tCREATED\tLAST USED\tREVOKED\tNOTE")
+	for _, t := range all {
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Kind, dash(t.Site), dash(t.Agent),
+			minute(t.Created), minute(t.LastUsed), minute(t.Revoked), dash(t.Note))
+	}
+	return tw.Flush()
+}
+
+type tokenJSON struct {
+	ID       string             `json:"id"`
+	Kind     registry.TokenKind `json:"kind"`
+	Site     string             `json:"site"`  // "": a writer that belongs to no site
+	Agent    string             `json:"agent"` // "": any agent of the site
+	Note     string             `json:"note"`
+	Created  time.Time          `json:"created"`
+	LastUsed *time.Time         `json:"last_used"` // null: never
+	Revoked  *time.Time         `json:"revoked"`   // null: in force
+}
+
+func newTokenJSON(t registry.Token) tokenJSON {
+	out := tokenJSON{ID: t.ID, Kind: t.Kind, Site: t.Site, Agent: t.Agent, Note: t.Note, Created: t.Created}
+	if !t.LastUsed.IsZero() {
+		out.LastUsed = &t.LastUsed
+	}
+	if !t.Revoked.IsZero() {
+		out.Revoked = &t.Revoked
+	}
+	return out
+}
+
+func newTokenRevoke(config *configFlag) *cobra.Command {
+	return &cobra.Command{
+		Use: "revoke ID", Short: "Refuse a token from now on, for good", Args: exactly(1, "the token's id, as token list prints it"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withRegistry(cmd, config, func(reg *registry.Registry) error {
+				if err := reg.RevokeToken(cmd.Context(), args[0]); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "revoked", args[0])
+				return err
+			})
+		},
+	}
+}
