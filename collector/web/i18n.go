@@ -76,6 +76,9 @@ func Number(lang string, v float64, decimals int) string {
 	if fraction != "" {
 		fraction = point + fraction
 	}
+	if !strings.ContainsAny(whole+fraction, "123456789") {
+		sign = "" // what rounds to zero has none
+	}
 	return sign + whole + fraction
 }
 

@@ -1,11 +1,15 @@
 // What every page has around its own matter: the sign that says whether it is live, language, theme, announcements.
 import { byId } from "./dom";
-import { clock, t } from "./i18n";
+import { clock, dateTime, t } from "./i18n";
 
 type Sign = "connecting" | "live" | "lost";
 
+/** When what is on screen was last known to hold; 0 while it is live. */
+let stale = 0;
+
 /** Shows whether what is on screen is live. `since` is when it last was. */
 export function showLive(sign: Sign, since = 0): void {
+  stale = sign === "lost" ? since : 0;
   const live = byId("live");
   const was = live.dataset["state"];
   live.dataset["state"] = sign;
@@ -46,6 +50,9 @@ export function prepareChrome(themeChanged: () => void): void {
     });
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themeChanged);
+  addEventListener("beforeprint", () => {
+    byId("printed").textContent = t("app.as_of", { time: dateTime(stale || Date.now()) }); // paper is never live
+  });
   // The address bar should not fix a choice that a cookie now remembers.
   const here = new URLSearchParams(location.search);
   if (here.has("lang") || here.has("theme")) {

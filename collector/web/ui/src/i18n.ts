@@ -24,7 +24,8 @@ const [group, decimal] = lang === "en" ? [",", "."] : [".", ","];
 export function number(v: number, decimals = 0): string {
   const [whole = "0", fraction] = Math.abs(v).toFixed(decimals).split(".");
   const grouped = whole.replace(/\B(?=(\d{3})+$)/g, group);
-  return (v < 0 ? "-" : "") + grouped + (fraction ? decimal + fraction : "");
+  const text = grouped + (fraction ? decimal + fraction : "");
+  return v < 0 && /[1-9]/.test(text) ? "-" + text : text; // what rounds to zero has no sign
 }
 
 /** A number with about three digits that matter. */

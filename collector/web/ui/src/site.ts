@@ -18,7 +18,7 @@ let loading: AbortController | null = null;
 
 function readShown(): typeof shown {
   const q = new URLSearchParams(location.search);
-  const range = (Object.keys(ranges) as Range[]).find((r) => r === q.get("range")) ?? "24h";
+  const range = (Object.keys(ranges) as Range[]).find((r) => r === q.get("range")) ?? "1h";
   const [from, to] = [Number(q.get("from")), Number(q.get("to"))];
   return { range, zoom: from > 0 && to > from ? [from, to] : null };
 }
@@ -182,7 +182,9 @@ async function loadCharts(from: number, to: number, signal: AbortSignal): Promis
   plots = [];
   host.removeAttribute("aria-busy");
   const open = new Set([...host.querySelectorAll(".figures[open]")].map((e) => e.closest<HTMLElement>(".chart-card")?.dataset["key"]));
-  host.replaceChildren();
+  // Pings have three charts each, the others one: apart, both fill their rows.
+  const grids = { icmp: el("div", { class: "chart-grid" }), rest: el("div", { class: "chart-grid" }) };
+  host.replaceChildren(grids.icmp, grids.rest);
   if (!wanted.length) host.append(el("p", { class: "empty" }, t("chart.no_data")));
   const agents = new Set(wanted.map((c) => c.agent)).size;
   for (const c of wanted) {
@@ -191,7 +193,7 @@ async function loadCharts(from: number, to: number, signal: AbortSignal): Promis
     const step = stepOf.get(c.kind) ?? 60;
     const title = `${c.target} · ${c.kind.toUpperCase()}`;
     const card = el("article", { class: "chart-card", "data-key": k, "data-kind": c.kind }, el("h3", {}, c.target, " ", el("small", {}, [c.kind.toUpperCase(), t(`layer.${c.layer}` as Key), c.path === c.layer ? "" : t(`path.${c.path}` as Key), agents > 1 ? c.agent : ""].filter(Boolean).join(" · "))));
-    host.append(card);
+    grids[c.kind === "icmp" ? "icmp" : "rest"].append(card);
     if (!d || d.empty) {
       card.append(el("p", { class: "empty" }, t("chart.no_data")));
       continue;

@@ -265,7 +265,7 @@ test("the site page tells checks, history and charts with their gap", async (t) 
 });
 
 test("a chart zooms to what is dragged, with finer steps, and back", async (t) => {
-  const page = await open(t, `${base}/sites/s08707`);
+  const page = await open(t, `${base}/sites/s08707?range=24h`);
   await page.waitForSelector("#charts[data-ready]");
   const steps = [];
   page.on("request", (r) => r.url().includes("/series") && steps.push(parseInt(new URL(r.url()).searchParams.get("step"))));
