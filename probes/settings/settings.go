@@ -246,11 +246,12 @@ func (d *Doc) check(n *yaml.Node, at string, t reflect.Type) {
 func (d *Doc) try(n *yaml.Node, at string, t reflect.Type) {
 	if err := n.Decode(reflect.New(t).Interface()); err != nil {
 		var te *yaml.TypeError
-		if errors.As(err, &te) {
+		if errors.As(err, &te) || t == timeType {
 			d.add(n.Line, at, "%q is not %s", short(n.Value), want(t))
-			return
+		} else {
+			d.add(n.Line, at, "%v", err)
 		}
-		d.add(n.Line, at, "%v", err)
+		n.Kind, n.Tag, n.Value = yaml.ScalarNode, "!!null", "" // left in, a wrong time would end the decoding of all that follows
 	}
 }
 
@@ -258,7 +259,7 @@ func want(t reflect.Type) string {
 	switch {
 	case t.String() == "time.Duration":
 		return "a duration such as 30s, 5m or 1h"
-	case t.String() == "time.Time":
+	case t == timeType:
 		return "a time such as 2026-01-31T08:00:00+07:00"
 	case t.Kind() == reflect.Bool:
 		return "true or false"

@@ -56,6 +56,25 @@ paths: [x]
 	}
 }
 
+// A time that can't be read does not hide what follows it.
+func TestWrongTimesAreReportedLikeTheRest(t *testing.T) {
+	var got struct {
+		Stays []struct {
+			From time.Time `yaml:"from"`
+		} `yaml:"stays"`
+		Title string `yaml:"title"`
+	}
+	doc := Read("bad.yaml", []byte("stays:\n- from: Monday\n- from: 2026-12-05T08:00:00+07:00\n- from: 2026-13-05\ntitle: after\n"), &got)
+	want := `bad.yaml:2: stays[0].from: "Monday" is not a time such as 2026-01-31T08:00:00+07:00
+bad.yaml:4: stays[2].from: "2026-13-05" is not a time such as 2026-01-31T08:00:00+07:00`
+	if err := doc.Err(); err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	if got.Title != "after" || len(got.Stays) != 3 || got.Stays[1].From.IsZero() {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestDefaultsStayAndDeferredPartsAreStrict(t *testing.T) {
 	got := outer{Listen: "127.0.0.1:1", Count: 7}
 	doc := Read("x.yaml", []byte("count: 8\nchecks:\n- name: a\n  options: {listen: x, cuont: 1}\n"), &got)
