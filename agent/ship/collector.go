@@ -16,9 +16,9 @@ import (
 	influxdb2 "github.com/influxdata/influxdb-client-go/v2"
 	"github.com/influxdata/influxdb-client-go/v2/api"
 	influxhttp "github.com/influxdata/influxdb-client-go/v2/api/http"
-	"github.com/klauspost/compress/gzip"
 
 	"communewatch/agent/spool"
+	"communewatch/agent/spool/pack"
 	"communewatch/probes/bind"
 	"communewatch/probes/wire"
 )
@@ -58,8 +58,6 @@ type peer struct {
 	http     *http.Client
 	clock    Clock
 	agent    string
-	packer   *gzip.Writer
-	packed   bytes.Buffer
 	fails    int       // in a row
 	notUntil time.Time // backing off
 	took     bool      // a batch since it last denied us
@@ -88,7 +86,7 @@ func newPeer(c Collector, o *Options, clock Clock) (*peer, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	options := influxdb2.DefaultOptions().SetPrecision(time.Nanosecond).SetApplicationName("communewatch-agent")
-	options.SetUseGZip(false) // peer.Do packs: with a known length, which some proxies ask for, and without new tables each time
+	options.SetUseGZip(false) // peer.Do packs: with a known length, which some proxies ask for, and with lent tables
 	options.HTTPOptions().SetHTTPDoer(p)
 	p.client = influxdb2.NewClientWithOptions(c.URL, c.Token, options).WriteAPIBlocking(o.Org, o.Bucket)
 	return p, nil
@@ -147,10 +145,10 @@ func (p *peer) Do(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return nil, errors.New("ship: a request that is not a batch's")
 	}
-	if err := p.pack(req); err != nil {
+	if err := packBody(req); err != nil {
 		return nil, err
 	}
-	x.answer.sent = p.packed.Len()
+	x.answer.sent = int(req.ContentLength)
 	h := req.Header
 	h.Set(wire.HeaderAgent, p.agent)
 	h.Set(wire.HeaderBoot, x.id.Boot)
@@ -186,23 +184,14 @@ func (p *peer) Do(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// pack replaces the request's body by its gzip.
-func (p *peer) pack(req *http.Request) error {
-	p.packed.Reset()
-	if p.packer == nil {
-		p.packer = gzip.NewWriter(&p.packed)
-	} else {
-		p.packer.Reset(&p.packed)
-	}
-	_, err := io.Copy(p.packer, req.Body)
+// packBody replaces a request's body by its gzip.
+func packBody(req *http.Request) error {
+	plain, err := io.ReadAll(req.Body)
 	_ = req.Body.Close()
 	if err != nil {
 		return err
 	}
-	if err := p.packer.Close(); err != nil {
-		return err
-	}
-	packed := bytes.Clone(p.packed.Bytes()) // the transport may still read it when this exchange is over
+	packed := pack.Pack(plain)
 	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(packed)), nil }
 	req.Body, _ = req.GetBody()
 	req.ContentLength = int64(len(packed))

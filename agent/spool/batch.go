@@ -1,17 +1,15 @@
 package spool
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
+	"communewatch/agent/spool/disk"
+	"communewatch/agent/spool/pack"
 )
 
 // ID is the identity of a batch: unique for ever, as long as boots are.
@@ -38,7 +36,6 @@ const (
 	maxPlain = 64 << 20
 
 	sealedSuffix = ".lp.gz"
-	tmpSuffix    = ".tmp"
 	openPrefix   = "open-"
 	openSuffix   = ".lp"
 )
@@ -98,51 +95,11 @@ func parseID(s string) (ID, bool) {
 	return id, err1 == nil && err2 == nil && seq > 0 && clock >= 0 && bootPattern.MatchString(id.Boot)
 }
 
-// errDamaged marks content that can't be what was written.
-var errDamaged = errors.New("damaged")
-
-// codec compresses and decompresses batches, reusing its buffers. One goroutine at a time.
-type codec struct {
-	w   *gzip.Writer
-	r   *gzip.Reader
-	buf bytes.Buffer
-}
-
-// compress returns body as gzip; the result is valid until the next call. Writing to memory can't fail.
-func (c *codec) compress(body []byte) []byte {
-	c.buf.Reset()
-	if c.w == nil {
-		// Level 5 packs line protocol as well as the default level does, with smaller tables.
-		c.w, _ = gzip.NewWriterLevel(&c.buf, 5)
-	} else {
-		c.w.Reset(&c.buf)
-	}
-	_, _ = c.w.Write(body)
-	_ = c.w.Close()
-	return c.buf.Bytes()
-}
-
-// decompress returns the plain body of a sealed file, or an error that is errDamaged.
-func (c *codec) decompress(packed []byte) ([]byte, error) {
-	in := bytes.NewReader(packed)
-	var err error
-	if c.r == nil {
-		c.r, err = gzip.NewReader(in)
-	} else {
-		err = c.r.Reset(in)
-	}
+// unpack returns the plain body of a sealed file, or an error that is disk.ErrDamaged.
+func unpack(packed []byte) ([]byte, error) {
+	body, err := pack.Unpack(packed, maxPlain)
 	if err != nil {
-		c.r = nil
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
-	}
-	body, err := io.ReadAll(io.LimitReader(c.r, maxPlain+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
-	case len(body) > maxPlain:
-		return nil, fmt.Errorf("%w: unpacks to more than %d bytes", errDamaged, maxPlain)
-	case len(body) == 0:
-		return nil, fmt.Errorf("%w: empty", errDamaged)
+		return nil, fmt.Errorf("%w: %w", disk.ErrDamaged, err)
 	}
 	return body, nil
 }

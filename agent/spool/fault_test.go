@@ -8,13 +8,15 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"communewatch/agent/spool/disk"
 )
 
 // faulty opens a spool whose disk fails the named operations while on is set.
 func faulty(t *testing.T, dir string, on *bool, ops ...string) *Spool {
 	t.Helper()
 	s := mustOpen(t, options(dir, "b1"))
-	s.disk.fault = func(op, _ string) error {
+	s.disk.Fault = func(op, _ string) error {
 		for _, o := range ops {
 			if *on && o == op {
 				return syscall.ENOSPC
@@ -170,7 +172,7 @@ func TestAFailedWriteLeavesNoBrokenLine(t *testing.T) {
 func TestReadErrorsThatMayPassDropNothing(t *testing.T) {
 	s := mustOpen(t, options(t.TempDir(), "b1"))
 	put(t, s, 1, "a\n")
-	s.disk.fault = func(op, _ string) error {
+	s.disk.Fault = func(op, _ string) error {
 		if op == "read" {
 			return syscall.EMFILE
 		}
@@ -179,7 +181,7 @@ func TestReadErrorsThatMayPassDropNothing(t *testing.T) {
 	if _, _, err := s.Newest(); err == nil {
 		t.Fatal("no error")
 	}
-	s.disk.fault = nil
+	s.disk.Fault = nil
 	if got := bodies(drain(t, s)); got != "1/1:a\n" {
 		t.Errorf("got %q", got)
 	}
@@ -205,7 +207,7 @@ func TestRecoveryOnAFullDiskStillStartsTheAgent(t *testing.T) {
 	_ = os.MkdirAll(old, 0o750)
 	_ = os.WriteFile(filepath.Join(old, "open-old-1-1.lp"), []byte("a\n"), 0o640)
 	full := true
-	s, err := open(options(dir, "b1"), disk{fault: func(op, _ string) error {
+	s, err := open(options(dir, "b1"), disk.Disk{Fault: func(op, _ string) error {
 		if full && op == "write" {
 			return syscall.ENOSPC
 		}

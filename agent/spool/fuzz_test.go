@@ -5,12 +5,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"communewatch/agent/spool/disk"
+	"communewatch/agent/spool/pack"
 )
 
 // FuzzOpen opens folders with arbitrary files beside good ones.
 func FuzzOpen(f *testing.F) {
-	var c codec
-	good := string(c.compress([]byte("a\n")))
+	good := string(pack.Pack([]byte("a\n")))
 	for _, seed := range [][2]string{
 		{"open-old-9-1.lp", "line\ntorn"},
 		{"open-old-1-1.lp", "good\n"},
@@ -34,7 +36,7 @@ func FuzzOpen(f *testing.F) {
 		if err := os.MkdirAll(old, 0o750); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(old, "1-old-1-1.lp.gz"), new(codec).compress([]byte("good\n")), 0o640); err != nil {
+		if err := os.WriteFile(filepath.Join(old, "1-old-1-1.lp.gz"), pack.Pack([]byte("good\n")), 0o640); err != nil {
 			t.Fatal(err)
 		}
 		up, inRoot := strings.CutPrefix(name, "../")
@@ -76,7 +78,7 @@ func FuzzOpen(f *testing.F) {
 		if !strings.Contains(all, "good\n") || !strings.Contains(all, "|fresh\n") {
 			t.Errorf("good batches lost beside %q: %q", name, all)
 		}
-		_, _, sealed := parseSealed(strings.TrimSuffix(up, tmpSuffix))
+		_, _, sealed := parseSealed(strings.TrimSuffix(up, disk.TmpSuffix))
 		if _, open := parseOpen(up); !open && !sealed {
 			if got, err := os.ReadFile(path); err != nil || string(got) != string(content) {
 				t.Errorf("foreign file %q was touched: %v", name, err)

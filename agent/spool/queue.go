@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"communewatch/agent/spool/disk"
 )
 
 // Newest returns the newest batch that waits, without taking it. It is false when none does. Damaged batches on the
@@ -32,10 +34,10 @@ func (s *Spool) peek(which func() (int, bool)) (Batch, bool, error) {
 		if m := s.memory[b.ID]; m != nil {
 			packed = m.packed
 		} else {
-			packed, err = s.disk.read(s.path(&e))
+			packed, err = s.disk.Read(s.path(&e), maxFile)
 		}
 		if err == nil {
-			b.Body, err = s.reader.decompress(packed)
+			b.Body, err = unpack(packed)
 		}
 		switch {
 		case err == nil:
@@ -44,7 +46,7 @@ func (s *Spool) peek(which func() (int, bool)) (Batch, bool, error) {
 			s.o.Log.Warn("spool: a batch was removed by someone else", "batch", b.ID.String())
 			s.stats.Dropped++
 			s.drop(i)
-		case errors.Is(err, errDamaged):
+		case errors.Is(err, disk.ErrDamaged):
 			s.quarantine(i, err.Error())
 		default: // out of file descriptors, no permission, ...: it may be readable later
 			return Batch{}, false, fmt.Errorf("spool: read batch: %w", err)
@@ -146,7 +148,7 @@ func (s *Spool) QuarantineCopy(id ID, reason string) error {
 		packed = m.packed
 	} else {
 		var err error
-		if packed, err = s.disk.read(s.path(&e)); err != nil {
+		if packed, err = s.disk.Read(s.path(&e), maxFile); err != nil {
 			return fmt.Errorf("spool: %w", err)
 		}
 	}
@@ -156,7 +158,7 @@ func (s *Spool) QuarantineCopy(id ID, reason string) error {
 		return nil // refused before; it is here again because the collector lost the rest
 	}
 	s.stats.Quarantined++
-	if err := s.disk.writeFile(to, packed); err != nil {
+	if err := s.disk.WriteFile(to, packed); err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
 	s.explain(to, reason)
@@ -168,7 +170,7 @@ func (s *Spool) QuarantineCopy(id ID, reason string) error {
 func (s *Spool) quarantine(i int, reason string) {
 	e := s.entries[i]
 	if m := s.memory[s.id(&e)]; m != nil {
-		if err := s.disk.writeFile(s.path(&e), m.packed); err != nil {
+		if err := s.disk.WriteFile(s.path(&e), m.packed); err != nil {
 			s.o.Log.Warn("spool: refused batch could not be kept", "batch", s.id(&e).String(), "reason", reason, "error", err)
 		}
 	}
@@ -187,9 +189,9 @@ func (s *Spool) setAside(name, reason string) {
 	s.stats.Quarantined++
 	dir := filepath.Join(s.o.Dir, quarantineName)
 	to := filepath.Join(dir, filepath.Base(name))
-	err := s.disk.mkdir(dir)
+	err := s.disk.Mkdir(dir)
 	if err == nil {
-		err = s.disk.rename(name, to)
+		err = s.disk.Rename(name, to)
 	}
 	if err != nil {
 		s.o.Log.Error("spool: could not set a file aside; it stays where it is until the next start", "file", name, "reason", reason, "error", err)
@@ -230,7 +232,7 @@ func (s *Spool) trimAside(dir string) {
 func (s *Spool) enforce() {
 	excess := s.blocks*blockSize - s.o.MaxBytes
 	if s.o.MinFree > 0 {
-		if total, free, err := s.disk.space(s.o.Dir); err == nil {
+		if total, free, err := s.disk.Space(s.o.Dir); err == nil {
 			lacking := int64(s.o.MinFree*float64(total)) - free
 			excess = max(excess, min(lacking, s.blocks*blockSize-keepBytes))
 		}

@@ -13,6 +13,9 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"communewatch/agent/spool/disk"
+	"communewatch/agent/spool/pack"
 )
 
 const (
@@ -149,7 +152,7 @@ func (s *Spool) loadDir(boot int, d bootDir) (left []leftover, foreign []string,
 				foreign = append(foreign, path)
 				continue
 			}
-			if base, ok := strings.CutSuffix(name, tmpSuffix); ok {
+			if base, ok := strings.CutSuffix(name, disk.TmpSuffix); ok {
 				if id, _, ok := parseSealed(base); ok && id.Boot == d.boot {
 					s.removeFile(path) // never acknowledged: its open file is still there
 					continue
@@ -184,9 +187,9 @@ func (s *Spool) recover(l leftover) error {
 		// The crash came between the rename and the removal of the open file, so the batch is there already. Unless it
 		// was damaged since: then the open file is the better copy.
 		e := s.entries[i]
-		packed, err := s.disk.read(s.path(&e))
+		packed, err := s.disk.Read(s.path(&e), maxFile)
 		if err == nil {
-			_, err = s.reader.decompress(packed)
+			_, err = unpack(packed)
 		}
 		if err == nil {
 			s.removeFile(l.path)
@@ -194,9 +197,9 @@ func (s *Spool) recover(l leftover) error {
 		}
 		s.quarantine(i, err.Error())
 	}
-	data, err := s.disk.read(l.path)
+	data, err := s.disk.Read(l.path, maxFile)
 	if err != nil {
-		if !errors.Is(err, errDamaged) && !isMissing(err) {
+		if !errors.Is(err, disk.ErrDamaged) && !isMissing(err) {
 			return fmt.Errorf("recover %s: %w", l.path, err)
 		}
 		s.setAside(l.path, err.Error())
@@ -209,21 +212,21 @@ func (s *Spool) recover(l leftover) error {
 	}
 	if len(bad) > 0 {
 		name := filepath.Join(filepath.Dir(l.path), l.id.String()+".bad")
-		if err := s.disk.writeFile(name, bad); err != nil {
+		if err := s.disk.WriteFile(name, bad); err != nil {
 			return fmt.Errorf("recover %s: %w", l.path, err)
 		}
 		s.setAside(name, fmt.Sprintf("%d bytes of an open batch are not lines of text", len(bad)))
 	}
 	if len(good) > 0 {
 		e := entry{seq: l.id.Seq, sealed: s.o.Now().UnixMilli(), boot: uint32(l.boot), clock: int32(l.id.Clock)}
-		packed := s.packer.compress(good)
-		if err := s.disk.writeFile(s.path(&e), packed); err != nil {
+		packed := pack.Pack(good)
+		if err := s.disk.WriteFile(s.path(&e), packed); err != nil {
 			// A full disk must not keep an agent from starting: the batch is recovered to memory, its file stays.
 			if s.memBytes+len(packed) > MaxMemory {
 				s.o.Log.Error("spool: an open batch can't be sealed; it is left for the next start", "file", l.path, "error", err)
 				return nil
 			}
-			s.memory[l.id] = &memBatch{packed: append([]byte(nil), packed...), file: l.path}
+			s.memory[l.id] = &memBatch{packed: packed, file: l.path}
 			s.memBytes += len(packed)
 			s.insert(e)
 			return nil

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"communewatch/agent/spool/pack"
 )
 
 // Append takes whole lines, each with its '\n', into the open batch. When it returns nil they survive a kill of the
@@ -62,7 +64,7 @@ func (s *Spool) write(b *openBatch, lines []byte) error {
 		return fmt.Errorf("%s: a failed write could not be undone", b.path)
 	}
 	if b.file == nil {
-		f, err := s.disk.createOpen(b.path)
+		f, err := s.disk.CreateOpen(b.path)
 		if err != nil {
 			return err
 		}
@@ -72,9 +74,9 @@ func (s *Spool) write(b *openBatch, lines []byte) error {
 	if len(b.tail) > 0 {
 		data = append(b.tail[:len(b.tail):len(b.tail)], lines...)
 	}
-	if err := s.disk.append(b.file, data); err != nil {
+	if err := s.disk.Append(b.file, data); err != nil {
 		// A part may have been written; without it the next line would continue a broken one.
-		if terr := s.disk.truncate(b.file, b.size); terr != nil {
+		if terr := s.disk.Truncate(b.file, b.size); terr != nil {
 			b.torn = true
 		}
 		return err
@@ -154,9 +156,9 @@ func (s *Spool) sealOne(b *openBatch) error {
 		s.removeFile(b.path)
 		return nil
 	}
-	packed := s.packer.compress(body)
+	packed := pack.Pack(body)
 	sealed := s.o.Now().UnixMilli()
-	err := s.disk.writeFile(filepath.Join(s.dir(), sealedName(b.id, sealed)), packed)
+	err := s.disk.WriteFile(filepath.Join(s.dir(), sealedName(b.id, sealed)), packed)
 	if err == nil && b.file != nil {
 		s.removeFile(b.path)
 	}
@@ -171,7 +173,7 @@ func (s *Spool) sealOne(b *openBatch) error {
 		s.add(e)
 		return nil
 	}
-	m := &memBatch{packed: append([]byte(nil), packed...)}
+	m := &memBatch{packed: packed}
 	if b.file != nil {
 		m.file = b.path
 	}
@@ -202,7 +204,7 @@ func (s *Spool) rescue() error {
 		id, name := s.id(&e), s.path(&e)
 		s.mu.Unlock()
 
-		if err := s.disk.writeFile(name, m.packed); err != nil {
+		if err := s.disk.WriteFile(name, m.packed); err != nil {
 			return fmt.Errorf("batches wait in memory: %w", err)
 		}
 

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"communewatch/agent/spool/disk"
 )
 
 // Options says where and how large a spool is. Zero values mean the defaults.
@@ -93,11 +95,10 @@ type Stats struct {
 // Spool is a queue of batches on disk. Its methods may be called concurrently.
 type Spool struct {
 	o    Options
-	disk disk
+	disk disk.Disk
 	lock *os.File
 
 	sealing sync.Mutex // held while batches are sealed, so that they stay in order; taken before mu
-	packer  codec      // guarded by sealing
 	ready   chan struct{}
 
 	mu       sync.Mutex // guards the fields below
@@ -113,8 +114,7 @@ type Spool struct {
 	acks     map[ID]ack
 	memory   map[ID]*memBatch // sealed batches that the disk did not take
 	memBytes int              // of memory and of open batches' tails
-	reader   codec
-	stats    Stats // the counters of it
+	stats    Stats            // the counters of it
 	odo      odometer
 	lastAck  time.Duration // odometer at the last acknowledgement
 }
@@ -154,16 +154,19 @@ func (o *odometer) tick(now time.Time) time.Duration {
 }
 
 // Open opens the spool in o.Dir, for this process alone, and recovers what earlier boots left.
-func Open(o Options) (*Spool, error) { return open(o, disk{}) }
+func Open(o Options) (*Spool, error) { return open(o, disk.Disk{}) }
 
-func open(o Options, d disk) (*Spool, error) {
+func open(o Options, d disk.Disk) (*Spool, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
 		return nil, fmt.Errorf("spool folder: %w (make it, and let the agent's user write there)", err)
 	}
-	lock, err := lockFile(filepath.Join(o.Dir, lockName))
+	lock, err := disk.Lock(filepath.Join(o.Dir, lockName))
+	if errors.Is(err, disk.ErrLocked) {
+		err = ErrLocked
+	}
 	if err != nil {
 		return nil, fmt.Errorf("spool %s: %w", o.Dir, err)
 	}
@@ -271,7 +274,7 @@ func (s *Spool) Close() error {
 
 // removeFile removes a file of ours. One that can't be removed is found again at the next start, and sent again.
 func (s *Spool) removeFile(name string) {
-	if err := s.disk.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.disk.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.o.Log.Warn("spool file not removed; it will be sent again after a restart", "file", name, "error", err)
 	}
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package spool
+package disk
 
 import (
 	"errors"
@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFile takes the lock of a spool. The system gives it back when the process ends, however it ends.
-func lockFile(name string) (*os.File, error) {
+// Lock takes the lock that a file is, or returns ErrLocked. Closing the file gives it back; so does the end of the
+// process, however it ends.
+func Lock(name string) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
 		return nil, err
@@ -27,7 +28,7 @@ func lockFile(name string) (*os.File, error) {
 }
 
 // syncDir makes the names in a folder durable.
-func (d *disk) syncDir(dir string) error {
+func (d *Disk) syncDir(dir string) error {
 	if err := d.check("syncdir", dir); err != nil {
 		return err
 	}
@@ -39,8 +40,8 @@ func (d *disk) syncDir(dir string) error {
 	return f.Sync()
 }
 
-// space returns the size of the disk that dir is on and what is left of it for us.
-func (d *disk) space(dir string) (total, free int64, err error) {
+// Space returns the size of the disk that dir is on and what is left of it for us.
+func (d *Disk) Space(dir string) (total, free int64, err error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, 0, err

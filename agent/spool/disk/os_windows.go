@@ -1,4 +1,4 @@
-package spool
+package disk
 
 import (
 	"errors"
@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lockFile takes the lock of a spool. The system gives it back when the process ends, however it ends.
-func lockFile(name string) (*os.File, error) {
+// Lock takes the lock that a file is, or returns ErrLocked. Closing the file gives it back; so does the end of the
+// process, however it ends.
+func Lock(name string) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
 		return nil, err
@@ -26,10 +27,10 @@ func lockFile(name string) (*os.File, error) {
 }
 
 // syncDir does nothing: NTFS journals names itself, and a folder can't be flushed.
-func (d *disk) syncDir(dir string) error { return d.check("syncdir", dir) }
+func (d *Disk) syncDir(dir string) error { return d.check("syncdir", dir) }
 
-// space returns the size of the disk that dir is on and what is left of it for us.
-func (d *disk) space(dir string) (total, free int64, err error) {
+// Space returns the size of the disk that dir is on and what is left of it for us.
+func (d *Disk) Space(dir string) (total, free int64, err error) {
 	p, err := windows.UTF16PtrFromString(dir)
 	if err != nil {
 		return 0, 0, err
