@@ -153,7 +153,7 @@ func benchRTT(ctx context.Context, e *env) (*table, error) {
 	slices.Sort(theirs)
 	t := &table{
 		title:   "Round-trip time beside fping",
-		about:   fmt.Sprintf("%d pings of 127.0.0.1, 5 ms apart, by turns; the median of three medians. What our measuring adds to a line's time.", rttPings),
+		about:   fmt.Sprintf("%d pings of 127.0.0.1, 10 ms apart, by turns; the median of three medians. What our measuring adds to a line's time.", rttPings),
 		columns: []string{"", "median round trip", "added"},
 	}
 	t.add("communewatch-agent", fmt.Sprintf("%.1f µs", ours[1]), fmt.Sprintf("%.1f µs", ours[1]-theirs[1]))
@@ -163,7 +163,7 @@ func benchRTT(ctx context.Context, e *env) (*table, error) {
 
 func pingOurs(ctx context.Context, e *env) (float64, error) {
 	out, err := exec.CommandContext(ctx, filepath.Join(e.bin, "communewatch-agent"), "probe", "icmp", "127.0.0.1",
-		"--count", strconv.Itoa(rttPings), "--interval", "5ms", "--json").Output()
+		"--count", strconv.Itoa(rttPings), "--interval", "10ms", "--json").Output()
 	if err != nil {
 		return 0, fmt.Errorf("agent: %w", err)
 	}
@@ -201,7 +201,7 @@ func find(doc any, key string) (float64, bool) {
 }
 
 func pingFping(ctx context.Context) (float64, error) {
-	out, err := exec.CommandContext(ctx, "fping", "-C", strconv.Itoa(rttPings), "-p", "5", "-q", "127.0.0.1").CombinedOutput()
+	out, err := exec.CommandContext(ctx, "fping", "-C", strconv.Itoa(rttPings), "-p", "10", "-q", "127.0.0.1").CombinedOutput()
 	if err != nil {
 		return 0, fmt.Errorf("fping: %w: %s", err, out)
 	}
