@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"communewatch/collector/health/rules"
 	"communewatch/probes"
 )
 
@@ -12,8 +13,8 @@ import (
 type check struct {
 	id    CheckID
 	agent *agent
-	kind  *kindRules // nil when no rule looks at this kind
-	limit []*Limit   // by slot of kind; shared between checks with the same
+	kind  *rules.Kind    // nil when no rule looks at this kind
+	limit []*rules.Limit // by slot of kind; shared between checks with the same
 	loss  window
 
 	pending   []float64 // facts of the run at pendingAt by slot; NaN where there is none
@@ -65,7 +66,7 @@ func (c *check) facts(t int64, facts []Fact) {
 		return
 	}
 	if c.pending == nil {
-		c.pending = make([]float64, len(c.kind.fields))
+		c.pending = make([]float64, len(c.kind.Fields))
 	}
 	if t != c.pendingAt {
 		for i := range c.pending {
@@ -75,15 +76,15 @@ func (c *check) facts(t int64, facts []Fact) {
 	}
 	for i := range facts {
 		f := &facts[i]
-		if f.Measurement != string(c.kind.kind) || math.IsNaN(f.Value) {
+		if f.Measurement != string(c.kind.Name) || math.IsNaN(f.Value) {
 			continue
 		}
-		for slot, name := range c.kind.fields {
+		for slot, name := range c.kind.Fields {
 			if name != f.Field {
 				continue
 			}
 			have := c.pending[slot]
-			if math.IsNaN(have) || c.kind.below[slot] && f.Value < have || !c.kind.below[slot] && f.Value > have {
+			if math.IsNaN(have) || c.kind.Below[slot] && f.Value < have || !c.kind.Below[slot] && f.Value > have {
 				c.pending[slot] = f.Value
 			}
 			break
@@ -92,7 +93,7 @@ func (c *check) facts(t int64, facts []Fact) {
 }
 
 // judge weighs one run: the state that it alone means, why, and whether that has lasted already.
-func (c *check) judge(r *compiled, o *Observation, t int64) (level State, reason why, lasted bool) {
+func (c *check) judge(r *rules.Compiled, o *Observation, t int64) (level State, reason why, lasted bool) {
 	if o.Outcome != probes.OutcomeOK {
 		c.loss.clear() // what got lost while it was down is told by its being down
 		c.recovering = true
@@ -110,8 +111,8 @@ func (c *check) judge(r *compiled, o *Observation, t int64) (level State, reason
 			continue
 		}
 		long := false
-		if slot == c.kind.den {
-			lost := c.pending[c.kind.num]
+		if slot == c.kind.Den {
+			lost := c.pending[c.kind.Num]
 			if recovering || math.IsNaN(lost) {
 				continue
 			}
@@ -124,7 +125,7 @@ func (c *check) judge(r *compiled, o *Observation, t int64) (level State, reason
 		if l == nil {
 			continue
 		}
-		if s, limit := l.judge(v); s > level {
+		if s, limit := grade(l, v); s > level {
 			level, lasted = s, long
 			reason = why{code: ReasonThreshold, slot: uint8(slot), value: v, limit: limit}
 		}
@@ -133,7 +134,7 @@ func (c *check) judge(r *compiled, o *Observation, t int64) (level State, reason
 }
 
 // run takes one run's verdict. It is newer than every run before it.
-func (c *check) run(r *compiled, o *Observation, t int64) {
+func (c *check) run(r *rules.Compiled, o *Observation, t int64) {
 	c.lastAt = t
 	c.outcome = o.Outcome
 	c.proof = o.Proof
@@ -215,7 +216,7 @@ func (c *check) run(r *compiled, o *Observation, t int64) {
 }
 
 // lasted reports whether runs at the level of i have lasted long enough to be shown.
-func (c *check) lasted(r *compiled, i int, t int64) bool {
+func (c *check) lasted(r *rules.Compiled, i int, t int64) bool {
 	n := int(c.worse[i])
 	return n >= r.Worse.Runs || n > 1 && r.Worse.For > 0 && t-c.worseAt[i] >= r.Worse.For.Milliseconds()
 }
@@ -224,7 +225,7 @@ func (c *check) enter(s State, reason why) {
 	c.state, c.why, c.better = s, reason, 0
 }
 
-func (c *check) flap(r *compiled, t int64) {
+func (c *check) flap(r *rules.Compiled, t int64) {
 	if t-c.flapsAt > r.Flapping.Within.Milliseconds() {
 		c.flaps, c.flapsAt = 0, t
 	}
@@ -245,7 +246,7 @@ func (c *check) fallSilent(closed bool) {
 }
 
 // allowance is how long the check may go without a result.
-func (c *check) allowance(r *compiled) int64 {
+func (c *check) allowance(r *rules.Compiled) int64 {
 	interval := c.interval
 	if interval <= 0 {
 		interval = r.Silence.Interval
@@ -272,7 +273,7 @@ func (c *check) look(s *site) (State, Reason) {
 	}
 	reason := Reason{Code: c.why.code, Check: c.id, Outcome: c.why.outcome, Value: c.why.value, Limit: c.why.limit, Text: c.why.text}
 	if c.why.code == ReasonThreshold {
-		reason.Field = c.kind.full[c.why.slot]
+		reason.Field = c.kind.Full[c.why.slot]
 	}
 	return state, reason
 }
@@ -284,6 +285,37 @@ func (c *check) status(s *site) CheckStatus {
 		out.LastSeen = stamp(c.lastAt)
 	}
 	return out
+}
+
+// grade returns the state that a value means by itself, and the limit that it is past.
+func grade(l *rules.Limit, v float64) (State, float64) {
+	past := func(limit *float64) bool {
+		return limit != nil && (!l.Below && v > *limit || l.Below && v < *limit)
+	}
+	switch {
+	case past(l.Down):
+		return StateDown, *l.Down
+	case past(l.Bad):
+		return StateDegraded, *l.Bad
+	case past(l.Degraded), !l.Below && l.Degraded != nil && v == *l.Degraded:
+		return StateDegraded, *l.Degraded
+	}
+	return StateOK, 0
+}
+
+// maxText is how many bytes of a reason's text are kept.
+const maxText = 200
+
+// clip cuts text to maxText, at a character's border.
+func clip(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	n := maxText
+	for n > 0 && s[n]&0xC0 == 0x80 {
+		n--
+	}
+	return s[:n] + "..."
 }
 
 func inc(n uint8) uint8 {

@@ -7,12 +7,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"communewatch/collector/health/rules"
 )
 
 // A Judge turns observations into states. It does no I/O and has no clock: time comes from the observations and from
 // Tick. All methods may be called concurrently.
 type Judge struct {
-	rules   *compiled
+	rules   *rules.Compiled
 	start   int64        // silence does not count from before it, once time is past it
 	alive   atomic.Int64 // what was silent by then was silent in the life before; see Restore
 	version atomic.Uint64
@@ -32,7 +34,7 @@ type Judge struct {
 
 // shard is a part of the sites, so that agents delivering at once do not wait for each other.
 type shard struct {
-	rules *compiled
+	rules *rules.Compiled
 	seen  *atomic.Uint64 // the judge's version
 
 	mu          sync.Mutex // guards the fields below
@@ -47,16 +49,16 @@ const shardCount = 32
 
 // New returns a Judge that knows nothing yet. start is when it begins to listen: silence is never counted from
 // before it, so that a collector that was away does not call the whole province silent.
-func New(rules Rules, start time.Time) *Judge {
-	return newJudge(compile(rules), start.UnixMilli(), start.UnixMilli(), shardCount)
+func New(r Rules, start time.Time) *Judge {
+	return newJudge(rules.Compile(r), start.UnixMilli(), start.UnixMilli(), shardCount)
 }
 
 // Rules returns what the judge goes by.
 func (j *Judge) Rules() Rules { return j.rules.Rules }
 
-func newJudge(rules *compiled, start, now int64, shards int) *Judge {
-	j := &Judge{rules: rules, start: start, now: now, listed: map[string]bool{}, shards: make([]*shard, shards)}
-	j.boundary = j.rules.boundary(now)
+func newJudge(compiled *rules.Compiled, start, now int64, shards int) *Judge {
+	j := &Judge{rules: compiled, start: start, now: now, listed: map[string]bool{}, shards: make([]*shard, shards)}
+	j.boundary = j.rules.Boundary(now)
 	for i := range j.shards {
 		j.shards[i] = &shard{rules: j.rules, seen: &j.version, now: now, sites: map[string]*site{}}
 	}
@@ -80,8 +82,8 @@ func (s *shard) site(j *Judge, id string, t int64) *site {
 		return have
 	}
 	t = max(t, s.now)
-	made := &site{id: id, cal: s.rules.calendar(id), maint: s.rules.maintenance(id, t)}
-	made.closed = made.cal != nil && !made.cal.open(stamp(t))
+	made := &site{id: id, cal: s.rules.Calendar(id), maint: s.rules.MaintenanceOf(id, t)}
+	made.closed = made.cal != nil && !made.cal.Open(stamp(t))
 	s.sites[id] = made
 	j.sitesVersion.Add(1)
 	s.bump(made)
@@ -128,7 +130,7 @@ func (s *shard) observe(j *Judge, obs []Observation) {
 func (s *shard) check(site *site, id CheckID) *check {
 	i, ok := site.find(id)
 	if !ok {
-		c := &check{id: id, kind: s.rules.kinds[id.Kind], agent: site.agent(id.Agent), queued: never}
+		c := &check{id: id, kind: s.rules.Kinds[id.Kind], agent: site.agent(id.Agent), queued: rules.Never}
 		site.checks = slices.Insert(site.checks, i, c)
 	}
 	return site.checks[i]
@@ -138,7 +140,7 @@ func (s *shard) run(j *Judge, site *site, c *check, o *Observation, t int64) {
 	if c.id.Layer != o.Check.Layer || c.limit == nil {
 		c.id.Layer = o.Check.Layer
 		if c.kind != nil {
-			c.limit = c.kind.pick(c.id)
+			c.limit = c.kind.Pick(c.id.Site, c.id.Target, c.id.Path, c.id.Layer)
 		}
 	}
 	state, reason := c.state, c.why
@@ -223,7 +225,7 @@ func (j *Judge) advance(now int64) {
 		if !crossed {
 			return
 		}
-		j.boundary = j.rules.boundary(until)
+		j.boundary = j.rules.Boundary(until)
 	}
 }
 
@@ -257,7 +259,7 @@ func (s *shard) visit(j *Judge, site *site, c *check, at int64) {
 	case at >= forget && at-c.agent.seenAt < c.allowance(s.rules)+hour:
 		i, _ := site.find(c.id)
 		site.checks = slices.Delete(site.checks, i, i+1)
-		c.queued = never
+		c.queued = rules.Never
 		s.settle(site, at, c)
 	default:
 		s.look(site, c, max(forget, at+hour))
@@ -270,8 +272,8 @@ const hour = int64(time.Hour / time.Millisecond)
 // cross brings every site's calendar and maintenance up to the boundary at.
 func (s *shard) cross(j *Judge, at int64) {
 	for _, site := range s.sites {
-		maint := s.rules.maintenance(site.id, at)
-		closed := site.cal != nil && !site.cal.open(stamp(at))
+		maint := s.rules.MaintenanceOf(site.id, at)
+		closed := site.cal != nil && !site.cal.Open(stamp(at))
 		if maint == site.maint && closed == site.closed {
 			continue
 		}

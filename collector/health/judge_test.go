@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"communewatch/collector/health/rules"
 	"communewatch/probes"
 )
 
@@ -46,9 +47,9 @@ var letters = map[State]byte{StateNone: ' ', StateMuted: 'm', StateOK: 'o', Stat
 
 // timeline plays one letter per run, 30 s apart, with a Tick every second between, and returns the state shown after
 // each run. Letters: '.' good, 'x' timeout, '!' the agent may not, 's' slow, '1'..'9' packets lost of ten, '-' nothing.
-func timeline(t *testing.T, rules Rules, runs string, start time.Time) string {
+func timeline(t *testing.T, r Rules, runs string, start time.Time) string {
 	t.Helper()
-	j := New(rules, start)
+	j := New(r, start)
 	var out strings.Builder
 	for i := range len(runs) {
 		at := start.Add(time.Duration(i) * every)
@@ -117,15 +118,15 @@ func TestLossIsJudgedOverSummedCounts(t *testing.T) {
 }
 
 func TestFlappingIsHeld(t *testing.T) {
-	rules := DefaultRules()
-	got := timeline(t, rules, "..xx..xx..xx................", t0)
+	r := DefaultRules()
+	got := timeline(t, r, "..xx..xx..xx................", t0)
 	// The third time down, two good runs are not enough: it takes Flapping.Hold (5 min) from the first good run on.
 	want := "oooDDooDDooDDDDDDDDDDDoooooo"
 	if got != want {
 		t.Errorf("\n got %q\nwant %q", got, want)
 	}
-	rules.Flapping.Changes = 0
-	if got := timeline(t, rules, "..xx..xx..xx..", t0); got != "oooDDooDDooDDo" {
+	r.Flapping.Changes = 0
+	if got := timeline(t, r, "..xx..xx..xx..", t0); got != "oooDDooDDooDDo" {
 		t.Errorf("without damping got %q", got)
 	}
 }
@@ -243,18 +244,18 @@ func TestWorstRowOfARunCounts(t *testing.T) {
 
 func TestOverridesComeFirst(t *testing.T) {
 	lax := 0.5
-	rules := DefaultRules()
-	rules.Overrides = []Limit{{Field: "icmp.rtt_p95_seconds", Sites: []string{"s1"}, Target: "gw", Degraded: &lax}}
-	if got := timeline(t, rules, "ssss", t0); got != "oooo" {
+	r := DefaultRules()
+	r.Overrides = []rules.Limit{{Field: "icmp.rtt_p95_seconds", Sites: []string{"s1"}, Target: "gw", Degraded: &lax}}
+	if got := timeline(t, r, "ssss", t0); got != "oooo" {
 		t.Errorf("override not used: %q", got)
 	}
-	rules.Overrides[0].Target = "other"
-	if got := timeline(t, rules, "ssss", t0); got != "nddd" {
+	r.Overrides[0].Target = "other"
+	if got := timeline(t, r, "ssss", t0); got != "nddd" {
 		t.Errorf("override of another target used: %q", got)
 	}
 	down := 0.15
-	rules.Overrides = []Limit{{Field: "icmp.rtt_p95_seconds", Down: &down}}
-	if got := timeline(t, rules, "ssss", t0); got != "nDDD" {
+	r.Overrides = []rules.Limit{{Field: "icmp.rtt_p95_seconds", Down: &down}}
+	if got := timeline(t, r, "ssss", t0); got != "nDDD" {
 		t.Errorf("a limit of down is not kept: %q", got)
 	}
 }
@@ -452,30 +453,30 @@ func TestForgottenCheck(t *testing.T) {
 }
 
 func TestMaintenanceMutes(t *testing.T) {
-	rules := DefaultRules()
-	rules.Maintenance = []Maintenance{{Sites: []string{"s1"}, From: t0.Add(90 * time.Second), To: t0.Add(4 * time.Minute), Note: "đổi bộ chia mạng"}}
-	got := timeline(t, rules, "..xxxxxxxxxx....", t0)
+	r := DefaultRules()
+	r.Maintenance = []rules.Maintenance{{Sites: []string{"s1"}, From: t0.Add(90 * time.Second), To: t0.Add(4 * time.Minute), Note: "đổi bộ chia mạng"}}
+	got := timeline(t, r, "..xxxxxxxxxx....", t0)
 	// Runs at 0:00, 0:30, ...: muted from 1:30 (judged before the run of 2:00) to 4:00, then what the results say.
 	if want := "oooDmmmmmDDDDooo"; got != want {
 		t.Errorf("\n got %q\nwant %q", got, want)
 	}
-	j := New(rules, t0)
+	j := New(r, t0)
 	j.Observe(result(ping, t0, '.'))
 	j.Tick(t0.Add(2 * time.Minute))
 	if s, _, _ := j.Site("s1"); s.State != StateMuted || s.Reason.Text != "đổi bộ chia mạng" || !s.Since.Equal(t0.Add(90*time.Second)) {
 		t.Errorf("%+v", s)
 	}
-	rules.Maintenance[0].Sites = []string{"s2"}
-	if got := timeline(t, rules, "..xxxxx", t0); strings.Contains(got, "m") {
+	r.Maintenance[0].Sites = []string{"s2"}
+	if got := timeline(t, r, "..xxxxx", t0); strings.Contains(got, "m") {
 		t.Errorf("muted by another site's maintenance: %q", got)
 	}
 }
 
 func TestOfficeHours(t *testing.T) {
-	rules := DefaultRules()
-	rules.OfficeHours = []OfficeHours{{Days: []string{"mon", "tue", "wed", "thu", "fri"}, From: "07:30", To: "17:00", Holidays: []string{"2026-11-24"}}}
+	r := DefaultRules()
+	r.OfficeHours = []rules.OfficeHours{{Days: []string{"mon", "tue", "wed", "thu", "fri"}, From: "07:30", To: "17:00", Holidays: []string{"2026-11-24"}}}
 	local := time.FixedZone("ICT", 7*3600)
-	j := New(rules, t0)
+	j := New(r, t0)
 	state := func(at time.Time) string {
 		j.Tick(at.Add(time.Millisecond))
 		s, _, _ := j.Site("s1")
@@ -512,39 +513,11 @@ func TestOfficeHours(t *testing.T) {
 	}
 }
 
-func TestCalendar(t *testing.T) {
-	night, bad := newCalendar(OfficeHours{Days: []string{"fri"}, From: "22:00", To: "06:00"})
-	if bad != nil {
-		t.Fatal(bad)
-	}
-	local, _ := time.LoadLocation(DefaultZone)
-	at := func(day, hour int) time.Time { return time.Date(2026, 11, day, hour, 0, 0, 0, local) } // the 27th is a Friday
-	for _, tc := range []struct {
-		day, hour int
-		open      bool
-		nextDay   int
-		nextHour  int
-	}{
-		{27, 21, false, 27, 22}, {27, 22, true, 28, 6}, {28, 5, true, 28, 6}, {28, 6, false, 34, 22}, {28, 22, false, 34, 22}, {26, 23, false, 27, 22},
-	} {
-		if got := night.open(at(tc.day, tc.hour)); got != tc.open {
-			t.Errorf("day %d %d:00: open %v", tc.day, tc.hour, got)
-		}
-		if got, want := night.next(at(tc.day, tc.hour)), at(tc.nextDay, tc.nextHour); !got.Equal(want) {
-			t.Errorf("day %d %d:00: next %v, want %v", tc.day, tc.hour, got, want)
-		}
-	}
-	never, _ := newCalendar(OfficeHours{From: "07:00", To: "17:00"})
-	if got := never.next(t0); !got.IsZero() {
-		t.Errorf("an office that never opens opens at %v", got)
-	}
-}
-
 // life plays random weather for a while, live: results arrive at once and in order, some of them twice, with a tick
 // at every second and every arrival.
-func life(rules Rules, seed uint64, length time.Duration) (stored []Observation, live []Transition) {
+func life(r Rules, seed uint64, length time.Duration) (stored []Observation, live []Transition) {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	j := newJudge(compile(rules), 0, t0.UnixMilli(), shardCount)
+	j := newJudge(rules.Compile(r), 0, t0.UnixMilli(), shardCount)
 	type c struct {
 		id    CheckID
 		mood  int
@@ -596,15 +569,15 @@ func life(rules Rules, seed uint64, length time.Duration) (stored []Observation,
 }
 
 func TestReplayEqualsLife(t *testing.T) {
-	rules := DefaultRules()
-	rules.Maintenance = []Maintenance{{Sites: []string{"s1"}, From: t0.Add(20 * time.Minute), To: t0.Add(30 * time.Minute)}}
-	rules.OfficeHours = []OfficeHours{{Days: []string{"mon"}, From: "07:30", To: "08:45"}}
+	r := DefaultRules()
+	r.Maintenance = []rules.Maintenance{{Sites: []string{"s1"}, From: t0.Add(20 * time.Minute), To: t0.Add(30 * time.Minute)}}
+	r.OfficeHours = []rules.OfficeHours{{Days: []string{"mon"}, From: "07:30", To: "08:45"}}
 	length := 90 * time.Minute
 	for seed := range uint64(6) {
-		stored, live := life(rules, seed, length)
+		stored, live := life(r, seed, length)
 		rand.Shuffle(len(stored), func(a, b int) { stored[a], stored[b] = stored[b], stored[a] })
-		got := Replay(rules, stored, t0, t0.Add(length))
-		want := &Replayer{judge: newJudge(compile(rules), 0, 0, 1), from: t0, sites: map[string]*SiteHistory{}}
+		got := Replay(r, stored, t0, t0.Add(length))
+		want := &Replayer{judge: newJudge(rules.Compile(r), 0, 0, 1), from: t0, sites: map[string]*SiteHistory{}}
 		for _, tr := range live {
 			want.take(tr)
 		}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"communewatch/collector/health/rules"
 )
 
 // History is what a replay found: who was in which state from when to when. Intervals touch, are in order, never
@@ -29,10 +31,10 @@ type Interval struct {
 
 // Replay judges stored observations as they would have been judged live, and returns the intervals between from and
 // to. Observations from before from warm the judge up. It sorts obs in place.
-func Replay(rules Rules, obs []Observation, from, to time.Time) History {
-	r := NewReplayer(rules, from)
-	r.Feed(obs)
-	return r.History(to)
+func Replay(r Rules, obs []Observation, from, to time.Time) History {
+	p := NewReplayer(r, from)
+	p.Feed(obs)
+	return p.History(to)
 }
 
 // A Replayer does the work of Replay in portions, for ranges that do not fit in memory at once.
@@ -44,8 +46,8 @@ type Replayer struct {
 }
 
 // NewReplayer returns a Replayer of what happened from from on.
-func NewReplayer(rules Rules, from time.Time) *Replayer {
-	return &Replayer{judge: newJudge(compile(rules), 0, from.UnixMilli(), 1), from: from, sites: map[string]*SiteHistory{}}
+func NewReplayer(r Rules, from time.Time) *Replayer {
+	return &Replayer{judge: newJudge(rules.Compile(r), 0, from.UnixMilli(), 1), from: from, sites: map[string]*SiteHistory{}}
 }
 
 // Feed judges a portion: all observations of a stretch of time, later than those fed before. It sorts obs in place.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"communewatch/collector/health/rules"
 	"communewatch/probes"
 )
 
@@ -13,9 +14,9 @@ import (
 type site struct {
 	id     string
 	listed bool // named by SetSites
-	cal    *calendar
+	cal    *rules.Calendar
 	closed bool
-	maint  *Maintenance
+	maint  *rules.Maintenance
 
 	checks []*check // by compareChecks
 	agents []*agent // by name

@@ -1,10 +1,25 @@
+// Package health judges: it turns what runs said into the states of checks, layers and sites, with since when and why.
+// It is pure. Rows are brought to it as observations, time comes with them and with Tick, and nothing is read or
+// written, so the same observations always amount to the same states: live, after a restart (Restore), and when the
+// past is judged anew with what came in late (Replay).
+//
+// A check's newest results amount to a state (check.go) that changes only once it has lasted; silence, office hours
+// and maintenance lie over it (judge.go); layers and sites follow from their checks (site.go). What is a limit, how
+// long is lasting and when an office is open is set by the rules, in the room below.
 package health
 
 import (
 	"time"
 
+	"communewatch/collector/health/rules"
 	"communewatch/probes"
 )
+
+// Rules is what a Judge goes by.
+type Rules = rules.Rules
+
+// DefaultRules returns the rules that hold where the config says nothing.
+func DefaultRules() Rules { return rules.Default() }
 
 // State is the state of a check, a layer or a site. The zero value is StateNone.
 type State uint8

@@ -1,8 +1,11 @@
-package health
+// Package rules holds what a province may set about its judging: the limits on measured values, how long a change must
+// last before it is shown, when silence is silence, and when an office is closed. It is settings and nothing else: it
+// knows the contract (which fields there are) and the calendar, but neither results nor states. The rooms that feed
+// the judge ask it which facts are worth bringing; the judge asks it which limit holds for a check and when an office
+// opens.
+package rules
 
 import (
-	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -10,7 +13,7 @@ import (
 	"communewatch/probes"
 )
 
-// Rules is what a Judge goes by. DefaultRules gives the defaults with their reasons.
+// Rules is what a judge goes by. Default gives the defaults with their reasons.
 type Rules struct {
 	// Limits are tried in order; for each field the first one that matches a check decides. A list in the config
 	// replaces the default list; to change single limits, put them into Overrides.
@@ -97,16 +100,8 @@ type OfficeHours struct {
 // DefaultZone is the zone of office hours that do not say theirs.
 const DefaultZone = "Asia/Ho_Chi_Minh"
 
-// Bounds of a config, far above what makes sense.
-const (
-	maxLossRuns = 60
-	maxLimits   = 1000
-	maxRules    = 1000 // maintenance entries, office hours
-	maxText     = 200  // bytes of a reason's text that are kept
-)
-
-// DefaultRules returns the rules that hold where the config says nothing.
-func DefaultRules() Rules {
+// Default returns the rules that hold where the config says nothing.
+func Default() Rules {
 	ptr := func(v float64) *float64 { return &v }
 	upper := func(field string, layer probes.Layer, degraded float64) Limit {
 		return Limit{Field: field, Layer: layer, Degraded: ptr(degraded)}
@@ -198,169 +193,3 @@ var ratios = func() map[string]probes.RatioSpec {
 	}
 	return out
 }()
-
-// Validate reports every mistake, each at its place relative to the rules.
-func (r *Rules) Validate(problem func(at, format string, args ...any)) {
-	known := map[string]probes.FieldSpec{}
-	for _, m := range probes.Schema() {
-		for _, f := range m.Fields {
-			known[m.Name+"."+f.Key] = f
-		}
-	}
-	below := map[string]bool{}
-	for _, l := range []struct {
-		name string
-		list []Limit
-	}{{"overrides", r.Overrides}, {"limits", r.Limits}} {
-		if len(l.list) > maxLimits {
-			problem(l.name, "holds %d entries; at most %d", len(l.list), maxLimits)
-			continue
-		}
-		for i := range l.list {
-			l.list[i].validate(fmt.Sprintf("%s[%d]", l.name, i), known, below, problem)
-		}
-	}
-	if r.LossRuns < 1 || r.LossRuns > maxLossRuns {
-		problem("loss_runs", "must be 1 to %d", maxLossRuns)
-	}
-	for _, d := range []struct {
-		at string
-		d  Delay
-	}{{"worse", r.Worse}, {"better", r.Better}} {
-		if d.d.Runs < 1 || d.d.Runs > 100 {
-			problem(d.at+".runs", "must be 1 to 100")
-		}
-		if d.d.For < 0 || d.d.For > 24*time.Hour {
-			problem(d.at+".for", "must be 0s to 24h")
-		}
-	}
-	if r.Flapping.Changes < 0 || r.Flapping.Changes > 100 {
-		problem("flapping.changes", "must be 1 to 100, or 0 to damp nothing")
-	}
-	if r.Flapping.Within < 0 || r.Flapping.Hold < 0 {
-		problem("flapping", "times must not be negative")
-	}
-	if r.Silence.Intervals < 1 || r.Silence.Intervals > 100 || math.IsNaN(r.Silence.Intervals) {
-		problem("silence.intervals", "must be 1 to 100; below 2 every late result is silence")
-	}
-	if r.Silence.Grace < 0 || r.Silence.Grace > 24*time.Hour {
-		problem("silence.grace", "must be 0s to 24h")
-	}
-	if r.Silence.Interval <= 0 {
-		problem("silence.interval", "must be above zero, for example 60s")
-	}
-	if r.Silence.Forget < time.Minute {
-		problem("silence.forget", "must be at least 1m, for example 24h")
-	}
-	if len(r.Maintenance) > maxRules {
-		problem("maintenance", "holds %d entries; at most %d", len(r.Maintenance), maxRules)
-	}
-	for i, m := range r.Maintenance {
-		at := fmt.Sprintf("maintenance[%d]", i)
-		if m.From.IsZero() || m.To.IsZero() {
-			problem(at, "needs from and to, for example 2026-09-02T08:00:00+07:00")
-		} else if !m.To.After(m.From) {
-			problem(at+".to", "must be after from")
-		}
-		validateSites(at+".sites", m.Sites, problem)
-	}
-	if len(r.OfficeHours) > maxRules {
-		problem("office_hours", "holds %d entries; at most %d", len(r.OfficeHours), maxRules)
-	}
-	for i := range r.OfficeHours {
-		at := fmt.Sprintf("office_hours[%d]", i)
-		validateSites(at+".sites", r.OfficeHours[i].Sites, problem)
-		_, err := newCalendar(r.OfficeHours[i])
-		for _, p := range err {
-			problem(at+"."+p.at, "%s", p.text)
-		}
-	}
-}
-
-func (l *Limit) validate(at string, known map[string]probes.FieldSpec, below map[string]bool, problem func(string, string, ...any)) {
-	spec, ok := known[l.Field]
-	switch {
-	case l.Field == "":
-		problem(at+".field", "is missing; for example icmp.loss_ratio")
-	case !ok:
-		problem(at+".field", "%q is not a field of the contract; for example icmp.loss_ratio", clip(l.Field))
-	case spec.Type == probes.TypeString:
-		problem(at+".field", "%s is text; only numbers can have limits", l.Field)
-	case strings.HasPrefix(l.Field, "check."), strings.HasPrefix(l.Field, "agent."):
-		problem(at+".field", "%s is not measured by a probe; limits are for fields of icmp, tcp, dns and http", l.Field)
-	}
-	if l.Layer != "" && !l.Layer.Valid() {
-		problem(at+".layer", "%q is not a layer; use lan, broadband, dedicated or conference", clip(string(l.Layer)))
-	}
-	if l.Path != "" && !l.Path.Valid() {
-		problem(at+".path", "%q is not a path; use lan, broadband or dedicated", clip(string(l.Path)))
-	}
-	if l.Target != "" {
-		if err := probes.CheckName(l.Target); err != nil {
-			problem(at+".target", "%v", err)
-		}
-	}
-	validateSites(at+".sites", l.Sites, problem)
-	values := []*float64{l.Degraded, l.Bad, l.Down}
-	var last *float64
-	for i, v := range values {
-		if v == nil {
-			continue
-		}
-		name := []string{"degraded", "bad", "down"}[i]
-		if math.IsNaN(*v) || math.IsInf(*v, 0) {
-			problem(at+"."+name, "must be a finite number")
-			continue
-		}
-		if last != nil && (l.Below && *v > *last || !l.Below && *v < *last) {
-			problem(at+"."+name, "must not be better than the limit before it; the order is degraded, bad, down")
-		}
-		last = v
-	}
-	if first, seen := below[l.Field]; seen && first != l.Below {
-		problem(at+".below", "differs from another limit of %s; a field is bad in one direction only", l.Field)
-	}
-	below[l.Field] = l.Below
-}
-
-func validateSites(at string, sites []string, problem func(string, string, ...any)) {
-	for i, s := range sites {
-		if err := probes.CheckName(s); err != nil {
-			problem(fmt.Sprintf("%s[%d]", at, i), "%v", err)
-		}
-	}
-}
-
-// matches reports whether the limit is for a check.
-func (l *Limit) matches(id CheckID) bool {
-	return (l.Layer == "" || l.Layer == id.Layer) && (l.Path == "" || l.Path == id.Path) &&
-		(l.Target == "" || l.Target == id.Target) && (len(l.Sites) == 0 || slices.Contains(l.Sites, id.Site))
-}
-
-// judge returns the state that a value means, and the limit it is past.
-func (l *Limit) judge(v float64) (State, float64) {
-	past := func(limit *float64) bool {
-		return limit != nil && (!l.Below && v > *limit || l.Below && v < *limit)
-	}
-	switch {
-	case past(l.Down):
-		return StateDown, *l.Down
-	case past(l.Bad):
-		return StateDegraded, *l.Bad
-	case past(l.Degraded), !l.Below && l.Degraded != nil && v == *l.Degraded:
-		return StateDegraded, *l.Degraded
-	}
-	return StateOK, 0
-}
-
-// clip cuts text to what a reason or message keeps, at a character's border.
-func clip(s string) string {
-	if len(s) <= maxText {
-		return s
-	}
-	n := maxText
-	for n > 0 && s[n]&0xC0 == 0x80 {
-		n--
-	}
-	return s[:n] + "..."
-}
