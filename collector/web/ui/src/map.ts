@@ -106,23 +106,35 @@ function take(answer: Site[]): void {
 }
 
 let fetching: AbortController | null = null;
+let again = false; // asked for while one was under way
 const held: Site[] = []; // events that came while the whole list was being fetched
+const fetchMs = 30_000; // after which a fetch is given up
+const pauseMs = 3_000; // between one fetch and the next: in a storm of changes the server says "reset" twice a second
 
+/** Fetches the whole list. While one fetch is under way further wishes are kept for after it. */
 async function refetch(): Promise<void> {
-  fetching?.abort();
+  if (fetching) {
+    again = true;
+    return;
+  }
   const mine = (fetching = new AbortController());
+  const limit = setTimeout(() => mine.abort(), fetchMs);
   try {
     const [answer] = await Promise.all([get<Site[]>(`/api/v1/sites?lang=${lang}`, mine.signal), boundariesLoaded]);
-    if (fetching !== mine) return;
-    fetching = null;
     take(answer);
-    for (const s of held.splice(0)) update(s);
-    showLive("live");
-  } catch (error) {
-    if (mine.signal.aborted) return;
     fetching = null;
+    for (const s of held.splice(0)) update(s);
+    if (streaming) showLive("live");
+  } catch (error) {
     announce(t("error.load", { error: String(error) }));
-    setTimeout(() => void refetch(), 5_000); // the stream is open, so the server is there: it will answer
+    again = streaming; // the stream is open, so the server is there: it will answer
+  } finally {
+    clearTimeout(limit);
+    fetching = null;
+  }
+  if (again) {
+    again = false;
+    setTimeout(() => void refetch(), pauseMs);
   }
 }
 
@@ -218,13 +230,21 @@ if (wall) startWall();
 
 showLive("connecting");
 const boundariesLoaded = loadBoundaries();
+let streaming = false; // whether the stream of events is open
 listen({
-  opened: () => void refetch(),
+  opened: () => {
+    streaming = true;
+    void refetch();
+  },
   event: (name, data) => {
     if (name === "site") {
       if (fetching) held.push(data as Site);
       else update(data as Site);
     } else if (name === "reset") void refetch();
   },
-  lost: (since) => showLive("lost", since),
+  lost: (since) => {
+    streaming = false;
+    fetching?.abort();
+    showLive("lost", since);
+  },
 });

@@ -105,6 +105,7 @@ export class CanvasRenderer implements Renderer {
   private paths: Path2D[] = [];
   private lines: { kind: string; path: Path2D }[] = [];
   private looks: Look[] = [];
+  private joined: Map<string, { look: Look; path: Path2D }> | null = null; // of all shapes, until one is painted
   private marked = -1;
   private last: View | null = null;
   private colours: CSSStyleDeclaration | null = null;
@@ -119,6 +120,7 @@ export class CanvasRenderer implements Renderer {
   load(geometry: Geometry): void {
     this.geometry = geometry;
     this.looks = [];
+    this.joined = null;
     this.paths = geometry.shapes.map((s) => new Path2D(pathOf(s.rings, true)));
     this.lines = geometry.borders.map((b) => ({ kind: b.kind, path: new Path2D(pathOf(b.lines, false)) }));
     this.element.dataset["shapes"] = String(geometry.shapes.length);
@@ -126,6 +128,7 @@ export class CanvasRenderer implements Renderer {
 
   paint(i: number, look: Look): void {
     this.looks[i] = look;
+    this.joined = null;
   }
 
   mark(i: number): void {
@@ -169,6 +172,18 @@ export class CanvasRenderer implements Renderer {
     return pattern ?? this.colour(`${state}-fill`);
   }
 
+  private join(shapes: Iterable<number>): Map<string, { look: Look; path: Path2D }> {
+    const groups = new Map<string, { look: Look; path: Path2D }>();
+    for (const i of shapes) {
+      const look = this.looks[i] ?? { state: "none", dim: false };
+      const key = look.state + look.dim;
+      const group = groups.get(key) ?? { look, path: new Path2D() };
+      groups.set(key, group);
+      group.path.addPath(this.paths[i] as Path2D);
+    }
+    return groups;
+  }
+
   draw(view: View): void {
     this.last = view;
     const ratio = window.devicePixelRatio || 1;
@@ -184,15 +199,9 @@ export class CanvasRenderer implements Renderer {
     this.geometry.shapes.forEach((s, i) => {
       if (s.box[2] >= left && s.box[0] <= right && s.box[3] >= top && s.box[1] <= bottom) seen.push(i);
     });
-    // One fill per look instead of one per shape: a tenth of the time.
-    const groups = new Map<string, { look: Look; path: Path2D }>();
-    for (const i of seen) {
-      const look = this.looks[i] ?? { state: "none", dim: false };
-      const key = look.state + look.dim;
-      const group = groups.get(key) ?? { look, path: new Path2D() };
-      groups.set(key, group);
-      group.path.addPath(this.paths[i] as Path2D);
-    }
+    // One fill per look instead of one per shape: a tenth of the time. With most shapes in view, joined paths are kept.
+    const most = seen.length * 2 > this.paths.length;
+    const groups = most ? (this.joined ??= this.join(this.paths.keys())) : this.join(seen);
     toWorld();
     for (const { look, path } of groups.values()) {
       g.globalAlpha = look.dim ? 0.18 : 1;

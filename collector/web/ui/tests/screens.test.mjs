@@ -341,6 +341,17 @@ test("a phone scrolls down, never sideways", async (t) => {
   }
 });
 
+test("a finger's first tap tells, its second opens", async (t) => {
+  const page = await openMap(t, base, { width: 390, height: 844, hasTouch: true, isMobile: true });
+  const box = await page.locator('.mark[data-state="down"]').first().boundingBox();
+  const at = [box.x + box.width / 2, box.y + box.height / 2];
+  await page.touchscreen.tap(...at);
+  await page.waitForSelector(".tip:not([hidden])");
+  assert.ok(!page.url().includes("/sites/"));
+  await page.touchscreen.tap(...at);
+  await page.waitForURL("**/sites/*");
+});
+
 test("the wallboard shows what is wrong without controls", async (t) => {
   const page = await openMap(t, `${base}/?wall=1`, { width: 1920, height: 1080 });
   await page.waitForSelector(".wall-clock:not(:empty)");
