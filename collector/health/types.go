@@ -15,8 +15,14 @@ import (
 	"communewatch/probes"
 )
 
-// Rules is what a Judge goes by.
-type Rules = rules.Rules
+// Rules is what a Judge goes by, and Limit one of its limits.
+type (
+	Rules = rules.Rules
+	Limit = rules.Limit
+)
+
+// DefaultZone is the zone of office hours that do not say theirs.
+const DefaultZone = rules.DefaultZone
 
 // DefaultRules returns the rules that hold where the config says nothing.
 func DefaultRules() Rules { return rules.Default() }
