@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb"
 
 	"communewatch/collector/store"
+	"communewatch/collector/store/embedded/texts"
 	"communewatch/probes"
 	"communewatch/probes/wire"
 )
@@ -241,7 +242,7 @@ func (w *writer) convert(r *wire.Row) (reason string, err error) {
 		f := &r.Fields[i]
 		v := f.Num
 		if f.Type == probes.TypeString {
-			id, err := w.s.dict.id(f.Str)
+			id, err := w.s.dict.ID(f.Str)
 			if err != nil {
 				return "", err
 			}
@@ -268,8 +269,8 @@ func (w *writer) newSeries(r *wire.Row, t int64) (reason string, err error) {
 	for i := range r.Fields {
 		f := &r.Fields[i]
 		want := classOf(f.Type)
-		have, err := w.s.dict.class(series.Measurement, string(f.Key), want)
-		if errors.Is(err, errTooManyFields) {
+		have, err := w.s.dict.Class(series.Measurement, string(f.Key), want)
+		if errors.Is(err, texts.ErrTooManyFields) {
 			return err.Error(), nil
 		}
 		if err != nil {
@@ -316,14 +317,14 @@ func (w *writer) newSeries(r *wire.Row, t int64) (reason string, err error) {
 	return "", nil
 }
 
-func classOf(t probes.FieldType) class {
+func classOf(t probes.FieldType) texts.Class {
 	if t == probes.TypeString {
-		return classText
+		return texts.Text
 	}
-	return classNumber
+	return texts.Number
 }
 
-func conflict(field []byte, got, have class) string {
+func conflict(field []byte, got, have texts.Class) string {
 	return fmt.Sprintf("field type conflict: field %q is a %s here but was a %s before", field, got, have)
 }
 

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
+
+	"communewatch/collector/store/embedded/disk"
 )
 
 // backupTemp is the folder inside the store in which a backup is put together, by hard links.
@@ -58,47 +58,9 @@ func (s *Store) Backup(ctx context.Context, dir string) (err error) {
 	if err := s.db.Snapshot(temp, hasHead); err != nil {
 		return err
 	}
-	if err := copyTree(ctx, temp, filepath.Join(dir, "series")); err != nil {
+	if err := disk.CopyTree(ctx, temp, filepath.Join(dir, "series")); err != nil {
 		return err
 	}
 	// After the series: the dictionary only grows, so it knows every text they use.
-	return s.dict.copyTo(filepath.Join(dir, filepath.Base(s.dictFile())))
-}
-
-// copyTree links or copies all files below from to below to, and makes them durable.
-func copyTree(ctx context.Context, from, to string) error {
-	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
-		if err := errors.Join(err, ctx.Err()); err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(to, rel)
-		if d.IsDir() {
-			if err := os.Mkdir(target, 0o755); err != nil {
-				return err
-			}
-			return syncDir(filepath.Dir(target))
-		}
-		if os.Link(path, target) == nil {
-			return nil
-		}
-		return copyFile(path, target)
-	})
-}
-
-func copyFile(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Sync(), out.Close())
+	return s.dict.CopyTo(filepath.Join(dir, filepath.Base(s.dictFile())))
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/prometheus/storage"
 
 	"communewatch/collector/store"
+	"communewatch/collector/store/embedded/texts"
 	"communewatch/probes/wire"
 )
 
@@ -20,15 +21,15 @@ const (
 	markText   = "$"
 )
 
-func mark(c class) string {
-	if c == classText {
+func mark(c texts.Class) string {
+	if c == texts.Text {
 		return markText
 	}
 	return markNumber
 }
 
 // seriesLabels returns the engine's name for one field of a series.
-func seriesLabels(s wire.Series, field []byte, c class) labels.Labels {
+func seriesLabels(s wire.Series, field []byte, c texts.Class) labels.Labels {
 	b := labels.NewScratchBuilder(len(s.Tags) + 2)
 	b.Add(labelMeasurement, s.Measurement)
 	b.Add(labelField, mark(c)+string(field))
@@ -62,7 +63,7 @@ func checkSeries(s wire.Series) string {
 // slot is one field of a key.
 type slot struct {
 	key   string
-	class class
+	class texts.Class
 }
 
 // layout is the fields of a key in the order in which its rows first carried them. Entries of one measurement mostly

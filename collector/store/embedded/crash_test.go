@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"communewatch/collector/store"
+	"communewatch/collector/store/embedded/disk"
 	"communewatch/probes"
 	"communewatch/probes/wire"
 )
@@ -245,7 +246,7 @@ func TestSyncedSurvivesPowerCut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := writeFileSynced(filepath.Join(after, rel), data[:size]); err != nil {
+		if err := disk.WriteFile(filepath.Join(after, rel), data[:size]); err != nil {
 			t.Fatal(err)
 		}
 	}

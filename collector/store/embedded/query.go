@@ -15,16 +15,17 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"communewatch/collector/store"
+	"communewatch/collector/store/embedded/texts"
 	"communewatch/probes"
 )
 
 // Select calls each for every series that matches; see store.Store.
 func (s *Store) Select(ctx context.Context, q store.Query, each func(store.Series) error) error {
-	return s.query(ctx, q, markNumber+markText, func(r *reader, series store.Series, c class) error {
-		if c == classText {
+	return s.query(ctx, q, markNumber+markText, func(r *reader, series store.Series, c texts.Class) error {
+		if c == texts.Text {
 			for r.next() {
 				series.Times = append(series.Times, r.time)
-				series.Texts = append(series.Texts, s.dict.text(uint64(r.value)))
+				series.Texts = append(series.Texts, s.dict.Text(uint64(r.value)))
 			}
 		} else {
 			for r.next() {
@@ -48,7 +49,7 @@ func (s *Store) Windows(ctx context.Context, q store.Query, step time.Duration, 
 	width := step.Milliseconds()
 	from := ceilMillis(q.From)
 	var values []float64 // of the present window
-	return s.query(ctx, q, markNumber, func(r *reader, series store.Series, _ class) error {
+	return s.query(ctx, q, markNumber, func(r *reader, series store.Series, _ texts.Class) error {
 		out := store.WindowSeries{Measurement: series.Measurement, Field: series.Field, Tags: series.Tags}
 		var w store.Window
 		end := int64(math.MinInt64)
@@ -128,7 +129,7 @@ func (r *reader) next() bool {
 }
 
 // query runs q and calls series for each one that matches, whose field is marked by one of marks.
-func (s *Store) query(ctx context.Context, q store.Query, marks string, series func(*reader, store.Series, class) error) (err error) {
+func (s *Store) query(ctx context.Context, q store.Query, marks string, series func(*reader, store.Series, texts.Class) error) (err error) {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
@@ -195,16 +196,16 @@ func matchersOf(q store.Query, marks string) ([]*labels.Matcher, bool) {
 }
 
 // seriesOf takes a series' labels apart.
-func seriesOf(l labels.Labels) (store.Series, class) {
+func seriesOf(l labels.Labels) (store.Series, texts.Class) {
 	s := store.Series{Tags: make(probes.Tags, 0, l.Len())}
-	c := classNumber
+	c := texts.Number
 	l.Range(func(label labels.Label) {
 		switch label.Name {
 		case labelMeasurement:
 			s.Measurement = label.Value
 		case labelField:
 			if strings.HasPrefix(label.Value, markText) {
-				c = classText
+				c = texts.Text
 			}
 			s.Field = label.Value[1:]
 		default:

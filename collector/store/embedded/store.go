@@ -4,7 +4,7 @@
 // # What lies in the folder
 //
 //	series/       the engine: blocks of sealed data, wal/ and wbl/ (logs of what is not in a block yet), chunks_head/
-//	texts.dict    texts by number, and the class of each field (see texts.go)
+//	texts.dict    texts by number, and the class of each field (see the room texts)
 //	lock          held while the store is open
 //	clean         there while the engine is closed, if it was closed in good order
 //	damaged/      what was unreadable at a start and was set aside, never deleted
@@ -47,6 +47,9 @@ import (
 	"github.com/prometheus/prometheus/util/compression"
 
 	"communewatch/collector/store"
+	"communewatch/collector/store/embedded/disk"
+	"communewatch/collector/store/embedded/repair"
+	"communewatch/collector/store/embedded/texts"
 )
 
 // Options says where and how to store. Zero values mean the defaults named here.
@@ -97,7 +100,7 @@ type Store struct {
 
 	lock  fileutil.Releaser // of the folder
 	cache *cache
-	dict  *dict
+	dict  *texts.Dict
 
 	appended, rejected, commits atomic.Uint64
 
@@ -169,7 +172,7 @@ func Open(o Options) (*Store, error) {
 	if err := os.RemoveAll(filepath.Join(o.Dir, backupTemp)); err != nil {
 		s.log.Warn("can't remove the rest of an interrupted backup", "err", err)
 	}
-	if s.dict, err = openDict(s.dictFile(), s.damagedDir(), defaultDictLimits, o.Log); err != nil {
+	if s.dict, err = texts.Open(s.dictFile(), s.damagedDir(), texts.DefaultLimits, o.Log); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", o.Dir, err), s.closeEngine(), s.lock.Release())
 	}
 	return s, nil
@@ -195,12 +198,25 @@ func engineOptions(o Options) tsdb.Options {
 	return e
 }
 
-func (s *Store) seriesDir() string  { return filepath.Join(s.dir, "series") }
-func (s *Store) dictFile() string   { return filepath.Join(s.dir, "texts.dict") }
-func (s *Store) lateLogDir() string { return filepath.Join(s.seriesDir(), "wbl") }
-func (s *Store) cleanFile() string  { return filepath.Join(s.dir, "clean") }
+func (s *Store) seriesDir() string { return filepath.Join(s.dir, "series") }
+func (s *Store) dictFile() string  { return filepath.Join(s.dir, "texts.dict") }
+func (s *Store) cleanFile() string { return filepath.Join(s.dir, "clean") }
 func (s *Store) damagedDir() string {
 	return filepath.Join(s.dir, "damaged", s.now().UTC().Format("20060102T150405Z"))
+}
+
+// begin prepares the engine's files for being opened.
+func (s *Store) begin() error {
+	if err := repair.Finish(s.seriesDir()); err != nil {
+		return err
+	}
+	if _, err := os.Stat(s.cleanFile()); err != nil {
+		return repair.AfterUncleanEnd(s.seriesDir(), s.damagedDir(), logFileBytes, logCompression, s.log)
+	}
+	if err := os.Remove(s.cleanFile()); err != nil {
+		return err
+	}
+	return disk.SyncDir(s.dir)
 }
 
 // openEngine opens the engine, after repairs where they are needed. life is held for writing, or nobody knows s yet.
@@ -209,8 +225,11 @@ func (s *Store) openEngine() error {
 		return err
 	}
 	m := newMetrics(s.next)
-	options := s.options
-	db, err := openRepaired(s.seriesDir(), s.damagedDir(), &options, m, s.log)
+	db, err := repair.Open(s.seriesDir(), s.damagedDir(), s.log, func() (*tsdb.DB, error) {
+		m.unregister() // of a try before
+		options := s.options
+		return tsdb.Open(s.seriesDir(), s.log, m, &options, nil)
+	})
 	if err != nil {
 		m.unregister()
 		return err
@@ -232,7 +251,7 @@ func (s *Store) closeEngine() error {
 	if err != nil {
 		return err
 	}
-	return writeFileSynced(s.cleanFile(), []byte("The engine was closed in good order; see store.go.\n"))
+	return disk.WriteFile(s.cleanFile(), []byte("The engine was closed in good order; see store.go.\n"))
 }
 
 // errNotOpen is what calls return while the engine is waiting to be opened again.
@@ -333,9 +352,7 @@ func (s *Store) reaches(t int64) {
 
 // TextsOverflowed returns how many texts were replaced since opening because there were too many different ones.
 func (s *Store) TextsOverflowed() uint64 {
-	s.dict.mu.RLock()
-	defer s.dict.mu.RUnlock()
-	return s.dict.overflow
+	return s.dict.Overflowed()
 }
 
 // Close ends the background work and closes the store, after the calls under way.
@@ -346,7 +363,7 @@ func (s *Store) Close() error {
 		return store.ErrClosed
 	}
 	s.closed = true
-	if err := errors.Join(s.closeEngine(), s.dict.sync(), s.dict.close(), s.lock.Release()); err != nil {
+	if err := errors.Join(s.closeEngine(), s.dict.Sync(), s.dict.Close(), s.lock.Release()); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil

@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
+
+	"communewatch/collector/store/embedded/disk"
+	"communewatch/collector/store/embedded/repair"
 )
 
 // syncState is what Sync knows to be on disk.
@@ -16,9 +18,6 @@ type syncState struct {
 	commits uint64         // all up to this one
 	segment map[string]int // by log folder: its segments below this number
 }
-
-// logDirs are the engine's write-ahead logs: of rows in order, and of late ones.
-var logDirs = []string{"wal", "wbl"}
 
 // Sync returns when everything appended before the call is on disk.
 //
@@ -43,12 +42,12 @@ func (s *Store) Sync(ctx context.Context) error {
 		return nil
 	}
 	// The dictionary first: a sample on disk without its text is worse than the reverse.
-	if err := s.dict.sync(); err != nil {
+	if err := s.dict.Sync(); err != nil {
 		return err
 	}
 	first := s.synced.segment == nil
-	next := make(map[string]int, len(logDirs))
-	for _, name := range logDirs {
+	next := make(map[string]int, len(repair.LogDirs))
+	for _, name := range repair.LogDirs {
 		last, err := syncSegments(filepath.Join(s.seriesDir(), name), s.synced.segment[name])
 		if err != nil {
 			return fmt.Errorf("sync: %w", err)
@@ -57,7 +56,7 @@ func (s *Store) Sync(ctx context.Context) error {
 	}
 	if first { // the folders themselves may be new
 		for _, dir := range []string{s.seriesDir(), s.dir, filepath.Dir(s.dir)} {
-			if err := syncDir(dir); err != nil {
+			if err := disk.SyncDir(dir); err != nil {
 				return fmt.Errorf("sync: %w", err)
 			}
 		}
@@ -79,7 +78,7 @@ func syncSegments(dir string, from int) (last int, err error) {
 			continue // a checkpoint, which the engine synced, or an old file
 		}
 		last = max(last, n)
-		err = syncFile(filepath.Join(dir, f.Name()))
+		err = disk.SyncFile(filepath.Join(dir, f.Name()))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // dropped meanwhile: its rows are in a block
 		}
@@ -87,25 +86,5 @@ func syncSegments(dir string, from int) (last int, err error) {
 			return 0, err
 		}
 	}
-	return last, syncDir(dir)
-}
-
-func syncFile(name string) error {
-	f, err := os.OpenFile(name, os.O_RDWR, 0) // Windows flushes only what is open for writing
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// syncDir makes the names in dir durable. Windows has no such call and needs none.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return last, disk.SyncDir(dir)
 }

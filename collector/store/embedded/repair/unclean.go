@@ -1,4 +1,4 @@
-package embedded
+package repair
 
 import (
 	"errors"
@@ -11,10 +11,13 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/record"
 	"github.com/prometheus/prometheus/tsdb/wlog"
+	"github.com/prometheus/prometheus/util/compression"
+
+	"communewatch/collector/store/embedded/disk"
 )
 
-// begin prepares the engine's files for being opened. If the engine was not closed in good order it takes away
-// everything by which the engine would spare itself reading its logs as a whole.
+// AfterUncleanEnd takes away everything in the engine's folder dir by which it would spare itself reading its logs as
+// a whole. What can't be read is kept in the folder damaged. The log of late rows is written with files of logFileBytes.
 //
 // Chunks of the newest data move from memory to chunks_head through a buffer, and the log of late rows then gets a
 // marker that says "the rows of this series up to here are in chunks now". After a kill two things go wrong with it,
@@ -29,22 +32,14 @@ import (
 // The log itself has every late row that is not in a block. So without the markers, and without chunks_head, which
 // then holds nothing that is not in the logs, the engine makes all chunks anew and loses nothing. That takes some
 // seconds more, only after a kill. TestLateRowsSurviveKillAfterKill and TestKill show both losses without it.
-func (s *Store) begin() error {
-	if err := finishRewrite(s.lateLogDir()); err != nil {
-		return err
-	}
-	_, err := os.Stat(s.cleanFile())
-	if err == nil {
-		if err := os.Remove(s.cleanFile()); err != nil {
-			return err
-		}
-		return syncDir(s.dir)
-	}
-	if err := rewriteWithoutMarkers(s.lateLogDir(), s.damagedDir(), s.log); err != nil {
+func AfterUncleanEnd(dir, damaged string, logFileBytes int, logCompression compression.Type, log *slog.Logger) error {
+	if err := rewriteWithoutMarkers(lateLog(dir), damaged, logFileBytes, logCompression, log); err != nil {
 		return fmt.Errorf("prepare the log of late rows: %w", err)
 	}
-	return os.RemoveAll(filepath.Join(s.seriesDir(), "chunks_head"))
+	return os.RemoveAll(filepath.Join(dir, "chunks_head"))
 }
+
+func lateLog(dir string) string { return filepath.Join(dir, "wbl") }
 
 // Names beside the log of late rows while it is rewritten.
 const (
@@ -52,8 +47,9 @@ const (
 	replaced  = ".replaced"      // the old one, when the new one is finished
 )
 
-// finishRewrite brings a rewrite that was interrupted to one of its ends.
-func finishRewrite(dir string) error {
+// Finish brings an AfterUncleanEnd that was interrupted to one of its ends.
+func Finish(dir string) error {
+	dir = lateLog(dir)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		if err := os.Rename(dir+replaced, dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -64,7 +60,7 @@ func finishRewrite(dir string) error {
 
 // rewriteWithoutMarkers rewrites the log of late rows. If it can't be read to its end, the old one is kept in the
 // folder damaged.
-func rewriteWithoutMarkers(dir, damaged string, log *slog.Logger) error {
+func rewriteWithoutMarkers(dir, damaged string, logFileBytes int, logCompression compression.Type, log *slog.Logger) error {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -90,13 +86,13 @@ func rewriteWithoutMarkers(dir, damaged string, log *slog.Logger) error {
 		records++
 	}
 	// Closing syncs; the new log is as durable as the old one before it takes its place.
-	if err := errors.Join(to.Close(), syncDir(dir+rewriting)); err != nil {
+	if err := errors.Join(to.Close(), disk.SyncDir(dir+rewriting)); err != nil {
 		return err
 	}
 	if err := os.Rename(dir, dir+replaced); err != nil {
 		return err
 	}
-	if err := errors.Join(os.Rename(dir+rewriting, dir), syncDir(filepath.Dir(dir))); err != nil {
+	if err := errors.Join(os.Rename(dir+rewriting, dir), disk.SyncDir(filepath.Dir(dir))); err != nil {
 		return err
 	}
 	if cause := r.Err(); cause != nil {

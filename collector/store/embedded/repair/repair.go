@@ -1,4 +1,6 @@
-package embedded
+// Package repair opens the engine of an embedded store on files that may be damaged, or were left behind by a kill.
+// Nothing is deleted that could not be read: it is set aside.
+package repair
 
 import (
 	"errors"
@@ -9,25 +11,27 @@ import (
 	"strconv"
 
 	"github.com/oklog/ulid/v2"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/tsdb"
 )
 
 // logLinks is the folder beside the engine's in which the files of its logs are linked while it opens them.
 const logLinks = "opening.tmp"
 
-// openRepaired opens the engine on dir, and moves into the folder damaged what it can't read: whole blocks, and the
-// part of its logs that it would cut off and delete.
+// LogDirs are the folders of the engine's write-ahead logs: of rows in order, and of late ones.
+var LogDirs = []string{"wal", "wbl"}
+
+// Open calls open, which opens the engine on dir, and moves into the folder damaged what it can't read: whole blocks,
+// and the part of its logs that it would cut off and delete. It calls open again after each such repair.
 //
 // The engine repairs a log by dropping everything behind the first damage. After a kill that is half a record
 // nobody was told is stored; after a bad sector it may be hours. So the files are linked before it opens them, and
 // the links of those that it changed or deleted are kept.
-func openRepaired(dir, damaged string, o *tsdb.Options, reg prometheus.Registerer, log *slog.Logger) (*tsdb.DB, error) {
+func Open(dir, damaged string, log *slog.Logger, open func() (*tsdb.DB, error)) (*tsdb.DB, error) {
 	links := filepath.Join(filepath.Dir(dir), logLinks)
 	before := linkLogs(dir, links, log)
 	defer os.RemoveAll(links)
 	for {
-		db, err := openFenced(dir, o, reg, log)
+		db, err := fenced(open)
 		if err == nil {
 			keepCut(dir, links, damaged, before, log)
 			return db, nil
@@ -42,18 +46,14 @@ func openRepaired(dir, damaged string, o *tsdb.Options, reg prometheus.Registere
 	}
 }
 
-// openFenced is tsdb.Open, which panics rather than fails on some damage.
-func openFenced(dir string, o *tsdb.Options, reg prometheus.Registerer, log *slog.Logger) (db *tsdb.DB, err error) {
+// fenced calls open, which panics rather than fails on some damage.
+func fenced(open func() (*tsdb.DB, error)) (db *tsdb.DB, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("engine gave up on its files: %v", p)
 		}
 	}()
-	options := *o
-	if m, ok := reg.(*metrics); ok {
-		m.unregister() // of a try before
-	}
-	return tsdb.Open(dir, log, reg, &options, nil)
+	return open()
 }
 
 // setBlocksAside moves the blocks that can't be opened into damaged.
@@ -98,7 +98,7 @@ func linkLogs(dir, links string, log *slog.Logger) []logFile {
 		log.Warn("can't make room for links to the log before it is opened", "err", err)
 	}
 	var linked []logFile
-	for _, sub := range logDirs {
+	for _, sub := range LogDirs {
 		names, err := os.ReadDir(filepath.Join(dir, sub))
 		if err != nil {
 			continue // not there before the first start
