@@ -106,6 +106,7 @@ function take(answer: Site[]): void {
 }
 
 let fetching: AbortController | null = null;
+let streaming = false; // whether the stream of events is open
 let again = false; // asked for while one was under way
 const held: Site[] = []; // events that came while the whole list was being fetched
 const fetchMs = 30_000; // after which a fetch is given up
@@ -230,7 +231,6 @@ if (wall) startWall();
 
 showLive("connecting");
 const boundariesLoaded = loadBoundaries();
-let streaming = false; // whether the stream of events is open
 listen({
   opened: () => {
     streaming = true;
