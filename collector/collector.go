@@ -281,10 +281,8 @@ func (c *Collector) replay(ctx context.Context) error {
 	begin, n := time.Now(), 0
 	for i, s := range sites {
 		ids[i] = s.ID
-		end := now
-		if heard, ok := last[s.ID]; !ok {
-			continue
-		} else if heard.Before(end) {
+		end := now // also for sites whose agent does not number its batches
+		if heard, ok := last[s.ID]; ok && heard.Before(end) {
 			end = heard
 		}
 		from, to := end.Add(-c.cfg.Replay), now.Add(time.Minute)
