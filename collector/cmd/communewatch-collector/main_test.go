@@ -109,6 +109,23 @@ func TestCheckConfigAndVersion(t *testing.T) {
 	}
 }
 
+// Examples are what people copy first.
+func TestShippedExamplesAreValid(t *testing.T) {
+	files, err := filepath.Glob("../../../deploy/examples/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no examples:", err)
+	}
+	for _, file := range files {
+		name := filepath.Base(file)
+		switch {
+		case strings.HasPrefix(name, "collector"):
+			must(t, "check-config", "--config", file)
+		case !strings.HasPrefix(name, "agent"): // package agent tests those
+			t.Errorf("%s: no test loads it", file)
+		}
+	}
+}
+
 func TestImportAndList(t *testing.T) {
 	dir, config := setup(t)
 	file := write(t, dir, "sites.csv", list)
