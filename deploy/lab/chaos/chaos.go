@@ -37,7 +37,8 @@ type Options struct {
 
 // Report is what a run came to.
 type Report struct {
-	Kills int
+	Kills          int
+	CollectorKills int // of Kills
 	audit.Report
 }
 
@@ -76,7 +77,7 @@ func Run(ctx context.Context, cfg lab.Config, o Options) (r Report, err error) {
 		}
 	}
 	rng := rand.New(rand.NewPCG(o.Seed, 0))
-	if r.Kills, err = torment(ctx, children, rng, o); err != nil {
+	if r.Kills, r.CollectorKills, err = torment(ctx, children, rng, o); err != nil {
 		return r, err
 	}
 	o.Log.Info("collector away", "for", o.Away)
@@ -92,34 +93,39 @@ func Run(ctx context.Context, cfg lab.Config, o Options) (r Report, err error) {
 		return r, err
 	}
 	o.Log.Info("auditing")
-	r.Report, err = audit.Run(ctx, cfg.Dir, o.Settle, o.Log)
+	r.Report, err = audit.Run(ctx, cfg.Dir, max(o.Settle, patience), o.Log)
 	return r, err
 }
 
-// torment kills and restarts one child after the other.
-func torment(ctx context.Context, children []*child, rng *rand.Rand, o Options) (kills int, err error) {
+// patience is how long the audit waits, at least, for agents that pause between attempts to reach the collector.
+const patience = time.Minute
+
+// torment kills and restarts one child after the other. Every third time or so it is the collector, on which all
+// results depend, and which has less in hand than the agents when it dies.
+func torment(ctx context.Context, children []*child, rng *rand.Rand, o Options) (kills, ofCollector int, err error) {
 	end := time.Now().Add(o.For)
 	for time.Now().Before(end) {
 		if err := sleep(ctx, time.Duration(200+rng.IntN(2500))*time.Millisecond); err != nil {
-			return kills, err
+			return kills, ofCollector, err
 		}
-		c := children[rng.IntN(len(children))]
-		if c == children[0] && rng.IntN(3) == 0 {
-			c = children[1+rng.IntN(len(children)-1)] // the collector needs some time to be worth killing
-		}
-		if err := c.end(syscall.SIGKILL); err != nil {
-			return kills, err
+		c := children[1+rng.IntN(len(children)-1)]
+		if rng.IntN(3) == 0 {
+			c = children[0]
+			ofCollector++
 		}
 		kills++
+		if err := c.end(syscall.SIGKILL); err != nil {
+			return kills, ofCollector, err
+		}
 		o.Log.Info("killed", "process", c.name)
 		if err := sleep(ctx, time.Duration(rng.IntN(1500))*time.Millisecond); err != nil {
-			return kills, err
+			return kills, ofCollector, err
 		}
 		if err := c.start(); err != nil {
-			return kills, err
+			return kills, ofCollector, err
 		}
 	}
-	return kills, nil
+	return kills, ofCollector, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
