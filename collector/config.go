@@ -21,7 +21,7 @@ type Config struct {
 	AllowPlaintext bool   `yaml:"allow_plaintext"` // listen beyond this machine without TLS
 	DataDir        string `yaml:"data_dir"`
 
-	Title      string `yaml:"title"`      // of the screens, such as the province's name
+	Title      string `yaml:"title"`      // beside the name of the screens, such as the province's; empty for none
 	Language   string `yaml:"language"`   // vi or en: for those who did not choose
 	Boundaries string `yaml:"boundaries"` // GeoJSON file with the sites' areas; empty: areas are computed
 
@@ -109,8 +109,8 @@ func (c *Config) validate(doc *settings.Doc) {
 	if c.Language != "vi" && c.Language != "en" {
 		doc.Problem("language", "%q is not vi or en", c.Language)
 	}
-	if c.Title == "" || len(c.Title) > 200 {
-		doc.Problem("title", "must have 1 to 200 bytes")
+	if len(c.Title) > 200 {
+		doc.Problem("title", "must have at most 200 bytes")
 	}
 	if c.Boundaries != "" {
 		if _, err := os.Stat(c.Boundaries); err != nil {

@@ -187,20 +187,28 @@ func (p *probe) Probe(ctx context.Context) ([]probes.Point, error) {
 	return points, errors.Join(errs...)
 }
 
+// shown is the name asked for as people write it.
+func (p *probe) shown() string {
+	if name := strings.TrimSuffix(p.name.String(), "."); name != "" {
+		return name
+	}
+	return "the root"
+}
+
 // judge compares an answer with what the options expect.
 func (p *probe) judge(a answer) error {
 	if a.rcode != dnsmessage.RCodeSuccess {
-		return probes.Errorf(probes.OutcomeFailed, "%s for %s", rcodeName(a.rcode), p.name)
+		return probes.Errorf(probes.OutcomeFailed, "%s: %s", rcodeName(a.rcode), p.shown())
 	}
 	if len(a.values) == 0 {
-		return probes.Errorf(probes.OutcomeFailed, "no %s record for %s", p.opts.Type, p.name)
+		return probes.Errorf(probes.OutcomeFailed, "no %s record for %s", p.opts.Type, p.shown())
 	}
 	if len(p.opts.Expect) == 0 {
 		return nil
 	}
 	for _, v := range a.values {
 		if !slices.ContainsFunc(p.opts.Expect, func(e string) bool { return matches(v, e) }) {
-			return probes.Errorf(probes.OutcomeFailed, "unexpected answer %.100q for %s; expected %s", v, p.name, strings.Join(p.opts.Expect, ", "))
+			return probes.Errorf(probes.OutcomeFailed, "unexpected answer %.100q for %s; expected %s", v, p.shown(), strings.Join(p.opts.Expect, ", "))
 		}
 	}
 	return nil
@@ -217,6 +225,15 @@ func matches(value, expect string) bool {
 	return strings.EqualFold(strings.TrimSuffix(value, "."), strings.TrimSuffix(expect, "."))
 }
 
+// rcodeName says a response code (RFC 1035, 4.1.1) in words.
 func rcodeName(r dnsmessage.RCode) string {
+	switch r {
+	case dnsmessage.RCodeNameError:
+		return "no such name"
+	case dnsmessage.RCodeServerFailure:
+		return "the resolver failed (SERVFAIL)"
+	case dnsmessage.RCodeRefused:
+		return "the resolver refused to answer"
+	}
 	return strings.TrimPrefix(r.String(), "RCode")
 }

@@ -141,9 +141,9 @@ func TestAnswers(t *testing.T) {
 		{"expected", one(nil, portal), []string{"10.1.2.3"}, probes.OutcomeOK, 0, 1, ""},
 		{"in prefix", one(nil, portal, [4]byte{10, 1, 9, 9}), []string{"10.1.0.0/16"}, probes.OutcomeOK, 0, 2, ""},
 		{"one of two is foreign", one(nil, portal, [4]byte{8, 8, 8, 8}), []string{"10.1.0.0/16"}, probes.OutcomeFailed, 0, 2, "8.8.8.8"},
-		{"no such name", one(func(m *dnsmessage.Message) { m.RCode = dnsmessage.RCodeNameError }), nil, probes.OutcomeFailed, 3, 0, "NameError"},
+		{"no such name", one(func(m *dnsmessage.Message) { m.RCode = dnsmessage.RCodeNameError }), nil, probes.OutcomeFailed, 3, 0, "no such name: portal.test"},
 		{"no record", one(nil), nil, probes.OutcomeFailed, 0, 0, "no A record"},
-		{"refused without question", one(func(m *dnsmessage.Message) { m.RCode = dnsmessage.RCodeRefused; m.Questions = nil }), nil, probes.OutcomeFailed, 5, 0, "Refused"},
+		{"refused without question", one(func(m *dnsmessage.Message) { m.RCode = dnsmessage.RCodeRefused; m.Questions = nil }), nil, probes.OutcomeFailed, 5, 0, "refused to answer"},
 		{"forged ones first", func(_ int, _ string, q dnsmessage.Message) [][]byte {
 			return [][]byte{
 				reply(q, func(m *dnsmessage.Message) { m.ID++ }, [4]byte{6, 6, 6, 6}),
