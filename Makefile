@@ -60,6 +60,13 @@ bench: build ## measure, beside peers where there are any, and write docs/BENCHM
 	@$(GO) build -trimpath -o bin/ ./deploy/cmd/communewatch-bench
 	@bin/communewatch-bench $(ARGS)
 
+.PHONY: pictures
+pictures: build ## take the pictures in docs/images from a demo that has run for a while (five minutes)
+	@deploy/setup/need.sh chromium
+	@mkdir -p docs/images
+	@bin/communewatch-lab demo --listen 127.0.0.1:8797 --local=false --block 60 --data $$(mktemp -d) --for 5m $(ARGS) & \
+	sleep 280 && cd $(UI) && node pictures.mjs http://127.0.0.1:8797 ../../../docs/images s08878; wait
+
 .PHONY: clean
 clean: ## remove what was built
 	@rm -rf bin $(UI)/node_modules

@@ -1,0 +1,34 @@
+// Takes the pictures in docs/images from a running collector:
+//
+//	node pictures.mjs http://127.0.0.1:8787 ../../../docs/images SITE
+//
+// Look at them before they are committed.
+import { chromium } from "playwright-core";
+
+const [base, folder, site] = process.argv.slice(2);
+const pictures = [
+  { name: "map-vi", path: "/?lang=vi", width: 1366, height: 768, scheme: "light" },
+  { name: "map-vi-dark", path: "/?lang=vi", width: 1366, height: 768, scheme: "dark" },
+  { name: "map-en", path: "/?lang=en", width: 1366, height: 768, scheme: "light" },
+  { name: "map-en-dark", path: "/?lang=en", width: 1366, height: 768, scheme: "dark" },
+  { name: "map-vi-phone", path: "/?lang=vi", width: 390, height: 844, scheme: "light" },
+  { name: "map-wall", path: "/?lang=vi&wall=1", width: 1920, height: 1080, scheme: "dark" },
+  { name: "site-vi", path: `/sites/${site}?lang=vi`, width: 1366, height: 768, scheme: "light", whole: true },
+  { name: "site-en-dark", path: `/sites/${site}?lang=en`, width: 1366, height: 768, scheme: "dark" },
+  { name: "site-vi-phone", path: `/sites/${site}?lang=vi`, width: 390, height: 844, scheme: "light" },
+];
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+for (const p of pictures) {
+  const context = await browser.newContext({ viewport: { width: p.width, height: p.height }, colorScheme: p.scheme });
+  const page = await context.newPage();
+  await page.goto(base + p.path, { waitUntil: "load" });
+  await page.waitForTimeout(3000); // charts and the first live events
+  await page.screenshot({ path: `${folder}/${p.name}.png`, fullPage: p.whole ?? false });
+  await context.close();
+  console.log(`${folder}/${p.name}.png`);
+}
+await browser.close();
