@@ -58,6 +58,7 @@ type Options struct {
 	Retention  time.Duration // how long data is kept; 400 d: a full year and the month to compare it with
 	LateWindow time.Duration // how late a row may be; 30 d, the longest an agent spools
 	MaxSeries  int           // live series at most, rows with new ones beyond are rejected; 3 million (about 2 GB of memory)
+	Reserve    int64         // rows are refused while fewer bytes are free on the disk; 256 MiB, negative means 0
 	Now        func() time.Time
 	Log        *slog.Logger
 	Metrics    prometheus.Registerer // nil: the engine's metrics are not exported
@@ -78,8 +79,13 @@ const (
 	// kept: small files, less to read at a start.
 	logFileBytes = 32 << 20
 
-	// logCompression halves the logs for a few percent of the time of an append.
+	// logCompression takes a third off the logs (from 11.1 to 7.2 bytes a value, measured with round-trip times in
+	// nanoseconds) for a tenth more CPU per value appended. Zstd takes another fifth off (5.8) for half as much again.
 	logCompression = compression.Snappy
+
+	// defaultReserve is twice what the engine still writes by itself when 400,000 series are live and no row is taken
+	// any more. It panics if it can't.
+	defaultReserve = 256 << 20
 
 	// reopenEvery is how often a store whose log could not be written tries to start over.
 	reopenEvery = 10 * time.Second
@@ -93,6 +99,7 @@ type Store struct {
 	lateWindow time.Duration
 	tooOld     string // the reason given for rows beyond lateWindow
 	maxSeries  int
+	reserve    int64
 	now        func() time.Time
 	log        *slog.Logger
 	options    tsdb.Options
@@ -120,6 +127,8 @@ type Store struct {
 	// that would be lost in a replay; nothing more is taken until the engine was opened anew, which repairs the log.
 	broken atomic.Pointer[error]
 
+	full atomic.Bool // rows are refused for want of space
+
 	syncing sync.Mutex // guards synced
 	synced  syncState
 
@@ -140,6 +149,9 @@ func Open(o Options) (*Store, error) {
 	if o.MaxSeries == 0 {
 		o.MaxSeries = defaultMaxSeries
 	}
+	if o.Reserve == 0 {
+		o.Reserve = defaultReserve
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -151,6 +163,7 @@ func Open(o Options) (*Store, error) {
 		lateWindow: o.LateWindow,
 		tooOld:     fmt.Sprintf("older than %s, the longest a row may be late", o.LateWindow),
 		maxSeries:  o.MaxSeries,
+		reserve:    o.Reserve,
 		now:        o.Now,
 		log:        o.Log,
 		options:    engineOptions(o),
@@ -283,18 +296,40 @@ func (s *Store) check(ctx context.Context) error {
 	return nil
 }
 
-// enterWriter is enter for calls that write: it mends a broken store first if it can.
+// enterWriter is enter for calls that write: it refuses them while the disk is almost full, and mends a broken store
+// first if it can.
+//
+// The engine may not meet a full disk: its log would end in half a record, which costs a restart of the engine; and
+// where it moves chunks from memory to disk it panics. What is held back is for those chunks.
 func (s *Store) enterWriter(ctx context.Context) error {
+	free, err := disk.Free(s.dir)
+	if err != nil {
+		free = math.MaxInt64 // not to be told: writing will show
+	}
+	if full := free < s.reserve; full != s.full.Swap(full) {
+		if full {
+			s.log.Error("the disk is almost full, no rows are taken; make room or shorten the retention", "free_bytes", free, "reserve_bytes", s.reserve)
+		} else {
+			s.log.Info("there is room on the disk again, rows are taken", "free_bytes", free)
+		}
+	}
+	if free < s.reserve {
+		return fmt.Errorf("%w: %d MiB are free, rows are taken from %d MiB on; make room or shorten the retention",
+			errDiskFull, free>>20, s.reserve>>20)
+	}
 	if s.broken.Load() != nil {
-		if err := s.mend(); err != nil {
+		if err := s.mend(free); err != nil {
 			return err
 		}
 	}
 	return s.enter(ctx)
 }
 
+// errDiskFull says that nothing is taken for want of space.
+var errDiskFull = errors.New("the store's disk is almost full")
+
 // mend opens the engine anew after its log could not be written, most often because the disk was full.
-func (s *Store) mend() error {
+func (s *Store) mend(free int64) error {
 	s.life.Lock()
 	defer s.life.Unlock()
 	cause := s.broken.Load()
@@ -306,6 +341,11 @@ func (s *Store) mend() error {
 		return fmt.Errorf("store takes nothing after a write error: %w", *cause)
 	}
 	s.reopenAt = now.Add(reopenEvery)
+	// Opening writes: the damaged file of the log once more, all of the log of late rows, and new files.
+	if need := disk.Bytes(filepath.Join(s.seriesDir(), "wbl")) + logFileBytes; free < need {
+		return fmt.Errorf("store takes nothing after a write error (%w), and needs %d MiB of free space to start over, not %d MiB",
+			*cause, need>>20, free>>20)
+	}
 	if err := s.closeEngine(); err != nil {
 		s.log.Warn("closing the store after a write error", "err", err)
 	}
