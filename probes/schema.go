@@ -95,6 +95,7 @@ func Schema() []MeasurementSpec {
 				{Key: "outcome", Type: TypeString, Enum: OutcomeNames(), Doc: "how the run ended"},
 				{Key: "up", Type: TypeBool, Doc: "the target answered as it should (outcome ok)"},
 				{Key: "took_seconds", Type: TypeFloat, Unit: "seconds", Doc: "length of the run, wall time"},
+				{Key: "late_seconds", Type: TypeFloat, Unit: "seconds", Doc: "worst lateness of the agent's own timers during the run: measured times can't be trusted to better than about twice this; absent when nothing was run"},
 				{Key: "interval_seconds", Type: TypeFloat, Unit: "seconds", Doc: "time from one run of this check to the next as configured; silence is judged by it"},
 				{Key: "path_proof", Type: TypeString, Enum: []string{"proved", "bound", "unproven", "wrong"}, Doc: "how sure the run is of its path"},
 				{Key: "error", Type: TypeString, Doc: "why it did not end well, in words; absent when outcome is ok"},

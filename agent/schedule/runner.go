@@ -46,12 +46,15 @@ type Result struct {
 	Start   time.Time // whole milliseconds
 	Clock   int       // the number of the clock that Start was read from
 	Took    time.Duration
+	Late    time.Duration // worst lateness of the agent's own timers meanwhile; whole milliseconds, finer says nothing
 	Outcome probes.Outcome
 	Proof   probes.Proof
 	Error   string // cleaned; "" when Outcome is OK
 	// Points is what was measured, ready to be sent: identity tags and time filled in, the row "check" last. It is nil
 	// for a canceled run, which is no measurement.
 	Points []probes.Point
+
+	ran bool // the probe did
 }
 
 // Runner makes runs into results.
@@ -59,6 +62,8 @@ type Runner struct {
 	Site, Agent string
 	Clock       Clock
 	Log         *slog.Logger
+
+	canary canary
 }
 
 // Run runs the check once.
@@ -92,7 +97,7 @@ func (r *Runner) Missed(c *Check) Result {
 	return res
 }
 
-// measure runs the probe if it may run, and fills in start, clock, length and proof.
+// measure runs the probe if it may run, and fills in start, clock, length, lateness and proof.
 func (r *Runner) measure(ctx context.Context, c *Check, res *Result) (points []probes.Point, err error) {
 	if c.Ready != nil {
 		if err := c.Ready(); err != nil {
@@ -114,9 +119,9 @@ func (r *Runner) measure(ctx context.Context, c *Check, res *Result) (points []p
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	res.Start, res.Clock = c.stamp(r.Clock)
-	begin := time.Now()
+	begin, watch := time.Now(), r.canary.begin()
 	defer func() {
-		res.Took = time.Since(begin)
+		res.Took, res.Late, res.ran = time.Since(begin), r.canary.end(watch).Round(time.Millisecond), true
 		if p := recover(); p != nil {
 			points, err = nil, probes.Errorf(probes.OutcomePanic, "probe crashed: %v", p)
 			r.Log.Error("probe panicked", "check", c.Target.Name, "panic", p, "stack", string(debug.Stack()))
@@ -158,10 +163,15 @@ func (r *Runner) finish(c *Check, res *Result, points []probes.Point, err error)
 			probes.String("outcome", res.Outcome.String()),
 			probes.Bool("up", res.Outcome == probes.OutcomeOK),
 			probes.Seconds("took_seconds", res.Took),
-			probes.Seconds("interval_seconds", c.Interval),
-			probes.String("path_proof", string(res.Proof)),
 		},
 	}
+	if res.ran {
+		verdict.Fields = append(verdict.Fields, probes.Seconds("late_seconds", res.Late))
+	}
+	verdict.Fields = append(verdict.Fields,
+		probes.Seconds("interval_seconds", c.Interval),
+		probes.String("path_proof", string(res.Proof)),
+	)
 	if res.Error != "" {
 		verdict.Fields = append(verdict.Fields, probes.String("error", res.Error))
 	}
