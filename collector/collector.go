@@ -286,7 +286,7 @@ func (c *Collector) replay(ctx context.Context) error {
 			end = heard
 		}
 		from, to := end.Add(-c.cfg.Replay), now.Add(time.Minute)
-		obs, err := recall.Checks(ctx, c.store, &c.cfg.Health, s.ID, from, to, 0)
+		obs, err := recall.Checks(ctx, c.store, &c.cfg.Health, recall.Range{Site: s.ID, From: from, To: to})
 		if err != nil {
 			return err
 		}

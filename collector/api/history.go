@@ -9,8 +9,6 @@ import (
 	"communewatch/collector/phrase"
 	"communewatch/collector/recall"
 	"communewatch/probes"
-
-	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -18,9 +16,7 @@ const (
 	historyLongest  = 31 * 24 * time.Hour
 	// historyWarmUp is how long before the range the judge begins: silence and loss look back.
 	historyWarmUp = time.Hour
-	// historyStretch is how much is read at once.
-	historyStretch = 24 * time.Hour
-	// historyPoints bounds what one query of a stretch may read: a day of a hundred checks every 10 s.
+	// historyPoints bounds what one query of the store may read, of a day: a hundred checks every 10 s.
 	historyPoints = 5_000_000
 )
 
@@ -80,35 +76,12 @@ func spans(list []health.Interval, from, to time.Time, lang phrase.Lang, now tim
 	return out
 }
 
-// replay judges a site's past, reading the next stretch of it while the one before is judged.
+// replay judges a site's past.
 func (a *API) replay(ctx context.Context, id string, from, to time.Time) (health.History, error) {
 	rules := a.judge.Rules()
-	group, ctx := errgroup.WithContext(ctx)
-	stretches := make(chan []health.Observation)
-	group.Go(func() error {
-		defer close(stretches)
-		for at := from.Add(-historyWarmUp); at.Before(to); at = at.Add(historyStretch) {
-			until := at.Add(historyStretch)
-			if until.After(to) {
-				until = to
-			}
-			obs, err := recall.Checks(ctx, a.store, &rules, id, at, until, historyPoints)
-			if err != nil {
-				return err
-			}
-			select {
-			case stretches <- obs:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	})
 	replay := health.NewReplayer(rules, from)
-	for obs := range stretches {
-		replay.Feed(obs)
-	}
-	if err := group.Wait(); err != nil {
+	past := recall.Range{Site: id, From: from.Add(-historyWarmUp), To: to, MaxPoints: historyPoints}
+	if err := recall.Walk(ctx, a.store, &rules, past, replay.Feed); err != nil {
 		return health.History{}, err
 	}
 	return replay.History(to), nil

@@ -1,28 +1,161 @@
 package recall
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"communewatch/collector/health"
 	"communewatch/collector/store"
 	"communewatch/probes"
 )
 
-// Checks returns the observations of one site in [from, to), in order of time. Each query of the store reads at most
-// maxPoints points (0: no bound) and fails with store.ErrTooMany beyond them.
-//
-// A month of a site is a million runs, so nothing is looked up per run: the store hands out each field of a check as
-// a column in order of time, and the columns of a check are read side by side.
-func Checks(ctx context.Context, src Source, rules Rules, site string, from, to time.Time, maxPoints int) ([]health.Observation, error) {
-	var verdicts, facts []store.Series
+// A Range is the past of one site, From included and To not.
+type Range struct {
+	Site     string
+	From, To time.Time
+	// MaxPoints bounds what one query of the store may read; beyond it store.ErrTooMany is returned. 0 for no bound.
+	MaxPoints int
+}
+
+const (
+	// stretch is how much of a range is in memory at a time, twice: one is read while another is told.
+	stretch = 24 * time.Hour
+	// portion is how many observations are told at once: so few that they stay in the processor's cache.
+	portion = 1024
+)
+
+// Checks returns the observations of a range in order of time.
+func Checks(ctx context.Context, src Source, rules Rules, r Range) ([]health.Observation, error) {
+	cols, err := read(ctx, src, rules, r, "outcome", "interval_seconds", "path_proof", "error")
+	if err != nil {
+		return nil, err
+	}
+	runs, values := 0, 0
+	m := merge(cols.lines(map[health.CheckID]health.CheckID{}))
+	for _, l := range m.lines {
+		runs += len(l.outcome.Times)
+		for _, f := range l.facts {
+			values += len(f.Times)
+		}
+	}
+	out, _ := m.fill(make([]health.Observation, 0, runs), make([]health.Fact, 0, values))
+	return out, nil
+}
+
+// Walk tells the observations of a range, however long, in order of time and in portions. A portion is valid until
+// each returns. What the judge has no use for in the past, the proofs of paths, is left out.
+func Walk(ctx context.Context, src Source, rules Rules, r Range, each func([]health.Observation)) error {
+	group, ctx := errgroup.WithContext(ctx)
+	stretches := make(chan *columns)
+	group.Go(func() error {
+		defer close(stretches)
+		for part := r; part.From.Before(r.To); part.From = part.To {
+			if part.To = part.From.Add(stretch); part.To.After(r.To) {
+				part.To = r.To
+			}
+			cols, err := read(ctx, src, rules, part, "outcome", "interval_seconds", "error")
+			if err != nil {
+				return err
+			}
+			select {
+			case stretches <- cols:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	known := map[health.CheckID]health.CheckID{}
+	obs, facts := make([]health.Observation, 0, portion), []health.Fact(nil)
+	for cols := range stretches {
+		for m := merge(cols.lines(known)); len(m.lines) > 0; {
+			if obs, facts = m.fill(obs[:0], facts[:0]); len(obs) > 0 {
+				each(obs)
+			}
+		}
+	}
+	return group.Wait()
+}
+
+// A merger tells the runs of several checks in order of time. It is a heap of them by their next runs.
+type merger struct{ lines []*line }
+
+func merge(lines []*line) *merger {
+	m := &merger{lines: slices.DeleteFunc(lines, func(l *line) bool { return len(l.outcome.Times) == 0 })}
+	for i := len(m.lines)/2 - 1; i >= 0; i-- {
+		m.sink(i)
+	}
+	return m
+}
+
+func (m *merger) sink(i int) {
+	l := m.lines[i]
+	for {
+		kid := 2*i + 1
+		if kid >= len(m.lines) {
+			break
+		}
+		if kid+1 < len(m.lines) && m.lines[kid+1].before(m.lines[kid]) {
+			kid++
+		}
+		if !m.lines[kid].before(l) {
+			break
+		}
+		m.lines[i] = m.lines[kid]
+		i = kid
+	}
+	m.lines[i] = l
+}
+
+// fill appends the next observations to obs, and their facts to facts, until obs is full or there are no more.
+func (m *merger) fill(obs []health.Observation, facts []health.Fact) ([]health.Observation, []health.Fact) {
+	for len(m.lines) > 0 && len(obs) < cap(obs) {
+		l := m.lines[0]
+		at := l.outcome.Times[l.next]
+		if outcome, ok := l.verdict(); ok {
+			begin := len(facts)
+			for _, c := range l.facts {
+				if i, ok := c.at(at); ok {
+					facts = append(facts, health.Fact{Measurement: c.Measurement, Field: c.Field, Value: c.Values[i]})
+				}
+			}
+			o := health.Observation{Check: l.id, Time: time.UnixMilli(at).UTC(), Outcome: outcome, Facts: facts[begin:len(facts):len(facts)]}
+			if i, ok := l.interval.at(at); ok {
+				o.Interval = time.Duration(l.interval.Values[i] * float64(time.Second))
+			}
+			if i, ok := l.proof.at(at); ok {
+				o.Proof = probes.Proof(l.proof.Texts[i])
+			}
+			if i, ok := l.explanation.at(at); ok {
+				o.Error = l.explanation.Texts[i]
+			}
+			obs = append(obs, o)
+		}
+		if l.next++; l.next == len(l.outcome.Times) {
+			last := len(m.lines) - 1
+			m.lines[0] = m.lines[last]
+			m.lines = m.lines[:last]
+		}
+		if len(m.lines) > 0 {
+			m.sink(0)
+		}
+	}
+	return obs, facts
+}
+
+// columns is what the store holds of a range: the fields of the verdict rows, and the facts that a judge looks at.
+type columns struct{ verdicts, facts []store.Series }
+
+func read(ctx context.Context, src Source, rules Rules, r Range, verdict ...string) (*columns, error) {
+	cols := &columns{}
 	for _, m := range probes.Schema() {
-		q := store.Query{Measurement: m.Name, Tags: map[string]string{"site": site}, From: from, To: to, MaxPoints: maxPoints}
-		into := &facts
+		q := store.Query{Measurement: m.Name, Tags: map[string]string{"site": r.Site}, From: r.From, To: r.To, MaxPoints: r.MaxPoints}
+		into := &cols.facts
 		if m.Name == "check" {
-			q.Fields, into = []string{"outcome", "interval_seconds", "path_proof", "error"}, &verdicts
+			q.Fields, into = verdict, &cols.verdicts
 		} else {
 			for _, f := range m.Fields {
 				if rules.Uses(m.Name, f.Key) {
@@ -40,133 +173,5 @@ func Checks(ctx context.Context, src Source, rules Rules, site string, from, to 
 			return nil, err
 		}
 	}
-	return join(linesOf(verdicts, facts)), nil
-}
-
-// column is one field of a check, read from front to back.
-type column struct {
-	store.Series
-	next int
-}
-
-// at returns the index of the value at a time; the times asked for must rise.
-func (c *column) at(t int64) (int, bool) {
-	for c.next < len(c.Times) && c.Times[c.next] < t {
-		c.next++
-	}
-	return c.next, c.next < len(c.Times) && c.Times[c.next] == t
-}
-
-// line is one check with its columns. Without outcome there is no verdict, and its rows prove nothing.
-type line struct {
-	id                           health.CheckID
-	outcome                      store.Series
-	interval, proof, explanation *column // nil where there is none
-	facts                        []*column
-}
-
-// linesOf puts columns together by check. Facts do not carry the check's layer; where a check changed its layer, each
-// of its lines reads them.
-func linesOf(verdicts, facts []store.Series) []*line {
-	lines := map[health.CheckID]*line{}
-	var order []*line
-	for _, s := range verdicts {
-		id := health.CheckID{
-			Site: s.Tags.Get("site"), Agent: s.Tags.Get("agent"), Target: s.Tags.Get("target"),
-			Kind: probes.Kind(s.Tags.Get("kind")), Path: probes.Path(s.Tags.Get("path")), Layer: probes.Layer(s.Tags.Get("layer")),
-		}
-		l := lines[id]
-		if l == nil {
-			l = &line{id: id}
-			lines[id] = l
-			order = append(order, l)
-		}
-		switch {
-		case s.Field == "outcome" && s.Texts != nil:
-			l.outcome = s
-		case s.Field == "interval_seconds" && s.Values != nil:
-			l.interval = &column{Series: s}
-		case s.Field == "path_proof" && s.Texts != nil:
-			l.proof = &column{Series: s}
-		case s.Field == "error" && s.Texts != nil:
-			l.explanation = &column{Series: s}
-		}
-	}
-	byCheck := map[health.CheckID][]store.Series{} // without layers
-	for _, s := range facts {
-		if s.Values == nil {
-			continue
-		}
-		id := health.CheckID{Site: s.Tags.Get("site"), Agent: s.Tags.Get("agent"), Target: s.Tags.Get("target"),
-			Kind: probes.Kind(s.Measurement), Path: probes.Path(s.Tags.Get("path"))}
-		byCheck[id] = append(byCheck[id], s)
-	}
-	for _, l := range order {
-		bare := l.id
-		bare.Layer = ""
-		for _, s := range byCheck[bare] {
-			l.facts = append(l.facts, &column{Series: s})
-		}
-	}
-	return order
-}
-
-// join reads the lines into observations in order of time.
-func join(lines []*line) []health.Observation {
-	type run struct {
-		at   int64
-		line *line
-		i    int
-	}
-	var runs []run
-	values := 0
-	for _, l := range lines {
-		for i, at := range l.outcome.Times {
-			runs = append(runs, run{at, l, i})
-		}
-		for _, f := range l.facts {
-			values += len(f.Times)
-		}
-	}
-	slices.SortFunc(runs, func(a, b run) int {
-		if a.at != b.at {
-			return cmp.Compare(a.at, b.at)
-		}
-		return cmp.Or(cmp.Compare(a.line.id.Site, b.line.id.Site), cmp.Compare(a.line.id.Target, b.line.id.Target),
-			cmp.Compare(a.line.id.Agent, b.line.id.Agent), cmp.Compare(a.line.id.Kind, b.line.id.Kind),
-			cmp.Compare(a.line.id.Path, b.line.id.Path), cmp.Compare(a.line.id.Layer, b.line.id.Layer))
-	})
-	out := make([]health.Observation, 0, len(runs))
-	facts := make([]health.Fact, 0, values) // one room for all
-	for _, r := range runs {
-		outcome, ok := probes.ParseOutcome(r.line.outcome.Texts[r.i])
-		if !ok {
-			continue
-		}
-		o := health.Observation{Check: r.line.id, Time: time.UnixMilli(r.at).UTC(), Outcome: outcome}
-		if c := r.line.interval; c != nil {
-			if i, ok := c.at(r.at); ok {
-				o.Interval = time.Duration(c.Values[i] * float64(time.Second))
-			}
-		}
-		if c := r.line.proof; c != nil {
-			if i, ok := c.at(r.at); ok {
-				o.Proof = probes.Proof(c.Texts[i])
-			}
-		}
-		if c := r.line.explanation; c != nil {
-			if i, ok := c.at(r.at); ok {
-				o.Error = c.Texts[i]
-			}
-		}
-		begin := len(facts)
-		for _, c := range r.line.facts {
-			if i, ok := c.at(r.at); ok {
-				facts = append(facts, health.Fact{Measurement: c.Measurement, Field: c.Field, Value: c.Values[i]})
-			}
-		}
-		o.Facts = facts[begin:len(facts):len(facts)]
-		out = append(out, o)
-	}
-	return out
+	return cols, nil
 }
