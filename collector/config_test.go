@@ -135,6 +135,32 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 	}
 }
 
+// The page on the collector says what holds without a key.
+func TestDocumentedDefaultsHold(t *testing.T) {
+	text, err := os.ReadFile("../docs/collector.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defaults := reflect.ValueOf(DefaultConfig())
+	for f := range defaults.Type().Fields() {
+		if f.Type.Kind() == reflect.Struct {
+			continue
+		}
+		value := "none"
+		switch v := defaults.FieldByIndex(f.Index).Interface().(type) {
+		case time.Duration:
+			value = "`" + short(v) + "`"
+		default:
+			if v != "" {
+				value = fmt.Sprintf("`%v`", v)
+			}
+		}
+		if row := fmt.Sprintf("| `%s` | %s", f.Tag.Get("yaml"), value); !strings.Contains(string(text), row+" ") {
+			t.Errorf("docs/collector.md has no row that begins with %s", row)
+		}
+	}
+}
+
 // The table of thresholds on the page on health is that of the rules, and its other numbers are too.
 func TestDocumentedThresholdsHold(t *testing.T) {
 	text, err := os.ReadFile("../docs/health.md")
