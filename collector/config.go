@@ -53,7 +53,6 @@ func DefaultConfig() Config {
 	return Config{
 		Listen:       "127.0.0.1:8787",
 		DataDir:      "/var/lib/communewatch-collector",
-		Title:        "communewatch",
 		Language:     "vi",
 		Bucket:       "communewatch",
 		Retention:    400 * 24 * time.Hour, // a year and a month, to compare with the same season
