@@ -63,6 +63,17 @@ func command(dir string, collector bool, agents []string) *exec.Cmd {
 	return cmd
 }
 
+// shortDir is a temporary folder without the test's name in it: the path of a socket has room for some hundred bytes.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "cw-chaos-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 func TestKillsLoseNothingAndDoubleNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills processes for most of a minute; run without -short")
@@ -71,7 +82,7 @@ func TestKillsLoseNothingAndDoubleNothing(t *testing.T) {
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
-	cfg := lab.Config{Dir: t.TempDir(), Listen: "127.0.0.1:21090", Sites: 6, Block: 155, Interval: 6 * time.Second, Log: slog.New(slog.DiscardHandler)}
+	cfg := lab.Config{Dir: shortDir(t), Listen: "127.0.0.1:21090", Sites: 6, Block: 155, Interval: 6 * time.Second, Log: slog.New(slog.DiscardHandler)}
 	r, err := Run(t.Context(), cfg, Options{
 		Command: command, Groups: 2, For: 25 * time.Second, Away: 8 * time.Second, Settle: 5 * time.Second, Seed: 11, Log: log,
 	})
@@ -89,7 +100,7 @@ func TestKillsLoseNothingAndDoubleNothing(t *testing.T) {
 
 // TestAPartThatEndsByItselfIsAnError: a run whose processes die of their own accord must not end in a clean audit.
 func TestAPartThatEndsByItselfIsAnError(t *testing.T) {
-	cfg := lab.Config{Dir: t.TempDir(), Listen: "127.0.0.1:21091", Sites: 1, Block: 156, Interval: 6 * time.Second, Log: slog.New(slog.DiscardHandler)}
+	cfg := lab.Config{Dir: shortDir(t), Listen: "127.0.0.1:21091", Sites: 1, Block: 156, Interval: 6 * time.Second, Log: slog.New(slog.DiscardHandler)}
 	_, err := Run(t.Context(), cfg, Options{
 		Command: func(string, bool, []string) *exec.Cmd { return exec.Command("sh", "-c", "echo out of order; exit 3") },
 		Groups:  1, For: 20 * time.Second, Away: time.Second, Settle: time.Second, Seed: 1, Log: slog.New(slog.DiscardHandler),

@@ -131,7 +131,7 @@ func (p *process) signal(s syscall.Signal) {
 // auditOf audits one site of the lab.
 func (pv *province) auditOf(site string, within time.Duration) audit.Report {
 	pv.t.Helper()
-	dir := pv.t.TempDir()
+	dir := shortDir(pv.t)
 	err := os.Symlink(filepath.Join(pv.dir, "collector"), filepath.Join(dir, "collector"))
 	if err == nil {
 		err = os.Mkdir(filepath.Join(dir, "ledger"), 0o700)

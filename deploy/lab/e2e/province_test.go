@@ -116,7 +116,7 @@ const calm = `health:
 func prepare(t *testing.T, n int, grace time.Duration) *province {
 	t.Helper()
 	block := gear.Block(firstBlock + nextBlock.Add(1) - 1)
-	pv := &province{t: t, dir: t.TempDir(), listen: freeAddress(t), begun: time.Now()}
+	pv := &province{t: t, dir: shortDir(t), listen: freeAddress(t), begun: time.Now()}
 	cfg := lab.Config{Dir: pv.dir, Listen: pv.listen, Sites: n, Block: block, Interval: 15 * time.Second, Log: slog.New(slog.DiscardHandler)}
 	if testing.Verbose() {
 		cfg.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -131,6 +131,17 @@ func prepare(t *testing.T, n int, grace time.Duration) *province {
 		pv.writeAgent(site, pv.listen, hurried(block, i))
 	}
 	return pv
+}
+
+// shortDir is a temporary folder without the test's name in it: the path of a socket has room for some hundred bytes.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "cw-e2e-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
 func freeAddress(t *testing.T) string {
