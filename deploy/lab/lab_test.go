@@ -1,0 +1,188 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"communewatch/collector"
+	"communewatch/collector/registry"
+	"communewatch/deploy/lab/scenario"
+)
+
+func config(t *testing.T, sites int) Config {
+	t.Helper()
+	// The path of a socket has room for some hundred bytes, and a TempDir bears the test's whole name.
+	dir, err := os.MkdirTemp("", "cw-lab-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return Config{Dir: dir, Listen: "127.0.0.1:21081", Sites: sites, Block: 157, Interval: 15 * time.Second, Log: slog.New(slog.DiscardHandler)}
+}
+
+// TestPreparedFilesAreValid reads all that a lab writes with the programs' own readers, also for a lab larger than the
+// province.
+func TestPreparedFilesAreValid(t *testing.T) {
+	cfg := config(t, 140)
+	p, err := Prepare(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := collector.ReadConfig(p.collectorFile()); err != nil {
+		t.Error(err)
+	}
+	seen := map[string]bool{}
+	for _, site := range p.Sites() {
+		if seen[site] {
+			t.Errorf("site %s twice", site)
+		}
+		seen[site] = true
+		if _, err := p.agentConfig(site); err != nil {
+			t.Errorf("site %s: %v", site, err)
+		}
+	}
+	if len(seen) != 140 {
+		t.Errorf("%d sites", len(seen))
+	}
+	again, err := Open(cfg.Dir, cfg.Log)
+	if err != nil || fmt.Sprint(again.Sites()) != fmt.Sprint(p.Sites()) || again.Reachable() != "127.0.0.1:21081" {
+		t.Errorf("opened again: %v, %v", again.Sites(), err)
+	}
+}
+
+// TestPreparingAgainKeepsTokens: a lab's folder can be used again, and with more sites.
+func TestPreparingAgainKeepsTokens(t *testing.T) {
+	cfg := config(t, 2)
+	p, err := Prepare(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(site string) string {
+		t.Helper()
+		secret, err := os.ReadFile(filepath.Join(p.agentDir(site), "token"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(secret)
+	}
+	first, second := p.Sites()[0], p.Sites()[1]
+	kept, old := read(first), read(second)
+	reg, err := registry.Open(t.Context(), filepath.Join(CollectorDir(cfg.Dir), "registry.db"), registry.Options{Log: cfg.Log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := reg.Authenticate(t.Context(), strings.TrimSpace(old))
+	if err == nil {
+		err = reg.RevokeToken(t.Context(), id.Token)
+	}
+	if err := reg.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Sites = 3
+	if p, err = Prepare(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if read(first) != kept {
+		t.Error("a token in force was replaced")
+	}
+	if read(second) == old {
+		t.Error("a revoked token was not replaced")
+	}
+	if read(p.Sites()[2]) == "" {
+		t.Error("the new site has no token")
+	}
+}
+
+func TestBadLabsAreRefused(t *testing.T) {
+	for _, n := range []int{0, -1, 1 << 20} {
+		if _, err := Prepare(t.Context(), config(t, n)); err == nil || !strings.Contains(err.Error(), "choose 1 to") {
+			t.Errorf("%d sites: %v", n, err)
+		}
+	}
+	if _, err := Open(t.TempDir(), slog.Default()); err == nil || !strings.Contains(err.Error(), "not the folder of a lab") {
+		t.Errorf("an empty folder: %v", err)
+	}
+}
+
+// TestOrdersOverTheSocket gives a running lab orders as the command line does.
+func TestOrdersOverTheSocket(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	cfg := config(t, 1)
+	p, err := Prepare(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := Start(t.Context(), p, Parts{Gear: true, Collector: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Stop()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- l.Control(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	answers := func(url string) bool {
+		resp, err := client.Get(url)
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	}
+	eventually := func(what string, good func() bool) {
+		t.Helper()
+		for begin := time.Now(); !good(); time.Sleep(20 * time.Millisecond) {
+			if time.Since(begin) > 15*time.Second {
+				t.Fatalf("not: %s", what)
+			}
+		}
+	}
+	site := p.Sites()[0]
+	portal := fmt.Sprintf("http://%s:10080/", cfg.Block.Addr(0, 2))
+	down := scenario.Order{Do: scenario.DoService, Sites: []string{site}, Service: "broadband-portal", Mode: "down", For: 500 * time.Millisecond}
+	eventually("the lab takes orders", func() bool { return Send(t.Context(), cfg.Dir, down) == nil })
+	if answers(portal) {
+		t.Error("the portal is down and answers")
+	}
+	eventually("the fault is over", func() bool { return answers(portal) })
+
+	door := "http://" + cfg.Listen + "/api/v1/sites"
+	for _, mode := range []string{"stop", "start"} {
+		if err := Send(t.Context(), cfg.Dir, scenario.Order{Do: scenario.DoCollector, Mode: mode}); err != nil {
+			t.Fatal(err)
+		}
+		eventually("collector: "+mode, func() bool { return answers(door) == (mode == "start") })
+	}
+
+	for _, o := range []scenario.Order{
+		{Do: scenario.DoService, Sites: []string{"s99999"}, Service: "router-web", Mode: "down"},
+		{Do: scenario.DoService, Sites: []string{site}, Service: "coffee", Mode: "down"},
+		{Do: scenario.DoAgent, Sites: []string{site}, Mode: "stop"}, // runs elsewhere
+		{Do: "flood"},
+	} {
+		if err := Send(t.Context(), cfg.Dir, o); err == nil {
+			t.Errorf("%v was carried out", o)
+		}
+	}
+	if err := Send(t.Context(), t.TempDir(), down); err == nil || !strings.Contains(err.Error(), "no lab is running") {
+		t.Errorf("a folder without a lab: %v", err)
+	}
+}
