@@ -125,7 +125,13 @@ func (c *check) judge(r *rules.Compiled, o *Observation, t int64) (level State, 
 		if l == nil {
 			continue
 		}
-		if s, limit := grade(l, v); s > level {
+		trusted := v
+		if c.kind.Timed[slot] {
+			// Both ends of what was measured, the sending and the reading of the answer, may have waited for the
+			// agent's own machine. What is past a limit only by that much says nothing about the line.
+			trusted -= 2 * max(o.Late, 0).Seconds()
+		}
+		if s, limit := grade(l, trusted); s > level {
 			level, lasted = s, long
 			reason = why{code: ReasonThreshold, slot: uint8(slot), value: v, limit: limit}
 		}

@@ -147,6 +147,9 @@ func (s *shard) run(j *Judge, site *site, c *check, o *Observation, t int64) {
 	first := c.lastAt == 0
 	c.run(s.rules, o, t)
 	c.agent.seenAt = max(c.agent.seenAt, t)
+	if c.agent.ran(o.Late) {
+		s.bump(site)
+	}
 	due := s.due(j, c)
 	revived := false
 	if c.silent && due > s.now {

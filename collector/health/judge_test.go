@@ -32,6 +32,12 @@ func result(id CheckID, at time.Time, letter byte) []Observation {
 		o.Outcome, o.Error = probes.OutcomeNoPermission, "ping sockets are closed"
 	case 's':
 		rtt = 0.2
+	case 'l':
+		rtt, o.Late = 0.2, 100*time.Millisecond
+	case 'm':
+		rtt, o.Late = 0.2, 70*time.Millisecond
+	case 'X':
+		o.Outcome, o.Error, o.Late, lost = probes.OutcomeTimeout, "no answer", time.Second, 10
 	case '1', '2', '3', '4', '5', '6', '7', '8', '9':
 		lost = float64(letter - '0')
 	}
@@ -46,7 +52,8 @@ func result(id CheckID, at time.Time, letter byte) []Observation {
 var letters = map[State]byte{StateNone: ' ', StateMuted: 'm', StateOK: 'o', StateNoData: 'n', StateDegraded: 'd', StateDown: 'D'}
 
 // timeline plays one letter per run, 30 s apart, with a Tick every second between, and returns the state shown after
-// each run. Letters: '.' good, 'x' timeout, '!' the agent may not, 's' slow, '1'..'9' packets lost of ten, '-' nothing.
+// each run. Letters: '.' good, 'x' timeout, '!' the agent may not, 's' slow, '1'..'9' packets lost of ten, '-' nothing;
+// 'l' slow by no more than the agent was late, 'm' by more than that, 'X' timeout of a late agent.
 func timeline(t *testing.T, r Rules, runs string, start time.Time) string {
 	t.Helper()
 	j := New(r, start)
@@ -80,6 +87,10 @@ func TestTimeline(t *testing.T) {
 		{"slow twice is degraded", "..ss...", "oooddoo"},
 		{"slow, then down: at least degraded has lasted", "..sx", "oood"},
 		{"down, then slow: better, but not well", "..xxsss..", "oooDDdddo"},
+		{"slow because the agent was late is no evidence", "..llll", "oooooo"},
+		{"slower than its lateness explains is", "..mmm", "ooodd"},
+		{"no lateness explains a timeout", "..XX", "oooD"},
+		{"late runs count as good ones", "..ssll", "oooddo"},
 		{"agent's own trouble is never red", "..!!!!..", "ooonnnoo"},
 		{"own trouble during an outage says nothing about it", "..xx!!..", "oooDDnoo"},
 		{"one own trouble is no news", "..!..!..", "oooooooo"},
@@ -544,7 +555,7 @@ func life(r Rules, seed uint64, length time.Duration) (stored []Observation, liv
 			}
 			letter := "..x.!-"[c.mood]
 			if c.mood == 3 {
-				letter = ".1s.x5"[rng.IntN(6)]
+				letter = ".1s.x5lm"[rng.IntN(8)]
 			}
 			if letter == '-' {
 				continue

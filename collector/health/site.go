@@ -3,6 +3,7 @@ package health
 import (
 	"cmp"
 	"maps"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -37,6 +38,27 @@ type agent struct {
 	seenAt  int64 // newest run or report
 	selfAt  int64
 	facts   map[string]float64
+	late    uint16 // its newest runs, one bit each, the newest lowest: set where it was late by lateLimit
+}
+
+// An agent is overloaded when it was late by lateLimit in overloadRuns of its newest overloadOf runs, of whatever
+// check. That is twice the smallest limit on a round trip: judging then forgives it nearly everything.
+const (
+	lateLimit    = 100 * time.Millisecond
+	overloadRuns = 5
+	overloadOf   = 10
+)
+
+func (a *agent) overloaded() bool { return bits.OnesCount16(a.late) >= overloadRuns }
+
+// ran takes in how late the agent was during a run, and reports whether that changed its being overloaded.
+func (a *agent) ran(late time.Duration) (changed bool) {
+	was := a.overloaded()
+	a.late = a.late << 1 & (1<<overloadOf - 1)
+	if late > lateLimit {
+		a.late |= 1
+	}
+	return a.overloaded() != was
 }
 
 // refresh is how far a site's status may lag behind its newest run when nothing else changes: a site with twenty
@@ -178,10 +200,16 @@ func (s *site) status() SiteStatus {
 	for i, a := range s.agents {
 		out.Agents[i] = AgentStatus{Name: a.name, LastSeen: stamp(a.selfAt), Version: a.version, Facts: a.facts}
 		for _, c := range s.checks {
-			if c.agent == a && !c.silent && c.state == StateNoData {
+			if c.agent != a || c.silent {
+				continue
+			}
+			if c.state == StateNoData {
 				_, reason := c.look(&site{}) // its own words, also during maintenance
 				out.Agents[i].Trouble = reason
 				break
+			}
+			if a.overloaded() {
+				out.Agents[i].Trouble = Reason{Code: ReasonOverloaded, Check: CheckID{Site: s.id, Agent: a.name}}
 			}
 		}
 	}

@@ -74,9 +74,19 @@ type Observation struct {
 	Time     time.Time // start of the run, after clock correction
 	Outcome  probes.Outcome
 	Interval time.Duration // as configured at the agent; zero when not known
+	Late     time.Duration // worst lateness of the agent's own timers during the run
 	Proof    probes.Proof
 	Error    string // why it did not end well
 	Facts    []Fact
+}
+
+// Seconds reads a length of time from a row: zero where it makes no sense (negative, or longer than a year), so that
+// what is sent and what is stored are read alike.
+func Seconds(v float64) time.Duration {
+	if v > 0 && v < (365*24*time.Hour).Seconds() {
+		return time.Duration(v * float64(time.Second))
+	}
+	return 0
 }
 
 // Fact is one measured number of a run that a rule may judge, such as icmp loss_ratio.
@@ -95,6 +105,7 @@ const (
 	ReasonOutcome     ReasonCode = "outcome"     // the runs end badly: Outcome and Text are set
 	ReasonSilent      ReasonCode = "silent"      // no result since Value, Unix seconds
 	ReasonAgent       ReasonCode = "agent"       // results come, but the agent could not measure: Outcome and Text are set
+	ReasonOverloaded  ReasonCode = "overloaded"  // of an agent: its machine is too busy for measured times to be trusted
 	ReasonNeverSeen   ReasonCode = "never_seen"  // nothing was ever received
 	ReasonMaintenance ReasonCode = "maintenance" // muted by an entry in the config: Text is its note
 	ReasonClosed      ReasonCode = "closed"      // silent outside office hours, since Value, Unix seconds
@@ -147,7 +158,7 @@ type AgentStatus struct {
 	Name     string
 	LastSeen time.Time // newest self report
 	Version  string
-	Trouble  Reason // zero when it has none; otherwise why it cannot measure
+	Trouble  Reason // zero when it has none; otherwise why it cannot measure, or cannot be trusted
 	// Facts holds the newest numbers of measurement "agent" by field: spool_batches, clock_offset_seconds, ...
 	Facts map[string]float64
 }

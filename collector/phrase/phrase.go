@@ -48,6 +48,8 @@ func Reason(l Lang, r health.Reason, now time.Time) string {
 	case health.ReasonAgent:
 		what := p.pick("Máy đo ", "Agent ") + r.Check.Agent + p.pick(" không đo được ", " cannot measure ") + r.Check.Target
 		return what + ": " + p.own(r.Outcome)
+	case health.ReasonOverloaded:
+		return p.pick("Máy đo ", "Agent ") + r.Check.Agent + p.pick(" quá tải, thời gian đo được không đáng tin", " is overloaded, its measured times can't be trusted")
 	case health.ReasonSilent:
 		return p.pick("Không có kết quả từ ", "No result since ") + p.since(r.Value)
 	case health.ReasonNeverSeen:

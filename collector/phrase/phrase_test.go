@@ -41,6 +41,7 @@ func TestReason(t *testing.T) {
 		{health.Reason{Code: health.ReasonSilent, Check: id, Value: at(22, 14, 5)}, "Không có kết quả từ 14:05 ngày 22/11/2026", "No result since 14:05 on 22/11/2026"},
 		{health.Reason{Code: health.ReasonMaintenance, Text: "đổi bộ chia mạng"}, "Đang bảo trì: đổi bộ chia mạng", "Under maintenance: đổi bộ chia mạng"},
 		{health.Reason{Code: health.ReasonClosed, Value: at(22, 17, 0)}, "Ngoài giờ làm việc, không có kết quả từ 17:00 ngày 22/11/2026", "Outside office hours, no result since 17:00 on 22/11/2026"},
+		{health.Reason{Code: health.ReasonOverloaded, Check: id}, "Máy đo pc quá tải, thời gian đo được không đáng tin", "Agent pc is overloaded, its measured times can't be trusted"},
 		{health.Reason{Code: health.ReasonNeverSeen}, "Chưa nhận được kết quả nào", "No result was ever received"},
 	} {
 		if got := Reason(Vietnamese, tc.reason, now); got != tc.vi {

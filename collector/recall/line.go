@@ -31,12 +31,12 @@ func (c *column) at(t int64) (int, bool) {
 
 // line is one check with its columns. Without outcome there is no verdict, and its rows prove nothing.
 type line struct {
-	id                           health.CheckID
-	order                        int // among lines, where runs begin at the same time
-	outcome                      column
-	interval, proof, explanation *column
-	facts                        []*column
-	next                         int // run
+	id                                 health.CheckID
+	order                              int // among lines, where runs begin at the same time
+	outcome                            column
+	interval, late, proof, explanation *column
+	facts                              []*column
+	next                               int // run
 
 	text  string // the last outcome that was read
 	means probes.Outcome
@@ -85,6 +85,8 @@ func (c *columns) lines(known map[health.CheckID]health.CheckID) []*line {
 			l.outcome = column{Series: s}
 		case s.Field == "interval_seconds" && s.Values != nil:
 			l.interval = &column{Series: s}
+		case s.Field == "late_seconds" && s.Values != nil:
+			l.late = &column{Series: s}
 		case s.Field == "path_proof" && s.Texts != nil:
 			l.proof = &column{Series: s}
 		case s.Field == "error" && s.Texts != nil:

@@ -29,7 +29,7 @@ const (
 
 // Checks returns the observations of a range in order of time.
 func Checks(ctx context.Context, src Source, rules Rules, r Range) ([]health.Observation, error) {
-	cols, err := read(ctx, src, rules, r, "outcome", "interval_seconds", "path_proof", "error")
+	cols, err := read(ctx, src, rules, r, "outcome", "interval_seconds", "late_seconds", "path_proof", "error")
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func Walk(ctx context.Context, src Source, rules Rules, r Range, each func([]hea
 			if part.To = part.From.Add(stretch); part.To.After(r.To) {
 				part.To = r.To
 			}
-			cols, err := read(ctx, src, rules, part, "outcome", "interval_seconds", "error")
+			cols, err := read(ctx, src, rules, part, "outcome", "interval_seconds", "late_seconds", "error")
 			if err != nil {
 				return err
 			}
@@ -124,7 +124,10 @@ func (m *merger) fill(obs []health.Observation, facts []health.Fact) ([]health.O
 			}
 			o := health.Observation{Check: l.id, Time: time.UnixMilli(at).UTC(), Outcome: outcome, Facts: facts[begin:len(facts):len(facts)]}
 			if i, ok := l.interval.at(at); ok {
-				o.Interval = time.Duration(l.interval.Values[i] * float64(time.Second))
+				o.Interval = health.Seconds(l.interval.Values[i])
+			}
+			if i, ok := l.late.at(at); ok {
+				o.Late = health.Seconds(l.late.Values[i])
 			}
 			if i, ok := l.proof.at(at); ok {
 				o.Proof = probes.Proof(l.proof.Texts[i])

@@ -21,6 +21,7 @@ type Kind struct {
 	Name     probes.Kind
 	Fields   []string // of the slots
 	Below    []bool   // the smaller of several rows of a run is the worse one
+	Timed    []bool   // a measured length of time with an upper limit: what delays the agent makes it longer
 	Full     []string // "icmp.rtt_p95_seconds" by slot, and the ratio's name in the slot of its denominator
 	Num, Den int      // slots of a ratio's counts; -1 without one
 
@@ -30,6 +31,12 @@ type Kind struct {
 // Compile makes rules ready.
 func Compile(r Rules) *Compiled {
 	c := &Compiled{Rules: r, Kinds: map[probes.Kind]*Kind{}}
+	units := map[string]string{}
+	for _, m := range probes.Schema() {
+		for _, f := range m.Fields {
+			units[m.Name+"."+f.Key] = f.Unit
+		}
+	}
 	for _, l := range slices.Concat(r.Overrides, r.Limits) {
 		measurement, field, ok := strings.Cut(l.Field, ".")
 		if !ok {
@@ -51,6 +58,8 @@ func Compile(r Rules) *Compiled {
 		} else {
 			slot = k.slot(field, l.Field)
 			k.Below[slot] = l.Below
+			// The time until a certificate expires is not measured with a stopwatch; its limits are lower ones.
+			k.Timed[slot] = !l.Below && units[l.Field] == "seconds"
 		}
 		k.limits[slot] = append(k.limits[slot], &l)
 	}
@@ -66,6 +75,7 @@ func (k *Kind) slot(field, full string) int {
 		i = len(k.Fields)
 		k.Fields = append(k.Fields, field)
 		k.Below = append(k.Below, false)
+		k.Timed = append(k.Timed, false)
 		k.limits = append(k.limits, nil)
 		k.Full = append(k.Full, full)
 	}

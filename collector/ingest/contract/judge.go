@@ -49,7 +49,10 @@ func Report(rows []wire.Row, of []*Series, j Judge) {
 				run = nil
 			}
 		case s.measurement.name == "check":
-			o := s.measurement.verdict(row.Fields)
+			o, ok := s.measurement.verdict(row.Fields)
+			if !ok {
+				continue
+			}
 			o.Check, o.Time = s.check(), time.Unix(0, row.Time)
 			if run != nil && run.sameRun(s) && runTime == row.Time {
 				o.Facts = facts[begin:len(facts):len(facts)]
@@ -85,24 +88,24 @@ func (m *measurement) appendFacts(facts []health.Fact, fields []wire.Field) []he
 	return facts
 }
 
-// verdict reads the fields of a check row.
-func (m *measurement) verdict(fields []wire.Field) (o health.Observation) {
-	o.Outcome = probes.OutcomeFailed // until the row says otherwise
+// verdict reads the fields of a check row. One that does not say how its run ended is none.
+func (m *measurement) verdict(fields []wire.Field) (o health.Observation, ok bool) {
 	m.each(fields, func(s *field, f *wire.Field) {
 		switch s.Key {
 		case "outcome":
+			ok = true
 			o.Outcome = probes.Outcome(s.enum[string(f.Str)]) // the contract lists them in order
 		case "interval_seconds":
-			if f.Num > 0 && f.Num < (365*24*time.Hour).Seconds() {
-				o.Interval = time.Duration(f.Num * float64(time.Second))
-			}
+			o.Interval = health.Seconds(f.Num)
+		case "late_seconds":
+			o.Late = health.Seconds(f.Num)
 		case "path_proof":
 			o.Proof = probes.Proof(s.Enum[s.enum[string(f.Str)]]) // the contract's copy
 		case "error":
 			o.Error = string(f.Str)
 		}
 	})
-	return o
+	return o, ok
 }
 
 // report reads the fields of an agent row.
