@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"communewatch/collector/health"
 	"communewatch/probes"
@@ -65,6 +67,19 @@ func Reason(l Lang, r health.Reason, now time.Time) string {
 	return ""
 }
 
+// Layered returns the sentence for the reason of a site or of one of its layers. A check's own sentence beside a site's
+// name would be read as the whole site's: a conference endpoint that refuses is not an office without a line. So it
+// begins with the layer, where results of that layer are the reason. Silence, maintenance and an agent's trouble are
+// told as they are: they are rarely one layer's alone.
+func Layered(l Lang, r health.Reason, now time.Time) string {
+	text := Reason(l, r, now)
+	if r.Code != health.ReasonThreshold && r.Code != health.ReasonOutcome || r.Check.Layer == "" {
+		return text
+	}
+	first, size := utf8.DecodeRuneInString(text)
+	return (phraser{lang: l}).layer(r.Check.Layer) + ": " + string(unicode.ToLower(first)) + text[size:]
+}
+
 type phraser struct {
 	lang Lang
 	now  time.Time
@@ -75,6 +90,21 @@ func (p phraser) pick(vi, en string) string {
 		return en
 	}
 	return vi
+}
+
+// layer names a layer as the screens do.
+func (p phraser) layer(l probes.Layer) string {
+	switch l {
+	case probes.LayerLAN:
+		return p.pick("Mạng LAN", "LAN")
+	case probes.LayerBroadband:
+		return p.pick("Băng rộng", "Broadband")
+	case probes.LayerDedicated:
+		return p.pick("Mạng chuyên dùng", "Dedicated")
+	case probes.LayerConference:
+		return p.pick("Hội nghị truyền hình", "Conference")
+	}
+	return string(l)
 }
 
 func (p phraser) threshold(r health.Reason) string {

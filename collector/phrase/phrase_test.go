@@ -53,6 +53,45 @@ func TestReason(t *testing.T) {
 	}
 }
 
+// TestLayeredNamesTheLayer: the list of the map says what of a site is meant.
+func TestLayeredNamesTheLayer(t *testing.T) {
+	now := time.Date(2026, 11, 23, 9, 0, 0, 0, Zone)
+	on := func(layer probes.Layer, r health.Reason) health.Reason {
+		r.Check = health.CheckID{Site: "s1", Agent: "pc", Target: "portal", Layer: layer}
+		return r
+	}
+	for _, tc := range []struct {
+		reason health.Reason
+		vi, en string
+	}{
+		{on(probes.LayerBroadband, health.Reason{Code: health.ReasonThreshold, Field: "http.total_seconds", Value: 4, Limit: 3}),
+			"Băng rộng: tải trang portal mất 4 giây (ngưỡng 3 giây)", "Broadband: loading portal takes 4 s (limit 3 s)"},
+		{on(probes.LayerLAN, health.Reason{Code: health.ReasonThreshold, Field: "icmp.rtt_p95_seconds", Value: 0.185, Limit: 0.05}),
+			"Mạng LAN: độ trễ tới portal là 185 ms (ngưỡng 50 ms)", "LAN: round trip to portal takes 185 ms (limit 50 ms)"},
+		{on(probes.LayerConference, health.Reason{Code: health.ReasonOutcome, Outcome: probes.OutcomeRefused}),
+			"Hội nghị truyền hình: portal từ chối kết nối", "Conference: portal refuses the connection"},
+		{on(probes.LayerDedicated, health.Reason{Code: health.ReasonOutcome, Outcome: probes.OutcomeUnreachable}),
+			"Mạng chuyên dùng: không có đường tới portal", "Dedicated: no route to portal"},
+		{on(probes.LayerLAN, health.Reason{Code: health.ReasonAgent, Outcome: probes.OutcomeUnbound}),
+			"Máy đo pc không đo được portal: không thấy cổng mạng hoặc địa chỉ của đường truyền này", "Agent pc cannot measure portal: the network port or address of this path is missing"},
+		{on(probes.LayerLAN, health.Reason{Code: health.ReasonMaintenance}), "Đang bảo trì", "Under maintenance"},
+		{health.Reason{Code: health.ReasonNeverSeen}, "Chưa nhận được kết quả nào", "No result was ever received"},
+		{health.Reason{}, "", ""},
+	} {
+		if got := Layered(Vietnamese, tc.reason, now); got != tc.vi {
+			t.Errorf("\n got %q\nwant %q", got, tc.vi)
+		}
+		if got := Layered(English, tc.reason, now); got != tc.en {
+			t.Errorf("\n got %q\nwant %q", got, tc.en)
+		}
+	}
+	for _, layer := range probes.Layers() {
+		if (phraser{lang: Vietnamese}).layer(layer) == string(layer) {
+			t.Errorf("layer %s has no name", layer)
+		}
+	}
+}
+
 // TestEveryReasonHasWords finds a field with a default limit, an outcome or a code that was forgotten here.
 func TestEveryReasonHasWords(t *testing.T) {
 	now := time.Now()
