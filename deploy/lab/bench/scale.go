@@ -19,6 +19,7 @@ import (
 const (
 	scaleChecks   = 12
 	scaleEvery    = 30 * time.Second // a site's batch
+	scaleWarm     = scaleEvery + 15*time.Second // for the first round, which makes all series
 	scaleMeasured = 45 * time.Second
 	scaleSenders  = 8
 )
@@ -53,7 +54,7 @@ func scale(ctx context.Context, e *env, n int) ([]string, error) {
 	for k := range scaleSenders {
 		group.Go(func() error { return report(fleet, st, k) })
 	}
-	if err := wait(fleet, scaleEvery+2*time.Second); err != nil {
+	if err := wait(fleet, scaleWarm); err != nil {
 		return nil, group.Wait()
 	}
 	before, err := st.cpu()
