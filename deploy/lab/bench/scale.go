@@ -18,7 +18,7 @@ import (
 
 const (
 	scaleChecks   = 12
-	scaleEvery    = 30 * time.Second // a site's batch
+	scaleEvery    = 30 * time.Second            // a site's batch
 	scaleWarm     = scaleEvery + 15*time.Second // for the first round, which makes all series
 	scaleMeasured = 45 * time.Second
 	scaleSenders  = 8
