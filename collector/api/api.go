@@ -17,6 +17,8 @@ import (
 
 	_ "embed"
 
+	"communewatch/collector/api/ask"
+	"communewatch/collector/api/live"
 	"communewatch/collector/health"
 	"communewatch/collector/phrase"
 	"communewatch/collector/registry"
@@ -67,9 +69,10 @@ type API struct {
 	version string
 	birth   string // tells this process's ETags from another's
 
-	list  list
-	hub   hub
-	heavy chan struct{} // a place for each long query that may run at once
+	list    list
+	hub     *live.Hub
+	answers answers       // to questions of the past
+	heavy   chan struct{} // a place for each long query that may run at once
 }
 
 // heavyQueries is how many histories and series are worked out at once; further ones wait.
@@ -92,8 +95,7 @@ func New(o Options) *API {
 	}
 	a.birth = strconv.FormatInt(a.now().UnixMilli(), 36)
 	a.list.entries = map[string]*entry{}
-	a.hub.clients = map[*client]bool{}
-	a.hub.done = make(chan struct{})
+	a.hub = live.NewHub()
 	a.heavy = make(chan struct{}, heavyQueries)
 	a.metrics.MustRegister(newGauges(a), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return a
@@ -149,6 +151,10 @@ func (p *problem) Error() string { return p.message }
 
 func invalid(message string) error { return &problem{http.StatusBadRequest, "invalid", message} }
 
+func unavailable(message string) error {
+	return &problem{http.StatusServiceUnavailable, "unavailable", message}
+}
+
 // maxQuery bounds the query string, in bytes.
 const maxQuery = 4096
 
@@ -174,8 +180,11 @@ func (a *API) fence(h func(http.ResponseWriter, *http.Request) error) http.Handl
 
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var p *problem
+	var mistake *ask.Mistake
 	switch {
 	case errors.As(err, &p):
+	case errors.As(err, &mistake):
+		p = &problem{http.StatusBadRequest, "invalid", mistake.Error()}
 	case r.Context().Err() != nil:
 		return // nobody is waiting
 	case errors.Is(err, ErrNoSite):

@@ -21,7 +21,6 @@ import (
 	"go.uber.org/goleak"
 
 	"communewatch/collector/health"
-	"communewatch/collector/phrase"
 	"communewatch/collector/registry"
 	"communewatch/collector/store/embedded"
 	"communewatch/inventory"
@@ -183,12 +182,12 @@ func TestSites(t *testing.T) {
 	}
 	s := sites[1]
 	want := Site{ID: "s1", Code: "00001", Name: "Xuân Hoà", Type: "phường", Parent: "Phúc Yên", Lat: s.Lat, Lon: s.Lon, State: "degraded",
-		Since: s.Since, Reason: "Mất gói 10 % tới gw (ngưỡng 5 %)", ReasonCode: "threshold",
+		Since: s.Since, Reason: "Mạng LAN: mất gói 10 % tới gw (ngưỡng 5 %)", ReasonCode: "threshold",
 		Layers: map[string]string{"lan": "degraded", "broadband": "none", "dedicated": "none", "conference": "none"}, LastSeen: s.LastSeen, Version: s.Version}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Error(diff)
 	}
-	if en := decode[[]Site](t, h.get(t, "/api/v1/sites?lang=en")); en[1].Reason != "10 % packet loss to gw (limit 5 %)" {
+	if en := decode[[]Site](t, h.get(t, "/api/v1/sites?lang=en")); en[1].Reason != "LAN: 10 % packet loss to gw (limit 5 %)" {
 		t.Error(en[1].Reason)
 	}
 	if got, err := h.Sites(t.Context(), "vi"); err != nil || cmp.Diff(sites, got) != "" {
@@ -390,7 +389,7 @@ func TestHistory(t *testing.T) {
 	for _, s := range got.Site {
 		story = append(story, s.From.Format("15:04:05 ")+s.State+" "+s.Reason)
 	}
-	want := []string{"01:05:00 ok ", "01:10:30 down gw không trả lời", "01:15:30 ok ", "01:26:05 no_data Không có kết quả từ 08:24"}
+	want := []string{"01:05:00 ok ", "01:10:30 down Mạng LAN: gw không trả lời", "01:15:30 ok ", "01:26:05 no_data Không có kết quả từ 08:24"}
 	if diff := cmp.Diff(want, story); diff != "" {
 		t.Error(diff)
 	}
@@ -550,22 +549,6 @@ func TestEvents(t *testing.T) {
 	if res, err := http.Get(url + "/api/v1/events"); err == nil {
 		res.Body.Close()
 		t.Error("the server is still there")
-	}
-}
-
-func TestSlowClientIsReset(t *testing.T) {
-	c := &client{lang: "vi", queue: make(chan []byte, clientQueue)}
-	var hub hub
-	hub.clients = map[*client]bool{c: true}
-	for i := range clientQueue + 5 {
-		hub.send(map[phrase.Lang][]byte{"vi": fmt.Appendf(nil, "%d", i)})
-	}
-	if got := c.next(<-c.queue); string(got) != string(reset) || len(c.queue) != 0 {
-		t.Errorf("got %q with %d waiting", got, len(c.queue))
-	}
-	hub.send(map[phrase.Lang][]byte{"vi": []byte("later")})
-	if got := c.next(<-c.queue); string(got) != "later" {
-		t.Errorf("got %q", got)
 	}
 }
 

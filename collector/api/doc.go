@@ -5,6 +5,5 @@
 // every open map all the time, so each site's JSON is kept ready in every language and made anew only when that site
 // changed; a list is then a concatenation, and answers 304 to a client that has it.
 //
-// Live events are fanned out by one goroutine. A client that cannot keep up loses its queue and is told to load the
-// list again ("reset"), so one slow phone costs neither memory nor the others' time.
+// Rooms below: ask reads queries, live fans events out.
 package api

@@ -3,8 +3,10 @@ package api
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
+	"communewatch/collector/api/ask"
 	"communewatch/collector/health"
 	"communewatch/collector/phrase"
 	"communewatch/collector/recall"
@@ -25,8 +27,8 @@ func (a *API) getHistory(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	now := a.now()
-	from, to, err := span(r.URL.Query(), now, historyStandard, historyLongest)
+	query, now := r.URL.Query(), a.now()
+	from, to, err := ask.Span(query, now, historyStandard, historyLongest)
 	if err != nil {
 		return err
 	}
@@ -37,21 +39,17 @@ func (a *API) getHistory(w http.ResponseWriter, r *http.Request) error {
 	if _, _, err := a.look(r.Context(), id); err != nil {
 		return err
 	}
-	end, err := a.begin(r.Context())
-	if err != nil {
-		return err
-	}
-	defer end()
 	if to.After(now) {
 		to = now // the future is not silent, it has not happened
 	}
 	if !from.Before(to) {
 		return invalid("from must be in the past")
 	}
-	past, err := a.replay(r.Context(), id, from, to)
+	past, err := a.past(r.Context(), question{id, query.Get("range"), query.Get("from"), query.Get("to")}, from, to)
 	if err != nil {
 		return err
 	}
+	from, to = past.From, past.To
 	out := History{From: from.UTC(), To: to.UTC(), Layers: map[string][]Span{}}
 	site := past.Sites[id]
 	if site == nil {
@@ -71,9 +69,83 @@ func spans(list []health.Interval, from, to time.Time, lang phrase.Lang, now tim
 	}
 	out := make([]Span, len(list))
 	for i, in := range list {
-		out[i] = Span{State: in.State.String(), From: in.From.UTC(), To: in.To.UTC(), Reason: phrase.Reason(lang, in.Reason, now)}
+		out[i] = Span{State: in.State.String(), From: in.From.UTC(), To: in.To.UTC(), Reason: phrase.Layered(lang, in.Reason, now)}
 	}
 	return out
+}
+
+// question is what a client asked of a site's past, as it was written: range=30d is the same question a second later.
+type question struct{ site, length, from, to string }
+
+// answers keeps the newest histories, which are worked out in a second and looked at by several people at once.
+type answers struct {
+	mu   sync.Mutex // guards the field below
+	kept map[question]answer
+}
+
+type answer struct {
+	past health.History
+	made time.Time
+}
+
+const (
+	// historyKept is how many histories are kept; a month of an uneasy site is a few hundred kB.
+	historyKept = 32
+	// historyShare is the part of its own range by which a history may be behind: less than a pixel of its strip.
+	historyShare = 2000
+	// historyAge bounds that: new and late rows show within this time.
+	historyAge = 30 * time.Second
+	// historyShort is the range below which nothing is kept, because working it out takes no time.
+	historyShort = 6 * time.Hour
+)
+
+// past returns a site's past, worked out now or a moment ago.
+func (a *API) past(ctx context.Context, q question, from, to time.Time) (health.History, error) {
+	length := to.Sub(from)
+	if past, ok := a.answers.find(q, length, a.now()); ok {
+		return past, nil
+	}
+	end, err := a.begin(ctx)
+	if err != nil {
+		return health.History{}, err
+	}
+	defer end()
+	if past, ok := a.answers.find(q, length, a.now()); ok { // somebody asked the same while we waited
+		return past, nil
+	}
+	past, err := a.replay(ctx, q.site, from, to)
+	if err == nil && length >= historyShort {
+		for _, site := range past.Sites {
+			site.Checks = nil // most of it, and not part of an answer
+		}
+		a.answers.keep(q, answer{past, a.now()})
+	}
+	return past, err
+}
+
+func (s *answers) find(q question, length time.Duration, now time.Time) (health.History, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	have, ok := s.kept[q]
+	return have.past, ok && now.Sub(have.made).Abs() < min(length/historyShare, historyAge)
+}
+
+func (s *answers) keep(q question, made answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kept == nil {
+		s.kept = map[question]answer{}
+	}
+	oldest, at := q, made.made
+	for have, a := range s.kept {
+		if a.made.Before(at) {
+			oldest, at = have, a.made
+		}
+	}
+	if len(s.kept) >= historyKept {
+		delete(s.kept, oldest)
+	}
+	s.kept[q] = made
 }
 
 // replay judges a site's past.

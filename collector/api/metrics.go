@@ -88,10 +88,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	gauge(g.received, float64(received))
 	gauge(g.missing, float64(missing))
 
-	g.api.hub.mu.Lock()
-	clients := len(g.api.hub.clients)
-	g.api.hub.mu.Unlock()
-	gauge(g.clients, float64(clients))
+	gauge(g.clients, float64(g.api.hub.Clients()))
 
 	st := g.api.store.Stats()
 	gauge(g.storeSeries, float64(st.Series))

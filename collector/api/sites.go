@@ -150,7 +150,7 @@ func present(e *entry, lang phrase.Lang, now time.Time) Site {
 	s, st := &e.site, &e.status
 	out := Site{
 		ID: s.ID, Code: s.Code, Name: s.Name, Type: s.Type, Parent: s.Parent,
-		State: st.State.String(), Since: timeOrNil(st.Since), Reason: phrase.Reason(lang, st.Reason, now),
+		State: st.State.String(), Since: timeOrNil(st.Since), Reason: phrase.Layered(lang, st.Reason, now),
 		ReasonCode: string(st.Reason.Code), Layers: make(map[string]string, len(st.Layers)),
 		LastSeen: timeOrNil(st.LastSeen), AgentTrouble: phrase.Reason(lang, trouble(st), now), Version: st.Version,
 	}
@@ -322,7 +322,7 @@ func (a *API) Site(ctx context.Context, id, lang string) (SiteDetail, error) {
 	for i, name := range probes.Layers() {
 		st := e.status.Layers[i]
 		out.LayerDetails[string(name)] = LayerDetail{State: st.State.String(), Since: timeOrNil(st.Since),
-			Reason: phrase.Reason(l, st.Reason, now), ReasonCode: string(st.Reason.Code)}
+			Reason: phrase.Layered(l, st.Reason, now), ReasonCode: string(st.Reason.Code)}
 	}
 	for _, c := range checks {
 		out.Checks = append(out.Checks, Check{Agent: c.ID.Agent, Target: c.ID.Target, Kind: string(c.ID.Kind), Path: string(c.ID.Path),

@@ -1,4 +1,4 @@
-package api
+package ask
 
 import (
 	"net/url"
@@ -7,15 +7,16 @@ import (
 	"time"
 )
 
-// span reads a range of time: range=24h up to now, or from= and to= (RFC 3339 or Unix seconds).
-func span(q url.Values, now time.Time, standard, longest time.Duration) (from, to time.Time, err error) {
+// Span reads a range of time: range=24h up to now, or from= and to= (RFC 3339 or Unix seconds). What is given
+// nothing is the standard length; one above the longest is refused.
+func Span(q url.Values, now time.Time, standard, longest time.Duration) (from, to time.Time, err error) {
 	to = now
 	if q.Has("from") || q.Has("to") {
 		if q.Has("range") {
-			return from, to, invalid("give either range, or from and to")
+			return from, to, mistake("give either range, or from and to")
 		}
 		if !q.Has("from") {
-			return from, to, invalid("from is missing; give it beside to, or range alone")
+			return from, to, mistake("from is missing; give it beside to, or range alone")
 		}
 		if from, err = instant("from", q.Get("from")); err != nil {
 			return from, to, err
@@ -36,9 +37,9 @@ func span(q url.Values, now time.Time, standard, longest time.Duration) (from, t
 	}
 	switch length := to.Sub(from); {
 	case length <= 0:
-		return from, to, invalid("from must be before to")
+		return from, to, mistake("from must be before to")
 	case length > longest:
-		return from, to, invalid("the range is longer than " + strconv.Itoa(int(longest/(24*time.Hour))) + " days; ask for less")
+		return from, to, mistake("the range is longer than " + strconv.Itoa(int(longest/(24*time.Hour))) + " days; ask for less")
 	}
 	return from, to, nil
 }
@@ -50,7 +51,7 @@ func instant(name, s string) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil && t.Year() >= 1970 && t.Year() < 3000 {
 		return t.UTC(), nil
 	}
-	return time.Time{}, invalid(name + " must be a time such as 2026-11-23T08:00:00Z, or Unix seconds")
+	return time.Time{}, mistake(name + " must be a time such as 2026-11-23T08:00:00Z, or Unix seconds")
 }
 
 // duration reads 90s, 5m, 24h, 30d.
@@ -63,5 +64,5 @@ func duration(name, s string) (time.Duration, error) {
 	} else if d, err := time.ParseDuration(s); err == nil && d > 0 {
 		return d, nil
 	}
-	return 0, invalid(name + " must be a length of time such as 30s, 5m, 24h or 30d")
+	return 0, mistake(name + " must be a length of time such as 30s, 5m, 24h or 30d")
 }

@@ -1,0 +1,198 @@
+// Package ask reads what a client of the API asks for from the query of its URL. Everything in it is hostile until it
+// has been here: names are plain, numbers bounded, lists short, and what is wrong is said with the way to put it
+// right, without repeating what was not plain.
+package ask
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"communewatch/probes"
+)
+
+// A Mistake is what is wrong with a question, in words for whoever asked it.
+type Mistake struct{ text string }
+
+func (m *Mistake) Error() string { return m.text }
+
+func mistake(text string) error { return &Mistake{text} }
+
+const (
+	seriesStandard = time.Hour
+	seriesLongest  = 400 * 24 * time.Hour
+	seriesWindows  = 300  // aimed at where no step is given: about a window per two pixels of a small chart
+	maxWindows     = 2000 // per series
+	maxFields      = 10
+	maxTags        = 10
+)
+
+// steps are the lengths of windows that are chosen where none is given.
+var steps = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second,
+	30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute,
+	30 * time.Minute, time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 48 * time.Hour}
+
+// Series is a question for series, checked.
+type Series struct {
+	Measurement string
+	Fields      []string // 1 to 10, each once; where the measurement is of our schema it has them, as numbers
+	Tags        map[string]string
+	From, To    time.Time     // multiples of Step
+	Step        time.Duration // whole seconds, so that there are at most 2,000 windows and two that are cut
+
+	Mean, Min, Max, P95, Count bool // which aggregates; at least one
+
+	Ratios map[string]probes.RatioSpec // those of Fields that are ratios of counts
+}
+
+// reserved are the parameters that are not tags.
+var reserved = []string{"measurement", "field", "range", "from", "to", "step", "agg", "lang"}
+
+// ForSeries reads a question for series. What is no parameter of ours is a tag.
+func ForSeries(q url.Values, now time.Time) (*Series, error) {
+	s := &Series{Measurement: q.Get("measurement"), Tags: map[string]string{}, Ratios: map[string]probes.RatioSpec{}}
+	if !plain(s.Measurement) {
+		return nil, mistake("measurement is missing or not a name; for example measurement=icmp")
+	}
+	for _, f := range q["field"] {
+		for part := range strings.SplitSeq(f, ",") {
+			if !slices.Contains(s.Fields, part) {
+				s.Fields = append(s.Fields, part)
+			}
+		}
+	}
+	if len(s.Fields) == 0 || len(s.Fields) > maxFields {
+		return nil, mistake(fmt.Sprintf("give 1 to %d fields; for example field=loss_ratio", maxFields))
+	}
+	spec := measurement(s.Measurement)
+	for _, f := range s.Fields {
+		if !plain(f) {
+			return nil, mistake("field is not a name; for example field=loss_ratio")
+		}
+		if spec == nil {
+			continue // brought by a writer of its own: whatever is there
+		}
+		switch known, ok := spec.Field(f); {
+		case !ok:
+			return nil, mistake("measurement " + s.Measurement + " has no such field; it has " + strings.Join(numberFields(spec), ", "))
+		case known.Type == probes.TypeString:
+			return nil, mistake("field " + f + " is text; series are of numbers")
+		}
+		for _, ratio := range spec.Ratios {
+			if ratio.Ratio == f {
+				s.Ratios[f] = ratio
+			}
+		}
+	}
+	if !q.Has("site") {
+		return nil, mistake("site is missing; /api/v1/sites lists them")
+	}
+	for key, values := range q {
+		if slices.Contains(reserved, key) {
+			continue
+		}
+		switch {
+		case !plain(key):
+			return nil, mistake("an unknown parameter is not the name of a tag")
+		case len(values) != 1 || !plain(values[0]):
+			return nil, mistake("tag " + key + " must be given once, with a plain value")
+		case len(s.Tags) == maxTags:
+			return nil, mistake(fmt.Sprintf("more than %d tags", maxTags))
+		}
+		s.Tags[key] = values[0]
+	}
+	if err := s.aggregates(q); err != nil {
+		return nil, err
+	}
+	return s, s.windows(q, now)
+}
+
+// plain reports whether s may be a name in a query: short and printable, without what some client would interpret.
+func plain(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("._-:/ ", c) >= 0) {
+			return false
+		}
+	}
+	return true
+}
+
+func measurement(name string) *probes.MeasurementSpec {
+	for _, m := range probes.Schema() {
+		if m.Name == name {
+			return &m
+		}
+	}
+	return nil
+}
+
+func numberFields(m *probes.MeasurementSpec) []string {
+	var out []string
+	for _, f := range m.Fields {
+		if f.Type != probes.TypeString {
+			out = append(out, f.Key)
+		}
+	}
+	return out
+}
+
+func (s *Series) aggregates(q url.Values) error {
+	if !q.Has("agg") {
+		s.Mean = true
+		return nil
+	}
+	for name := range strings.SplitSeq(strings.Join(q["agg"], ","), ",") {
+		switch name {
+		case "mean":
+			s.Mean = true
+		case "min":
+			s.Min = true
+		case "max":
+			s.Max = true
+		case "p95":
+			s.P95 = true
+		case "count":
+			s.Count = true
+		default:
+			return mistake("agg must be one or more of mean, min, max, p95, count, with commas between")
+		}
+	}
+	return nil
+}
+
+func (s *Series) windows(q url.Values, now time.Time) (err error) {
+	if s.From, s.To, err = Span(q, now, seriesStandard, seriesLongest); err != nil {
+		return err
+	}
+	length := s.To.Sub(s.From)
+	if q.Has("step") {
+		if s.Step, err = duration("step", q.Get("step")); err != nil {
+			return err
+		}
+		if s.Step < time.Second {
+			return mistake("step must be at least 1s")
+		}
+		if s.Step > length { // to be aligned to it, the range would have to grow
+			return mistake("step is longer than the range; use a shorter step")
+		}
+		s.Step = s.Step.Truncate(time.Second)
+		if length/s.Step > maxWindows {
+			return mistake(fmt.Sprintf("step gives more than %d windows; use a longer step, at least %s", maxWindows,
+				(length/maxWindows + time.Second).Truncate(time.Second)))
+		}
+	} else {
+		i, _ := slices.BinarySearchFunc(steps, length/seriesWindows, func(a, b time.Duration) int { return cmp.Compare(a, b) })
+		s.Step = steps[min(i, len(steps)-1)]
+	}
+	// Aligned to the step, so that the windows of a chart that follows the clock stay the same ones.
+	step := int64(s.Step / time.Millisecond)
+	s.From = time.UnixMilli(s.From.UnixMilli() / step * step).UTC()
+	s.To = time.UnixMilli((s.To.UnixMilli() + step - 1) / step * step).UTC()
+	return nil
+}
