@@ -61,9 +61,9 @@ func TestDiskFull(t *testing.T) {
 		late           bool
 		want           error
 	}{
-		"down to the reserve":  {reserve: 4 << 20, leave: 6 << 20, late: true, want: errDiskFull},
-		"to the last byte":     {reserve: -1, leave: 300 << 10, want: syscall.ENOSPC},
-		"all at once": {reserve: -1, leave: 0, want: syscall.ENOSPC},
+		"down to the reserve": {reserve: 4 << 20, leave: 6 << 20, late: true, want: errDiskFull},
+		"to the last byte":    {reserve: -1, leave: 300 << 10, want: syscall.ENOSPC},
+		"all at once":         {reserve: -1, leave: 0, want: syscall.ENOSPC},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, fill, empty := smallDisk(t, 160<<20)

@@ -21,20 +21,23 @@ import (
 
 // Select calls each for every series that matches; see store.Store.
 func (s *Store) Select(ctx context.Context, q store.Query, each func(store.Series) error) error {
+	// Points are gathered here and copied once their number is known: what grows by doubling is mostly garbage.
+	var times []int64
+	var values []float64
 	return s.query(ctx, q, markNumber+markText, func(r *reader, series store.Series, c texts.Class) error {
-		if c == texts.Text {
-			for r.next() {
-				series.Times = append(series.Times, r.time)
-				series.Texts = append(series.Texts, s.dict.Text(uint64(r.value)))
-			}
-		} else {
-			for r.next() {
-				series.Times = append(series.Times, r.time)
-				series.Values = append(series.Values, r.value)
-			}
+		times, values = times[:0], values[:0]
+		for r.next() {
+			times = append(times, r.time)
+			values = append(values, r.value)
 		}
-		if r.err != nil || len(series.Times) == 0 {
+		if r.err != nil || len(times) == 0 {
 			return r.err
+		}
+		series.Times = slices.Clone(times)
+		if c == texts.Text {
+			series.Texts = s.dict.Texts(values)
+		} else {
+			series.Values = slices.Clone(values)
 		}
 		return each(series)
 	})

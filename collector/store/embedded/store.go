@@ -120,6 +120,10 @@ type Store struct {
 	metrics  *metrics
 	reopenAt time.Time // not before this
 
+	// mapping is held by the call that moves chunks to disk; mappedTo is the newest sample's time when one did last.
+	mapping  sync.Mutex
+	mappedTo atomic.Int64 // Unix milliseconds
+
 	// turn is held by the one batch that commits, or meets unknown series; see Append.
 	turn sync.Mutex
 

@@ -245,6 +245,26 @@ func (d *Dict) Text(id uint64) string {
 	return Lost
 }
 
+// Texts returns the texts of numbers that are stored as values.
+func (d *Dict) Texts(values []float64) []string {
+	out := make([]string, len(values))
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	var last float64 // a run of one outcome is the usual case
+	var text string
+	for i, v := range values {
+		if i == 0 || v != last {
+			s, ok := d.texts[uint64(v)]
+			if !ok {
+				s = Lost
+			}
+			last, text = v, s
+		}
+		out[i] = text
+	}
+	return out
+}
+
 func classKey(measurement, field string) string { return measurement + "\x00" + field }
 
 // ErrTooManyFields says that a field can't be taken because there are too many.
