@@ -63,11 +63,12 @@ bench: build ## measure, beside peers where there are any, and write docs/BENCHM
 	@bin/communewatch-bench $(ARGS)
 
 .PHONY: pictures
-pictures: build ## take the pictures in docs/images from a demo that has run for a while (five minutes)
+pictures: build ## take the pictures in docs/images from a demo that has run for four minutes
 	@deploy/setup/need.sh chromium
 	@mkdir -p docs/images
-	@bin/communewatch-lab demo --listen 127.0.0.1:8797 --local=false --block 60 --data $$(mktemp -d) --for 5m $(ARGS) & \
-	sleep 280 && cd $(UI) && node pictures.mjs http://127.0.0.1:8797 ../../../docs/images s08878; wait
+	@bin/communewatch-lab demo --listen 127.0.0.1:8797 --local=false --block 60 --data $$(mktemp -d) $(ARGS) & demo=$$!; \
+	sleep 240; (cd $(UI) && node pictures.mjs http://127.0.0.1:8797 ../../../docs/images s08878); done=$$?; \
+	kill -INT $$demo; wait $$demo; exit $$done
 
 .PHONY: clean
 clean: ## remove what was built
