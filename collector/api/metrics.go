@@ -36,7 +36,7 @@ func newGauges(a *API) *gauges {
 		info:          desc("collector_info", "The running program; always 1.", "version"),
 		sites:         desc("sites", "Sites by state.", "state"),
 		layers:        desc("site_layers", "Sites by layer and the layer's state.", "layer", "state"),
-		troubled:      desc("sites_agent_trouble", "Sites with an agent that cannot measure."),
+		troubled:      desc("sites_agent_trouble", "Sites with an agent that cannot measure, or is too busy to measure well."),
 		agents:        desc("agents_seen", "Agents that ever delivered a numbered batch."),
 		received:      desc("batches_received", "Numbered batches that arrived, each counted once."),
 		missing:       desc("batches_missing", "Numbered batches that did not arrive although later ones did."),

@@ -67,8 +67,18 @@ const refresh = 15 * time.Second
 
 var layers = probes.Layers()
 
+//
+// Not by cmp.Or, which makes all four comparisons whatever the first says: this runs several times per observation.
 func compareChecks(a, b CheckID) int {
-	return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Agent, b.Agent), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Path, b.Path))
+	switch {
+	case a.Target != b.Target:
+		return cmp.Compare(a.Target, b.Target)
+	case a.Agent != b.Agent:
+		return cmp.Compare(a.Agent, b.Agent)
+	case a.Kind != b.Kind:
+		return cmp.Compare(a.Kind, b.Kind)
+	}
+	return cmp.Compare(a.Path, b.Path)
 }
 
 // sameCheck compares all but the layer, which an observation of facts does not know.
