@@ -67,8 +67,8 @@ const refresh = 15 * time.Second
 
 var layers = probes.Layers()
 
-//
-// Not by cmp.Or, which makes all four comparisons whatever the first says: this runs several times per observation.
+// compareChecks orders the checks of a site by target, then by what tells namesakes apart. It does so without cmp.Or,
+// which makes all four comparisons whatever the first says: this runs several times per observation.
 func compareChecks(a, b CheckID) int {
 	switch {
 	case a.Target != b.Target:
