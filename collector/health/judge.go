@@ -15,14 +15,15 @@ import (
 // Tick. All methods may be called concurrently.
 type Judge struct {
 	rules   *rules.Compiled
-	start   int64        // silence does not count from before it, once time is past it
+	start   atomic.Int64 // silence does not count from before it, once time is past it; see resume
 	alive   atomic.Int64 // what was silent by then was silent in the life before; see Restore
 	version atomic.Uint64
 	shards  []*shard
 
 	tickMu   sync.Mutex // guards the fields below
 	now      int64      // everything due before it has been judged
-	boundary int64      // the next change of a calendar or of maintenance
+	ticked   bool
+	boundary int64 // the next change of a calendar or of maintenance
 	listed   map[string]bool
 
 	cacheMu      sync.Mutex // guards the fields below
@@ -57,7 +58,8 @@ func New(r Rules, start time.Time) *Judge {
 func (j *Judge) Rules() Rules { return j.rules.Rules }
 
 func newJudge(compiled *rules.Compiled, start, now int64, shards int) *Judge {
-	j := &Judge{rules: compiled, start: start, now: now, listed: map[string]bool{}, shards: make([]*shard, shards)}
+	j := &Judge{rules: compiled, now: now, listed: map[string]bool{}, shards: make([]*shard, shards)}
+	j.start.Store(start)
 	j.boundary = j.rules.Boundary(now)
 	for i := range j.shards {
 		j.shards[i] = &shard{rules: j.rules, seen: &j.version, now: now, sites: map[string]*site{}}
@@ -174,8 +176,8 @@ func (s *shard) run(j *Judge, site *site, c *check, o *Observation, t int64) {
 func (s *shard) due(j *Judge, c *check) int64 {
 	allowance := c.allowance(s.rules)
 	due := max(c.lastAt, c.base) + allowance
-	if s.now >= j.start && due >= j.alive.Load() {
-		due = max(due, j.start+allowance)
+	if start := j.start.Load(); s.now >= start && due >= j.alive.Load() {
+		due = max(due, start+allowance)
 	}
 	return due
 }
@@ -187,11 +189,17 @@ func (s *shard) look(site *site, c *check, at int64) {
 }
 
 // Tick judges silence and the calendar: all that was due before now happens, as of when it was due. It returns every
-// change of state since the last Tick, by time.
+// change of state since the last Tick, by time. It wants to be called every second or so: after a longer pause the
+// judge takes it that it was the one who was away.
 func (j *Judge) Tick(now time.Time) []Transition {
 	j.tickMu.Lock()
 	defer j.tickMu.Unlock()
-	j.advance(now.UnixMilli())
+	ms := now.UnixMilli()
+	if j.ticked && ms-j.now > blindAfter.Milliseconds() {
+		j.resume(ms)
+	}
+	j.ticked = true
+	j.advance(ms)
 	var all []*Transition // a whole province may change at once, and Transition is large to move about
 	for _, sh := range j.shards {
 		sh.mu.Lock()
@@ -210,6 +218,22 @@ func (j *Judge) Tick(now time.Time) []Transition {
 		out[i] = *t
 	}
 	return out
+}
+
+// blindAfter is the pause between two Ticks after which nobody was listening: a stalled machine, a paused virtual
+// machine. It is far more than a busy collector is late, and far less than what counts as silence.
+const blindAfter = 10 * time.Second
+
+// resume goes on at now after a pause, as after a restart: what was silent before the pause stays silent, and everybody
+// else has time to report again before the pause is held against them. The caller holds tickMu.
+func (j *Judge) resume(now int64) {
+	j.alive.Store(j.now)
+	j.start.Store(now)
+	for _, sh := range j.shards {
+		sh.mu.Lock()
+		sh.now = max(sh.now, now)
+		sh.mu.Unlock()
+	}
 }
 
 func (j *Judge) advance(now int64) {

@@ -49,6 +49,14 @@ func result(id CheckID, at time.Time, letter byte) []Observation {
 	}
 }
 
+// tickTo ticks as the collector does, often enough, until to.
+func tickTo(j *Judge, to time.Time) (all []Transition) {
+	for at := time.UnixMilli(j.now).Add(5 * time.Second); at.Before(to); at = at.Add(5 * time.Second) {
+		all = append(all, j.Tick(at)...)
+	}
+	return append(all, j.Tick(to)...)
+}
+
 var letters = map[State]byte{StateNone: ' ', StateMuted: 'm', StateOK: 'o', StateNoData: 'n', StateDegraded: 'd', StateDown: 'D'}
 
 // timeline plays one letter per run, 30 s apart, with a Tick every second between, and returns the state shown after
@@ -173,7 +181,7 @@ func TestReasons(t *testing.T) {
 		t.Errorf("trouble is over: %+v %+v", c, s.Agents)
 	}
 	j, _, _ := play("..")
-	j.Tick(t0.Add(time.Hour))
+	tickTo(j, t0.Add(time.Hour))
 	if _, cs, _ := j.Site("s1"); cs[0].Reason.Code != ReasonSilent || !cs[0].LastSeen.Equal(t0.Add(every)) ||
 		!cs[0].Since.Equal(t0.Add(every+75*time.Second+20*time.Second)) {
 		t.Errorf("silence begins when it is due, however late the tick: %+v", cs[0])
@@ -276,7 +284,7 @@ func TestOldAndRepeatedObservationsChangeNothing(t *testing.T) {
 	for i := range 4 {
 		j.Observe(result(ping, t0.Add(time.Duration(i)*every), '.'))
 	}
-	j.Tick(t0.Add(2 * time.Minute))
+	tickTo(j, t0.Add(2*time.Minute))
 	before, checks, _ := j.Site("s1")
 	for range 5 {
 		for i := range 4 {
@@ -309,7 +317,7 @@ func siteOf(t *testing.T, layer probes.Layer, states string) LayerStatus {
 			}
 			j.Observe(result(id, t0.Add(time.Duration(i)*every), letter))
 		}
-		j.Tick(t0.Add(time.Duration(i) * every))
+		tickTo(j, t0.Add(time.Duration(i)*every))
 	}
 	s, _, _ := j.Site("s1")
 	for i, name := range probes.Layers() {
@@ -414,13 +422,45 @@ func TestRestartDoesNotCallTheProvinceSilent(t *testing.T) {
 	if got := states(); got != "nDo" { // dead, down, gw
 		t.Errorf("after the restart: %q", got)
 	}
-	j.Tick(start.Add(94 * time.Second))
+	tickTo(j, start.Add(94*time.Second))
 	if got := states(); got != "nDo" {
 		t.Errorf("before the grace is over: %q", got)
 	}
-	j.Tick(start.Add(96 * time.Second))
+	tickTo(j, start.Add(96*time.Second))
 	if got := states(); got != "nnn" {
 		t.Errorf("nothing came for 2.5 intervals and the grace: %q", got)
+	}
+}
+
+// A machine that stalls, or a virtual one that is paused, makes nobody else silent.
+func TestStallDoesNotCallTheProvinceSilent(t *testing.T) {
+	j := New(DefaultRules(), t0)
+	silent := ping
+	silent.Target = "silent" // since long before the stall
+	j.Observe(result(silent, t0, '.'))
+	for i := range 10 {
+		j.Observe(result(ping, t0.Add(time.Duration(i)*every), '.'))
+		tickTo(j, t0.Add(time.Duration(i)*every+time.Second))
+	}
+	states := func() string {
+		_, checks, _ := j.Site("s1")
+		return string([]byte{letters[checks[0].State], letters[checks[1].State]}) // gw, silent
+	}
+	if got := states(); got != "on" {
+		t.Fatalf("before the stall: %q", got)
+	}
+	woken := t0.Add(9*every + 10*time.Minute)
+	for _, tr := range j.Tick(woken) {
+		t.Errorf("the judge was away, and says %v -> %v", tr.From, tr.To)
+	}
+	if got := states(); got != "on" {
+		t.Errorf("after the stall: %q", got)
+	}
+	if tickTo(j, woken.Add(94*time.Second)); states() != "on" {
+		t.Errorf("before the grace is over: %q", states())
+	}
+	if tickTo(j, woken.Add(96*time.Second)); states() != "nn" {
+		t.Errorf("still nothing after 2.5 intervals and the grace: %q", states())
 	}
 }
 
@@ -455,7 +495,7 @@ func TestForgottenCheck(t *testing.T) {
 			if tc.agentReports || i < 10 {
 				j.Observe(result(ping, at, '.'))
 			}
-			j.Tick(at)
+			tickTo(j, at)
 		}
 		if _, checks, _ := j.Site("s1"); len(checks) != tc.want {
 			t.Errorf("agent reports %v: %d checks, want %d", tc.agentReports, len(checks), tc.want)
@@ -473,7 +513,7 @@ func TestMaintenanceMutes(t *testing.T) {
 	}
 	j := New(r, t0)
 	j.Observe(result(ping, t0, '.'))
-	j.Tick(t0.Add(2 * time.Minute))
+	tickTo(j, t0.Add(2*time.Minute))
 	if s, _, _ := j.Site("s1"); s.State != StateMuted || s.Reason.Text != "đổi bộ chia mạng" || !s.Since.Equal(t0.Add(90*time.Second)) {
 		t.Errorf("%+v", s)
 	}
@@ -489,7 +529,7 @@ func TestOfficeHours(t *testing.T) {
 	local := time.FixedZone("ICT", 7*3600)
 	j := New(r, t0)
 	state := func(at time.Time) string {
-		j.Tick(at.Add(time.Millisecond))
+		tickTo(j, at.Add(time.Millisecond))
 		s, _, _ := j.Site("s1")
 		return s.State.String()
 	}
@@ -672,7 +712,7 @@ func BenchmarkObserve(b *testing.B) {
 	for b.Loop() {
 		if n == len(obs) {
 			n, at = 0, at.Add(every)
-			j.Tick(at)
+			tickTo(j, at)
 		}
 		obs[n].Time, obs[n+1].Time = at, at
 		j.Observe(obs[n : n+2])
@@ -701,7 +741,7 @@ func BenchmarkProvince(b *testing.B) {
 			part[n].Time = at
 		}
 		j.Observe(part)
-		j.Tick(at)
+		tickTo(j, at)
 		_, version = j.Since(version)
 	}
 	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/(sites*checks), "B/check")

@@ -185,10 +185,11 @@ func (j *Judge) Restore(obs []Observation) {
 // restore plays one site's past to a judge of its own and takes the site over.
 func (j *Judge) restore(obs []Observation) {
 	id, newest := obs[0].Check.Site, obs[len(obs)-1].Time.UnixMilli()
-	past := newJudge(j.rules, j.start, obs[0].Time.UnixMilli(), 1)
+	start := j.start.Load()
+	past := newJudge(j.rules, start, obs[0].Time.UnixMilli(), 1)
 	past.play(obs)
-	if past.now < j.start {
-		past.shards[0].cross(past, j.start)
+	if past.now < start {
+		past.shards[0].cross(past, start)
 	}
 	made := past.shards[0].sites[id]
 
