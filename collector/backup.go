@@ -76,7 +76,9 @@ func askToBackup(ctx context.Context, socket, dir string) error {
 		return err
 	}
 	resp, err := client.Do(req)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+	// EINVAL: the path is too long for a socket, so that no collector can listen there. Should one run all the same,
+	// the stores' locks say so.
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EINVAL) {
 		return errNotRunning
 	}
 	if err != nil {

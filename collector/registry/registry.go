@@ -74,7 +74,7 @@ func Open(ctx context.Context, path string, o Options) (*Registry, error) {
 	}
 	r.read = r.db.Read()
 	if r.tokens.conn, err = r.read.Conn(ctx); err == nil {
-		err = r.tokens.load(ctx)
+		err = r.tokens.load(ctx, time.Now())
 	}
 	if err != nil {
 		err = r.db.Explain(err)
@@ -86,7 +86,7 @@ func Open(ctx context.Context, path string, o Options) (*Registry, error) {
 	running, stop := context.WithCancel(context.Background())
 	r.stop = stop
 	r.running.Go(func() {
-		r.keep(running, "look for changed tokens", pollTokens, pollTokens, r.tokens.load)
+		r.keep(running, "look for changed tokens", pollTokens, pollTokens, func(ctx context.Context) error { return r.tokens.load(ctx, time.Now()) })
 	})
 	r.running.Go(func() { r.keep(running, "write down the use of tokens", flushUses, flushUses, r.writeLastUsed) })
 	r.running.Go(func() { r.keep(running, "remove old rows", pruneFirst, pruneEvery, r.prune) })

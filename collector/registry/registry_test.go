@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -205,6 +206,25 @@ func TestRevocationByAnotherProcess(t *testing.T) {
 	}
 	if !errors.Is(err, ErrRevoked) {
 		t.Errorf("1 s after another process revoked it: %v", err)
+	}
+}
+
+// A token may be used at once, also when this process looked for an unknown one a moment ago.
+func TestTokenOfAnotherProcessIsKnownAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "registry.db")
+	collector, tool := open(t, path), open(t, path)
+	importSites(t, tool, "s1")
+	for range 5 {
+		if _, err := collector.Authenticate(t.Context(), "cw1_aaaaaaaa_"+strings.Repeat("a", 52)); !errors.Is(err, ErrUnknownToken) {
+			t.Fatal(err)
+		}
+		secret, _, err := tool.CreateToken(t.Context(), Token{Kind: KindAgent, Site: "s1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := collector.Authenticate(t.Context(), secret); err != nil {
+			t.Fatalf("a token just made: %v", err)
+		}
 	}
 }
 

@@ -39,29 +39,48 @@ const staleAfter = 100 * time.Millisecond
 // find returns a token, nil for one that does not exist.
 func (tc *tokenCache) find(ctx context.Context, id string) (*cachedToken, error) {
 	if tc.changes.Load() != tc.seen.Load() {
-		if err := tc.load(ctx); err != nil {
+		if err := tc.load(ctx, time.Now()); err != nil {
 			return nil, err
 		}
 	}
 	if t := (*tc.byID.Load())[id]; t != nil {
 		return t, nil
 	}
-	// Another process may have made it a moment ago.
-	tc.mu.Lock()
-	stale := time.Since(tc.checked) > staleAfter
-	tc.mu.Unlock()
-	if stale {
-		if err := tc.load(ctx); err != nil {
-			return nil, err
+	// Another process may have made it a moment ago: an answer as of later than this call is needed. Whoever asks too
+	// soon after the last look waits for the next, so that strangers get as little of us.
+	asked := time.Now()
+	for {
+		tc.mu.Lock()
+		checked := tc.checked
+		tc.mu.Unlock()
+		wait := staleAfter - time.Since(checked)
+		if !checked.Before(asked) {
+			return (*tc.byID.Load())[id], nil
+		}
+		if wait <= 0 {
+			if err := tc.load(ctx, asked); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, ctx.Err()
+		case <-timer.C:
 		}
 	}
-	return (*tc.byID.Load())[id], nil
 }
 
-// load reads the tokens if they changed since they were read last.
-func (tc *tokenCache) load(ctx context.Context) (err error) {
+// load reads the tokens if they changed since they were read last, unless somebody else looked after asOf.
+func (tc *tokenCache) load(ctx context.Context, asOf time.Time) (err error) {
 	tc.mu.Lock()
 	defer tc.mu.Unlock()
+	if tc.checked.After(asOf) {
+		return nil
+	}
+	begun := time.Now()
 	changes := tc.changes.Load()
 	defer func() {
 		if err == nil {
@@ -77,7 +96,7 @@ func (tc *tokenCache) load(ctx context.Context) (err error) {
 	if err := tx.QueryRowContext(ctx, "SELECT version FROM token_version").Scan(&version); err != nil {
 		return err
 	}
-	tc.checked = time.Now()
+	tc.checked = begun
 	if version == tc.version {
 		return nil
 	}

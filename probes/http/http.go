@@ -22,6 +22,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"communewatch/probes"
@@ -146,7 +147,10 @@ func New(t probes.Target, b bind.Binding, o Options) (probes.Probe, error) {
 // run is the state of one run. With redirects the phases are those of the last request.
 type run struct {
 	*probe
-	start      time.Time
+	start time.Time
+
+	// The transport's goroutines write these, some of them after the request was given up.
+	mu         sync.Mutex // guards the fields below
 	dns        time.Duration
 	resolved   bool
 	connect    time.Duration
@@ -173,6 +177,8 @@ func (p *probe) Probe(ctx context.Context) ([]probes.Point, error) {
 
 // phases returns the fields of the phases that were completed.
 func (r *run) phases() []probes.Field {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	var fields []probes.Field
 	if r.resolved {
 		fields = append(fields, probes.Seconds("dns_seconds", r.dns))
@@ -267,15 +273,28 @@ func (p *probe) judgeBody(body []byte) error {
 
 func (r *run) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
-		TLSHandshakeStart: func() { r.tlsStart = time.Now() },
+		TLSHandshakeStart: func() { r.note(func() { r.tlsStart = time.Now() }) },
 		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
 			if err == nil {
-				r.tls = time.Since(r.tlsStart)
+				r.note(func() { r.tls = time.Since(r.tlsStart) })
 			}
 		},
-		WroteRequest:         func(httptrace.WroteRequestInfo) { r.wrote = time.Now() },
-		GotFirstResponseByte: func() { r.firstByte = time.Since(r.wrote) },
+		WroteRequest: func(httptrace.WroteRequestInfo) { r.note(func() { r.wrote = time.Now() }) },
+		GotFirstResponseByte: func() {
+			r.note(func() {
+				// A server that answers before it was asked has no time to first byte.
+				if r.firstByte = 0; !r.wrote.IsZero() {
+					r.firstByte = time.Since(r.wrote)
+				}
+			})
+		},
 	}
+}
+
+func (r *run) note(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
 }
 
 // dial resolves and connects by the path and takes the time of both.
@@ -290,12 +309,12 @@ func (r *run) dial(ctx context.Context, network, address string) (net.Conn, erro
 		return nil, err
 	}
 	if _, err := netip.ParseAddr(host); err != nil {
-		r.dns, r.resolved = time.Since(start), true
+		r.note(func() { r.dns, r.resolved = time.Since(start), true })
 	}
 	start = time.Now()
 	conn, err := r.bind.Dialer(network, r.opts.Timeout).DialContext(ctx, network, net.JoinHostPort(addr.String(), port))
 	if err == nil {
-		r.connect = time.Since(start)
+		r.note(func() { r.connect, r.wrote = time.Since(start), time.Time{} })
 	}
 	return conn, err
 }
@@ -307,11 +326,13 @@ func (r *run) tlsConfig() *tls.Config {
 		// Verification is done below, after the expiry has been read.
 		InsecureSkipVerify: true,
 		VerifyConnection: func(cs tls.ConnectionState) error {
-			for _, c := range cs.PeerCertificates {
-				if r.certExpiry.IsZero() || c.NotAfter.Before(r.certExpiry) {
-					r.certExpiry = c.NotAfter
+			r.note(func() {
+				for _, c := range cs.PeerCertificates {
+					if r.certExpiry.IsZero() || c.NotAfter.Before(r.certExpiry) {
+						r.certExpiry = c.NotAfter
+					}
 				}
-			}
+			})
 			if r.opts.SkipVerify {
 				return nil
 			}

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -164,6 +165,34 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 	}
 	if _, err := run1(t, "http://no-such-name.invalid/", o); probes.OutcomeOf(err) != probes.OutcomeUnresolved && probes.OutcomeOf(err) != probes.OutcomeTimeout {
 		t.Errorf("unknown name: %v", err)
+	}
+}
+
+// A server that talks before it is asked must not make up a time to first byte: the phases come from goroutines of the
+// transport that race each other then.
+func TestServerThatAnswersBeforeItIsAsked(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+			c.(*net.TCPConn).CloseWrite()
+			io.Copy(io.Discard, c)
+			c.Close()
+		}
+	}()
+	for range 200 {
+		p, _ := run1(t, "http://"+l.Addr().String()+"/", DefaultOptions())
+		if f, ok := p.Field("first_byte_seconds"); ok && (f.Num < 0 || f.Num > 10) {
+			t.Fatalf("first_byte_seconds = %v", f.Num)
+		}
 	}
 }
 

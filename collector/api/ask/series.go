@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"communewatch/probes"
 )
@@ -28,6 +30,7 @@ const (
 	maxWindows     = 2000 // per series
 	maxFields      = 10
 	maxTags        = 10
+	maxTagValue    = 512 // what a line may hold; see wire.Limits
 )
 
 // steps are the lengths of windows that are chosen where none is given.
@@ -87,7 +90,7 @@ func ForSeries(q url.Values, now time.Time) (*Series, error) {
 			}
 		}
 	}
-	if !q.Has("site") {
+	if spec != nil && !q.Has("site") {
 		return nil, mistake("site is missing; /api/v1/sites lists them")
 	}
 	for key, values := range q {
@@ -97,7 +100,7 @@ func ForSeries(q url.Values, now time.Time) (*Series, error) {
 		switch {
 		case !plain(key):
 			return nil, mistake("an unknown parameter is not the name of a tag")
-		case len(values) != 1 || !plain(values[0]):
+		case len(values) != 1 || !plain(values[0]) && (spec != nil || !printable(values[0])):
 			return nil, mistake("tag " + key + " must be given once, with a plain value")
 		case len(s.Tags) == maxTags:
 			return nil, mistake(fmt.Sprintf("more than %d tags", maxTags))
@@ -121,6 +124,11 @@ func plain(s string) bool {
 		}
 	}
 	return true
+}
+
+// printable reports whether s may be the value of a tag that a writer made up: any letters, no control characters.
+func printable(s string) bool {
+	return s != "" && len(s) <= maxTagValue && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
 func measurement(name string) *probes.MeasurementSpec {
