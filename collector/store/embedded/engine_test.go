@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"communewatch/collector/store"
 	"communewatch/collector/store/storetest"
 	"communewatch/probes"
@@ -182,4 +184,33 @@ func TestWriteErrorHeals(t *testing.T) {
 	if n := count(t, s); n != 2 {
 		t.Errorf("%d points, want 2", n)
 	}
+}
+
+// TestBulkLoadIsMapped: hours of data that arrive in a moment must not stay in memory as one chain of chunks, which
+// is read in the square of its length.
+func TestBulkLoadIsMapped(t *testing.T) {
+	var now atomic.Int64
+	registry := prometheus.NewRegistry()
+	o := testOptions(t.TempDir())
+	o.Metrics = registry
+	o.Now = func() time.Time { return time.UnixMilli(now.Load()) }
+	s := mustOpen(t, o)
+	s.db.DisableCompactions()
+	const hours = 48
+	for i := range hours * 12 {
+		at := testNow.Add(time.Duration(i) * 5 * time.Minute)
+		now.Store(at.UnixMilli())
+		mustAppend(t, s, number(1, at, float64(i)))
+	}
+	families, err := registry.Gather()
+	must(t, err)
+	for _, f := range families {
+		if f.GetName() == "prometheus_tsdb_mmap_chunks_total" {
+			if n := f.GetMetric()[0].GetCounter().GetValue(); n < hours/2-2 {
+				t.Errorf("%v chunks left memory, want one for every two hours of %d", n, hours)
+			}
+			return
+		}
+	}
+	t.Fatal("the engine does not count the chunks that leave memory")
 }

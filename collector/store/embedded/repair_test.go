@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,11 +50,28 @@ func count(t *testing.T, s *Store) int {
 	return n
 }
 
-// logged collects what a store logs.
-func logged(o *Options) *bytes.Buffer {
-	var b bytes.Buffer
-	o.Log = slog.New(slog.NewTextHandler(&b, nil))
-	return &b
+// logged collects what a store logs, its background work included.
+func logged(o *Options) *logBuffer {
+	b := new(logBuffer)
+	o.Log = slog.New(slog.NewTextHandler(b, nil))
+	return b
+}
+
+type logBuffer struct {
+	mu  sync.Mutex // guards buf
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
 func glob(t *testing.T, dir, pattern string) []string {

@@ -22,6 +22,8 @@
 //
 // A field is of one class, number or text, in all series of a measurement; a row that brings the other is rejected.
 //
+// A query that runs beside an Append may see some of its rows already.
+//
 // # Time
 //
 // Rows may be as late as Options.LateWindow and arrive in any order; what is older is rejected. A row more than an
@@ -210,6 +212,9 @@ func engineOptions(o Options) tsdb.Options {
 	e.WALCompression = logCompression
 	// The default of 16,384 stripes takes megabytes even for an empty store; 2,048 hold a million series well.
 	e.StripeSize = 2048
+	// Isolation hides the rows of a batch from readers until the last one is stored, at 60 bytes a series. Nobody here
+	// needs it; and that compaction waits for batches under way, its other use, is ensured by turns (see Append).
+	e.IsolationDisabled = true
 	// Chunks of live series go to disk once a minute in one sweep; 4 MiB of buffer, the default, gain nothing.
 	e.HeadChunksWriteBufferSize = 256 << 10
 	return e
