@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"communewatch/deploy/lab/lifeline"
 )
 
 // process is a program under measurement.
@@ -25,7 +27,7 @@ type process struct {
 func start(name string, args ...string) (*process, error) {
 	p := &process{cmd: exec.Command(name, args...), done: make(chan error, 1)}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	lifeline.DieWithParent(p.cmd)
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}

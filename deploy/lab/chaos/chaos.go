@@ -20,6 +20,7 @@ import (
 
 	"communewatch/deploy/lab"
 	"communewatch/deploy/lab/audit"
+	"communewatch/deploy/lab/lifeline"
 )
 
 // Options of a run.
@@ -150,7 +151,7 @@ func split(sites []string, n int) [][]string {
 
 func (c *child) start() error {
 	c.cmd = c.make()
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	lifeline.DieWithParent(c.cmd)
 	out := &tail{}
 	c.cmd.Stdout, c.cmd.Stderr = out, out
 	if err := c.cmd.Start(); err != nil {

@@ -40,14 +40,16 @@ func Run(ctx context.Context, cfg lab.Config, o Options) (err error) {
 		defer cancel()
 	}
 	say := func(format string, args ...any) { fmt.Fprintf(o.Out, format+"\n", args...) }
+	release, err := claim(cfg.Dir)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if o.Throwaway {
 		if err := clear(cfg.Dir); err != nil {
 			return err
 		}
 		defer os.RemoveAll(cfg.Dir)
-	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return err
 	}
 	logFile, err := os.OpenFile(filepath.Join(cfg.Dir, "lab.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -107,22 +109,30 @@ func dataHint(dir string, throwaway bool) string {
 	return " (with --data " + dir + ")"
 }
 
-// clear removes the folder of an earlier throw-away demo, and nothing else.
+// lockFile is held by the lab that runs in a folder.
+const lockFile = "lab.lock"
+
+// clear empties the folder of an earlier throw-away demo, and touches nothing else.
 func clear(dir string) error {
 	entries, err := os.ReadDir(dir)
-	if os.IsNotExist(err) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
-	known := map[string]bool{"collector": true, "agents": true, "ledger": true, "lab.json": true, "lab.log": true, "lab.sock": true}
+	known := map[string]bool{"collector": true, "agents": true, "ledger": true, "lab.json": true, "lab.log": true, "lab.sock": true, lockFile: true}
 	for _, e := range entries {
 		if !known[e.Name()] {
 			return fmt.Errorf("%s holds %s, which is not a demo's; name another folder with --data", dir, e.Name())
 		}
 	}
-	return os.RemoveAll(dir)
+	for _, e := range entries {
+		if e.Name() == lockFile {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // watch tells how the province does until ctx ends.

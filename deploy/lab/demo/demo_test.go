@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -79,5 +80,38 @@ func TestBadScenarioStopsBeforeAnythingRuns(t *testing.T) {
 	err := Run(t.Context(), cfg, Options{Out: &out, Scenario: file})
 	if err == nil || !strings.Contains(err.Error(), "film.yaml:2") || strings.Contains(out.String(), "starting") {
 		t.Errorf("got %v\n%s", err, out.String())
+	}
+}
+
+// A second demo must not touch the folder of one that is running.
+func TestOneLabPerFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "lab")
+	release, err := claim(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := filepath.Join(dir, "lab.log")
+	if err := os.WriteFile(mine, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err = Run(t.Context(), lab.Config{Dir: dir, Sites: 1, Listen: "127.0.0.1:0"}, Options{Out: io.Discard, Throwaway: true})
+	if err == nil || !strings.Contains(err.Error(), "a lab is running") {
+		t.Errorf("the second one: %v", err)
+	}
+	if _, err := os.Stat(mine); err != nil {
+		t.Errorf("it touched the first one's files: %v", err)
+	}
+	release()
+	if release, err = claim(dir); err != nil {
+		t.Fatalf("after the first one: %v", err)
+	}
+	release()
+
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := claim(link); err == nil {
+		t.Error("a link made by somebody was followed")
 	}
 }
