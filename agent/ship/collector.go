@@ -47,7 +47,6 @@ func (c Collector) Validate() error {
 
 const (
 	requestTimeout = 20 * time.Second // a batch of 256 KiB over a line of 128 kbit/s, packed, with time to spare
-	dialTimeout    = 5 * time.Second  // two lost SYNs
 	maxAnswer      = 64 << 10         // answers are empty or a short error; a portal's page need not be read
 )
 
@@ -56,6 +55,7 @@ type peer struct {
 	Collector
 	client   api.WriteAPIBlocking
 	http     *http.Client
+	line     *line // nil for a transport that makes its own connections
 	clock    Clock
 	agent    string
 	fails    int       // in a row
@@ -77,7 +77,11 @@ func newPeer(c Collector, o *Options, clock Clock) (*peer, error) {
 	if o.transport != nil {
 		way = o.transport(c)
 	} else {
-		way = newTransport(c)
+		var err error
+		if p.line, err = newLine(c); err != nil {
+			return nil, err
+		}
+		way = p.line.transport()
 	}
 	p.http = &http.Client{
 		Transport: way,
@@ -90,24 +94,6 @@ func newPeer(c Collector, o *Options, clock Clock) (*peer, error) {
 	options.HTTPOptions().SetHTTPDoer(p)
 	p.client = influxdb2.NewClientWithOptions(c.URL, c.Token, options).WriteAPIBlocking(o.Org, o.Bucket)
 	return p, nil
-}
-
-func newTransport(c Collector) *http.Transport {
-	conf := &tls.Config{}
-	if c.TLS != nil {
-		conf = c.TLS.Clone()
-	}
-	conf.MinVersion = max(conf.MinVersion, tls.VersionTLS12)
-	return &http.Transport{
-		// No proxy from the environment: it would take the place of the path.
-		DialContext:            c.Binding.Dialer("tcp", dialTimeout).DialContext,
-		TLSClientConfig:        conf,
-		TLSHandshakeTimeout:    dialTimeout,
-		MaxIdleConnsPerHost:    1,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: maxAnswer,
-		DisableCompression:     true,
-	}
 }
 
 // exchange travels in a request's context: what identifies the batch on the way out, the answer on the way back.
@@ -133,7 +119,7 @@ func (p *peer) post(ctx context.Context, id spool.ID, lines []byte) *exchange {
 		x.answer.message = clean(e.Message)
 	}
 	if x.answer.status == 0 {
-		p.http.CloseIdleConnections() // the next try dials anew, maybe by another route
+		p.hangUp() // the next try dials anew, maybe by another route
 	}
 	return x
 }
@@ -156,16 +142,11 @@ func (p *peer) Do(req *http.Request) (*http.Response, error) {
 	h.Set(wire.HeaderClock, strconv.Itoa(x.id.Clock))
 	h["Idempotency-Key"] = nil // not sent; it lets the transport repeat a request that met a connection just closed
 
-	start := time.Now()
-	at, clock := p.clock.Now()
-	if x.id.Boot == p.clock.Boot() && x.id.Clock == clock {
-		h.Set(wire.HeaderSentAt, strconv.FormatInt(at.UnixMilli(), 10))
-	}
-	resp, err := p.http.Do(req)
+	s, err := p.roundTrip(req, x.id)
 	if err != nil {
 		return nil, err
 	}
-	took := time.Since(start)
+	resp := s.resp
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	_ = resp.Body.Close()
 	if err != nil && resp.StatusCode != http.StatusNoContent {
@@ -177,11 +158,56 @@ func (p *peer) Do(req *http.Request) (*http.Response, error) {
 	x.answer.genuine = isGenuine(resp.Header, body)
 	x.answer.message = resp.Status
 	if received, ok := x.answer.receivedAt(); ok {
-		if _, now := p.clock.Now(); now == clock {
-			x.offset, x.timed = received.Sub(at.Add(took/2)), true
+		if _, now := p.clock.Now(); now == s.clock {
+			x.offset, x.timed = received.Sub(s.at.Add(s.took/2)), true
 		}
 	}
 	return resp, nil
+}
+
+// sending is one round trip.
+type sending struct {
+	resp  *http.Response
+	at    time.Time // when a connection was there and the request went out, by the agent's clock
+	clock int
+	took  time.Duration // from then to the answer
+}
+
+// connects is how often a connection is made for one request: the transport may find an old one dead more than once.
+const connects = 3
+
+// roundTrip sends a request, stamped when there is a connection to send it on.
+func (p *peer) roundTrip(req *http.Request, id spool.ID) (s sending, err error) {
+	for try := range connects {
+		if p.line != nil {
+			if err := p.line.connect(req.Context(), try > 0); err != nil {
+				return s, err
+			}
+		}
+		if req.Body, err = req.GetBody(); err != nil {
+			return s, err
+		}
+		begin := time.Now()
+		s.at, s.clock = p.clock.Now()
+		req.Header.Del(wire.HeaderSentAt)
+		if id.Boot == p.clock.Boot() && id.Clock == s.clock {
+			req.Header.Set(wire.HeaderSentAt, strconv.FormatInt(s.at.UnixMilli(), 10))
+		}
+		s.resp, err = p.http.Do(req)
+		s.took = time.Since(begin)
+		if !errors.Is(err, errNoLine) {
+			break
+		}
+	}
+	return s, err
+}
+
+// hangUp closes what connections are not in use.
+func (p *peer) hangUp() {
+	p.http.CloseIdleConnections()
+	if p.line != nil {
+		p.line.drop()
+	}
 }
 
 // packBody replaces a request's body by its gzip.

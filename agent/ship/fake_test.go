@@ -184,11 +184,16 @@ func start(t *testing.T, o Options, s *spool.Spool) (*Shipper, func()) {
 
 func startAs(t *testing.T, boot string, o Options, s *spool.Spool) (*Shipper, func()) {
 	t.Helper()
+	return startWith(t, &testClock{boot: boot, clock: 1}, o, s)
+}
+
+func startWith(t *testing.T, clock Clock, o Options, s *spool.Spool) (*Shipper, func()) {
+	t.Helper()
 	if o.Log == nil {
 		o.Log = quiet()
 	}
 	o.Org, o.Bucket, o.Agent = "province", "probes", "a1"
-	sh := New(o, s, &testClock{boot: boot, clock: 1})
+	sh := New(o, s, clock)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- sh.Run(ctx) }()

@@ -171,7 +171,7 @@ func (s *Shipper) Run(ctx context.Context) error {
 	close(done)
 	wg.Wait()
 	for _, p := range s.peers {
-		p.http.CloseIdleConnections()
+		p.hangUp()
 	}
 	return nil
 }
