@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"communewatch/collector/api"
@@ -21,6 +22,7 @@ import (
 	"communewatch/collector/store"
 	"communewatch/collector/store/embedded"
 	"communewatch/collector/web"
+	"communewatch/probes"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -54,6 +56,7 @@ const (
 	sitesEvery   = 2 * time.Second // an import by the command line shows after that
 	drainTimeout = 5 * time.Second // for requests under way when the collector stops
 	headerWait   = 10 * time.Second
+	maxUnwritten = 100_000         // changes kept while the registry takes none: a province changing for a day
 	idleTimeout  = 2 * time.Minute // above the agents' sending interval, so that they keep their connection
 )
 
@@ -209,6 +212,7 @@ func (c *Collector) watch(ctx context.Context) error {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	var lastSites time.Time
+	var unwritten []registry.Change
 	failing := false
 	for {
 		now := c.o.Now()
@@ -217,8 +221,16 @@ func (c *Collector) watch(ctx context.Context) error {
 			lastSites = now
 			err = c.refreshSites(ctx, now)
 		}
-		if changes := c.judge.Tick(now); len(changes) > 0 {
-			err = errors.Join(err, c.reg.AppendChanges(ctx, changesOf(changes)))
+		unwritten = append(unwritten, changesOf(c.judge.Tick(now))...)
+		if over := len(unwritten) - maxUnwritten; over > 0 {
+			unwritten = unwritten[over:]
+		}
+		if len(unwritten) > 0 {
+			if werr := c.reg.AppendChanges(ctx, unwritten); werr == nil {
+				unwritten = nil
+			} else {
+				err = errors.Join(err, werr)
+			}
 		}
 		if err != nil && !failing && ctx.Err() == nil {
 			c.log.Error("registry", "error", err)
@@ -258,6 +270,15 @@ func changesOf(transitions []health.Transition) []registry.Change {
 		}
 	}
 	return out
+}
+
+// transitionOf is the inverse of changesOf, without the reason.
+func transitionOf(c registry.Change) health.Transition {
+	t := health.Transition{Site: c.Site, Layer: probes.Layer(c.Layer), At: c.At}
+	t.From, _ = health.ParseState(c.From)
+	t.To, _ = health.ParseState(c.To)
+	t.Check.Agent, t.Check.Target, _ = strings.Cut(c.Check, "/")
+	return t
 }
 
 // replay brings the judge up to where the store's data ends.
@@ -301,6 +322,13 @@ func (c *Collector) replay(ctx context.Context) error {
 		}
 	}
 	c.judge.SetSites(ids)
+	announced, err := c.reg.LastChanges(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range announced {
+		c.judge.Remember(transitionOf(a))
+	}
 	c.log.Info("replayed the recent past", "sites", len(sites), "runs", n, "took", time.Since(begin).Round(time.Millisecond))
 	return nil
 }

@@ -38,6 +38,7 @@ type Registry interface {
 	Sites(ctx context.Context, asOf time.Time) ([]inventory.Site, error)
 	SiteNames(ctx context.Context, id string) ([]inventory.Site, error)
 	Accounts(ctx context.Context, site string) ([]registry.Account, error)
+	Changes(ctx context.Context, site string, from, to time.Time, limit int) ([]registry.Change, error)
 }
 
 // Store is where the measurements are.
@@ -113,6 +114,7 @@ func (a *API) Handler() http.Handler {
 	route("GET /api/v1/sites", a.getSites)
 	route("GET /api/v1/sites/{id}", a.getSite)
 	route("GET /api/v1/sites/{id}/history", a.getHistory)
+	route("GET /api/v1/sites/{id}/changes", a.getChanges)
 	route("GET /api/v1/series", a.getSeries)
 	route("GET /api/v1/openapi.json", func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Content-Type", "application/json")

@@ -58,6 +58,17 @@ func (n *names) Accounts(context.Context, string) ([]registry.Account, error) {
 	return []registry.Account{{Site: "s1", Agent: "pc", Boot: "b1", Received: 40, Missing: 2}, {Site: "s1", Agent: "pc", Boot: "b2", Received: 2}}, nil
 }
 
+func (n *names) Changes(_ context.Context, site string, from, to time.Time, limit int) ([]registry.Change, error) {
+	at := t0.Add(10 * time.Minute)
+	if site != "s1" || at.Before(from) || !at.Before(to) || limit < 1 {
+		return nil, nil
+	}
+	return []registry.Change{
+		{Site: "s1", From: "ok", To: "down", At: at, Reason: "outcome"},
+		{Site: "s1", Layer: "lan", Check: "pc/gw", From: "ok", To: "down", At: at, Reason: "outcome"},
+	}, nil
+}
+
 // house is an API over a real judge and a real store.
 type house struct {
 	*API
@@ -354,6 +365,7 @@ func TestBadRequests(t *testing.T) {
 		series + "&%3Cscript%3E=1":                                "unknown parameter",
 		series + "&lang=" + strings.Repeat("x", 5000):             "longer than",
 		"/api/v1/sites?lang=fr":                                   "lang must be",
+		"/api/v1/sites/s0/changes?range=500d":                     "longer than 400 days",
 		"/api/v1/sites/s0/history?range=32d":                      "longer than 31 days",
 		"/api/v1/sites/s0/history?from=2050-01-01T00:00:00Z&to=2050-01-02T00:00:00Z": "in the past",
 	} {
@@ -368,6 +380,18 @@ func TestBadRequests(t *testing.T) {
 	}
 	if w := h.get(t, "/api/v1/nothing"); w.Code != 404 {
 		t.Error(w.Code)
+	}
+}
+
+func TestChangesAreToldAsTheyWereAnnounced(t *testing.T) {
+	h := newHouse(t, 2)
+	h.at(t0.Add(12 * time.Minute))
+	got := decode[[]Change](t, h.get(t, "/api/v1/sites/s1/changes"))
+	if len(got) != 2 || got[1].Check != "pc/gw" || got[0].Layer != "" || got[0].To != "down" || got[0].ReasonCode != "outcome" {
+		t.Errorf("got %+v", got)
+	}
+	if got := decode[[]Change](t, h.get(t, "/api/v1/sites/s1/changes?range=1m")); len(got) != 0 {
+		t.Errorf("outside the range: %+v", got)
 	}
 }
 

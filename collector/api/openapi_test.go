@@ -130,6 +130,7 @@ func TestAnswersMatchTheDescription(t *testing.T) {
 		"/api/v1/sites":              {"/api/v1/sites", "/api/v1/sites?lang=en"},
 		"/api/v1/sites/{id}":         {"/api/v1/sites/s0", "/api/v1/sites/s1", "/api/v1/sites/s2?lang=en"},
 		"/api/v1/sites/{id}/history": {"/api/v1/sites/s1/history", "/api/v1/sites/s0/history?range=30d"},
+		"/api/v1/sites/{id}/changes": {"/api/v1/sites/s1/changes", "/api/v1/sites/s0/changes?range=30d"},
 		"/api/v1/series": {
 			"/api/v1/series?measurement=icmp&field=loss_ratio,rtt_p95_seconds&site=s1&agg=mean,min,max,p95,count",
 			"/api/v1/series?measurement=check&field=up&site=s1&range=24h",

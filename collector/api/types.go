@@ -95,6 +95,16 @@ type Span struct {
 	Reason string    `json:"reason"`
 }
 
+// Change is one change of state, as it was announced.
+type Change struct {
+	At         time.Time `json:"at"`
+	Layer      string    `json:"layer"` // empty for the site as a whole
+	Check      string    `json:"check"` // agent/target; empty for a layer or the site
+	From       string    `json:"from"`
+	To         string    `json:"to"`
+	ReasonCode string    `json:"reason_code"`
+}
+
 // SeriesAnswer is measurements in evenly spaced windows.
 type SeriesAnswer struct {
 	From        time.Time `json:"from"`

@@ -464,6 +464,32 @@ func TestStallDoesNotCallTheProvinceSilent(t *testing.T) {
 	}
 }
 
+// A fault of three days ago did not begin with the half hour of results that a restart plays.
+func TestSinceSurvivesARestart(t *testing.T) {
+	var stored []Observation
+	for i := range 20 {
+		stored = append(stored, result(ping, t0.Add(time.Duration(i)*every), 'x')...)
+	}
+	j := New(DefaultRules(), t0.Add(20*every))
+	j.Restore(stored)
+	days := t0.Add(-72 * time.Hour)
+	check := CheckID{Agent: ping.Agent, Target: ping.Target}
+	j.Remember(Transition{Site: "s1", To: StateDown, At: days})
+	j.Remember(Transition{Site: "s1", Layer: probes.LayerLAN, To: StateDown, At: days})
+	j.Remember(Transition{Site: "s1", Layer: probes.LayerLAN, Check: check, To: StateOK, At: days}) // is another by now
+	j.Remember(Transition{Site: "gone", To: StateDown, At: days})
+	s, checks, _ := j.Site("s1")
+	if s.State != StateDown || !s.Since.Equal(days) || !s.Layers[0].Since.Equal(days) {
+		t.Errorf("site %v since %v, layer since %v", s.State, s.Since, s.Layers[0].Since)
+	}
+	if checks[0].Since.Before(t0) {
+		t.Errorf("the check is down since %v, when it was announced ok", checks[0].Since)
+	}
+	for _, tr := range j.Tick(t0.Add(20*every + time.Second)) {
+		t.Errorf("announced again: %+v", tr)
+	}
+}
+
 func TestNeverSeen(t *testing.T) {
 	j := New(DefaultRules(), t0)
 	j.SetSites([]string{"s2", "s1"})

@@ -223,3 +223,36 @@ func (j *Judge) restore(obs []Observation) {
 	j.sitesVersion.Add(1)
 	sh.bump(made)
 }
+
+// Remember has a state begin when it was announced: the stored results that Restore plays begin later than a fault that
+// has lasted for days. t is the newest change that was announced of a check (known by agent and target), a layer or a
+// site before start; where the state is another by now, it is no news. Call it after Restore and before the first Tick.
+func (j *Judge) Remember(t Transition) {
+	at := t.At.UnixMilli()
+	sh := j.shard(t.Site)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	site := sh.sites[t.Site]
+	if site == nil {
+		return
+	}
+	switch layer := slices.Index(layers, t.Layer); {
+	case t.Layer == "":
+		if site.state == t.To {
+			site.since = min(site.since, at)
+		}
+	case layer < 0:
+		return
+	case t.Check == (CheckID{}):
+		if l := &site.layers[layer]; l.State == t.To && t.At.Before(l.Since) {
+			l.Since = t.At
+		}
+	default:
+		for _, c := range site.checks {
+			if c.id.Agent == t.Check.Agent && c.id.Target == t.Check.Target && c.id.Layer == t.Layer && c.shown == t.To {
+				c.since = min(c.since, at)
+			}
+		}
+	}
+	sh.bump(site)
+}
