@@ -15,7 +15,7 @@ import (
 // TestBacklogOfAFleet lets every site of a province send weeks of backlog, newest first, while all go on measuring:
 // nothing is rejected or lost, and live rows never wait long for the compactions that follow from it.
 //
-// COMMUNEWATCH_BACKLOG_DAYS makes it bigger; 28 take two minutes.
+// COMMUNEWATCH_BACKLOG_DAYS makes it bigger, up to 27: live time moves on meanwhile, and more would be too late.
 func TestBacklogOfAFleet(t *testing.T) {
 	const (
 		sites    = 136
@@ -93,7 +93,7 @@ func TestBacklogOfAFleet(t *testing.T) {
 	if got, want := count(t, s), sites*fields*batches*(perBatch+1); got != want {
 		t.Errorf("%d values, want %d", got, want)
 	}
-	if longest > 5*time.Second { // a loaded machine; an idle one needs a tenth of a second
+	if longest > 5*time.Second { // generous, for loaded machines: some 20 ms are usual
 		t.Errorf("an append took %v", longest)
 	}
 	if n := len(s.db.Blocks()); n > days*2+12 {

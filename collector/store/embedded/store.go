@@ -85,8 +85,9 @@ const (
 	// nanoseconds) for a tenth more CPU per value appended. Zstd takes another fifth off (5.8) for half as much again.
 	logCompression = compression.Snappy
 
-	// defaultReserve is twice what the engine still writes by itself when 400,000 series are live and no row is taken
-	// any more. It panics if it can't.
+	// defaultReserve is room for what the engine still writes by itself when no row is taken any more: at most the
+	// chunk that each live series has in memory, a few hundred bytes. It is an estimate, and holds for some hundred
+	// thousand series. The engine panics if it can't write them.
 	defaultReserve = 256 << 20
 
 	// reopenEvery is how often a store whose log could not be written tries to start over.
