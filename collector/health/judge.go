@@ -283,15 +283,19 @@ func (s *shard) visit(j *Judge, site *site, c *check, at int64) {
 		c.asleep = false
 		s.look(site, c, max(forget, at+1))
 		s.settle(site, at, c)
-	case at >= forget && at-c.agent.seenAt < c.allowance(s.rules)+hour:
-		i, _ := site.find(c.id)
-		site.checks = slices.Delete(site.checks, i, i+1)
+	case at >= forget && at-c.agent.seenAt < c.allowance(s.rules)+hour,
+		at >= c.lastAt+replacedAfter*s.rules.Silence.Forget.Milliseconds() && at-site.heard() < c.allowance(s.rules)+hour:
+		site.forget(c)
 		c.queued = rules.Never
 		s.settle(site, at, c)
 	default:
 		s.look(site, c, max(forget, at+hour))
 	}
 }
+
+// replacedAfter is how many times as long the checks of an agent are kept that is gone while another one of its site
+// reports: the PC was replaced or renamed, or it broke down beside the other, which must be seen for days.
+const replacedAfter = 7
 
 // hour is how often a silent check is looked at to see whether its agent lives without it.
 const hour = int64(time.Hour / time.Millisecond)

@@ -490,6 +490,25 @@ func TestSinceSurvivesARestart(t *testing.T) {
 	}
 }
 
+// The PC of a site is replaced by one with another name: the old one's checks are seen silent for a week, then no more.
+func TestReplacedAgentIsForgottenAfterAWeek(t *testing.T) {
+	j := New(DefaultRules(), t0)
+	j.Observe(result(CheckID{Site: "s1", Agent: "old", Target: "a", Kind: probes.KindTCP, Path: probes.PathLAN, Layer: probes.LayerLAN}, t0, '.'))
+	j.Observe(result(CheckID{Site: "s1", Agent: "old", Target: "b", Kind: probes.KindTCP, Path: probes.PathLAN, Layer: probes.LayerLAN}, t0, '.'))
+	for hour := range 8 * 24 {
+		at := t0.Add(time.Duration(hour) * time.Hour)
+		j.Observe([]Observation{{Check: ping, Time: at, Interval: time.Hour}})
+		tickTo(j, at.Add(time.Second))
+		s, checks, _ := j.Site("s1")
+		if hour == 6*24 && (s.State != StateNoData || len(checks) != 3) {
+			t.Errorf("after six days: %v, %d checks", s.State, len(checks))
+		}
+		if hour == 8*24-1 && (s.State != StateOK || len(checks) != 1 || len(s.Agents) != 1 || s.Agents[0].Name != "pc") {
+			t.Errorf("after eight days: %v, %d checks, agents %+v", s.State, len(checks), s.Agents)
+		}
+	}
+}
+
 func TestNeverSeen(t *testing.T) {
 	j := New(DefaultRules(), t0)
 	j.SetSites([]string{"s2", "s1"})

@@ -98,6 +98,22 @@ func (s *site) agent(name string) *agent {
 	return s.agents[i]
 }
 
+// heard is when any agent of the site was heard of last.
+func (s *site) heard() (at int64) {
+	for _, a := range s.agents {
+		at = max(at, a.seenAt)
+	}
+	return at
+}
+
+// forget drops a check, and its agent if that was the last one.
+func (s *site) forget(c *check) {
+	s.checks = slices.DeleteFunc(s.checks, func(o *check) bool { return o == c })
+	if !slices.ContainsFunc(s.checks, func(o *check) bool { return o.agent == c.agent }) {
+		s.agents = slices.DeleteFunc(s.agents, func(a *agent) bool { return a == c.agent && a.seenAt < s.heard() })
+	}
+}
+
 // settle works out what is to be shown after a change, and records every change of state as of at.
 func (s *shard) settle(site *site, at int64, only *check) {
 	changed := false
