@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"communewatch/collector/health/loss"
 	"communewatch/collector/health/rules"
 	"communewatch/probes"
 )
@@ -15,7 +16,7 @@ type check struct {
 	agent *agent
 	kind  *rules.Kind    // nil when no rule looks at this kind
 	limit []*rules.Limit // by slot of kind; shared between checks with the same
-	loss  window
+	loss  loss.Window
 
 	pending   []float64 // facts of the run at pendingAt by slot; NaN where there is none
 	pendingAt int64
@@ -95,7 +96,7 @@ func (c *check) facts(t int64, facts []Fact) {
 // judge weighs one run: the state that it alone means, why, and whether that has lasted already.
 func (c *check) judge(r *rules.Compiled, o *Observation, t int64) (level State, reason why, lasted bool) {
 	if o.Outcome != probes.OutcomeOK {
-		c.loss.clear() // what got lost while it was down is told by its being down
+		c.loss.Clear() // what got lost while it was down is told by its being down
 		c.recovering = true
 		return StateDown, why{code: ReasonOutcome, outcome: o.Outcome, text: clip(o.Error)}, false
 	}
@@ -116,11 +117,11 @@ func (c *check) judge(r *rules.Compiled, o *Observation, t int64) (level State, 
 			if recovering || math.IsNaN(lost) {
 				continue
 			}
-			c.loss.add(r.LossRuns, v, lost)
-			if c.loss.lossy < r.Worse.Runs {
+			c.loss.Add(r.LossRuns, v, lost)
+			if c.loss.Lossy() < r.Worse.Runs {
 				continue
 			}
-			v, long = c.loss.ratio(), true
+			v, long = c.loss.Ratio(), true
 		}
 		if l == nil {
 			continue
@@ -240,7 +241,7 @@ func (c *check) flap(r *rules.Compiled, t int64) {
 
 func (c *check) forgetStreaks() {
 	c.worse, c.better = [2]uint8{}, 0
-	c.loss.clear()
+	c.loss.Clear()
 	c.recovering = false
 }
 

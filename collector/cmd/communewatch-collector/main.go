@@ -28,7 +28,7 @@ var version string
 
 // gcPercent trades some processor time for memory. Most of the heap is series and their newest points, which live
 // for hours: letting garbage grow to the size of all that would double the program.
-const gcPercent = 50
+const gcPercent = 30
 
 func main() {
 	if os.Getenv("GOGC") == "" {

@@ -1,15 +1,16 @@
-package health
+// Package loss judges packet loss over several runs.
+//
+// Few packets say little: with ten pings one lost is 10 %. So counts are summed over several runs, never percentages
+// averaged, and one run with losses is not yet a fault (see Window.Lossy). On the other side a sum remembers: after a
+// minute of heavy loss it would stay above a limit until that minute has left it, long after the line is well. So the
+// window is emptied once so many packets in a row got through that this would happen by chance, at the loss seen
+// before them, less than once in twenty times.
+package loss
 
 import "math"
 
-// window sums a ratio's counts over the newest runs.
-//
-// Few packets say little: with ten pings one lost is 10 %. So counts are summed over several runs, and one run with
-// losses is not yet a fault (see window.lossy). On the other side a window remembers: after a minute of heavy loss it
-// would stay above the limit until that minute has left it, long after the line is well. So the window is emptied
-// once so many packets in a row got through that this would happen by chance, at the loss seen before them, less than
-// once in twenty times.
-type window struct {
+// Window sums sent and lost packets over the newest runs. The zero Window is empty.
+type Window struct {
 	ring  []counts
 	next  int
 	n     int
@@ -24,7 +25,9 @@ type counts struct{ sent, lost uint16 }
 // chance is the probability below which a clean streak is not taken for luck.
 const chance = 0.05
 
-func (w *window) add(size int, sent, lost float64) {
+// Add takes in a run. size is how many runs the window holds, the same at each call. Counts that make no sense, or of a
+// run that sent nothing, are left out.
+func (w *Window) Add(size int, sent, lost float64) {
 	if !(sent >= 1 && sent <= math.MaxUint16 && lost >= 0 && lost <= sent) {
 		return // nothing sent, or nonsense
 	}
@@ -57,15 +60,20 @@ func (w *window) add(size int, sent, lost float64) {
 	}
 	before := float64(w.lost) / float64(w.sent-w.clean)
 	if before >= 1 || float64(w.clean)*math.Log1p(-before) < math.Log(chance) {
-		w.clear()
+		w.Clear()
 	}
 }
 
-func (w *window) clear() {
+// Clear empties the window.
+func (w *Window) Clear() {
 	w.next, w.n, w.sent, w.lost, w.lossy, w.clean = 0, 0, 0, 0, 0, 0
 }
 
-func (w *window) ratio() float64 {
+// Lossy is how many of the runs lost something.
+func (w *Window) Lossy() int { return w.lossy }
+
+// Ratio is lost packets per packet sent over all runs of the window, 0 when it is empty.
+func (w *Window) Ratio() float64 {
 	if w.sent == 0 {
 		return 0
 	}
