@@ -61,11 +61,14 @@ func (p *prober) Probe(ctx context.Context) ([]probes.Point, error) {
 	}
 	fields := l.fields()
 	if o.DFSize > 0 && l.received() > 0 && ctx.Err() == nil {
-		ok, err := p.checkSize(ctx, to, mode)
-		if err != nil {
+		b := o.sizeBurst(to, p.via)
+		dl, err := b.send(ctx, mode)
+		if errors.Is(err, context.Canceled) {
 			return nil, err
 		}
-		fields = append(fields, probes.Int("df_size_bytes", int64(o.DFSize)), probes.Bool("df_ok", ok))
+		if ok, known := b.fits(l, dl, err, time.Now()); known {
+			fields = append(fields, probes.Int("df_size_bytes", int64(o.DFSize)), probes.Bool("df_ok", ok))
+		}
 	}
 	err = p.verdict(l, to)
 	if probes.OutcomeOf(err).Own() {
@@ -90,19 +93,32 @@ func (p *prober) start(ctx context.Context, b *burst) (*ledger, socketMode, erro
 	return nil, modeRaw, probes.Errorf(probes.OutcomeNoPermission, "ping %s: %w (%s)", b.to, errors.Join(refusals...), permissionHint)
 }
 
-// checkSize reports whether a packet of the configured size gets through and back unfragmented.
-func (p *prober) checkSize(ctx context.Context, to netip.Addr, mode socketMode) (bool, error) {
+// sizeBurst is the don't-fragment check: packets of the configured size, which must get through and back whole.
+func (o Options) sizeBurst(to netip.Addr, via bind.Binding) *burst {
 	const icmpHeader, ip4Header, ip6Header = 8, 20, 40
-	payload := p.options.DFSize - icmpHeader - ip6Header
+	payload := o.DFSize - icmpHeader - ip6Header
 	if to.Is4() {
-		payload = p.options.DFSize - icmpHeader - ip4Header
+		payload = o.DFSize - icmpHeader - ip4Header
 	}
-	b := burst{to: to, via: p.via, count: dfCount, interval: dfInterval, wait: p.options.dfWait(), size: payload, whole: true}
-	l, err := b.send(ctx, mode)
-	if errors.Is(err, context.Canceled) {
-		return false, err
+	return &burst{to: to, via: via, count: dfCount, interval: dfInterval, wait: o.dfWait(), size: payload, whole: true}
+}
+
+// fits is the result of a don't-fragment check that ended with err, after a burst of plain requests. It is known when
+// an answer came, and when the system said that the packet is too long. Silence is a result only where the plain
+// requests were answered to the last and every long one went out and had its full time: whatever else kept a request
+// from being sent or answered, an outage or a slow machine, is no word about the size of packets.
+func (b *burst) fits(plain, long *ledger, err error, end time.Time) (ok, known bool) {
+	refused, _ := long.refusals()
+	switch {
+	case long.received() > 0:
+		return true, true
+	case long.tooLong():
+		return false, true
+	case err != nil, refused > 0, len(long.attempts) < b.count, !plain.answeredLast():
+		return false, false
 	}
-	return l.received() > 0, nil
+	last := long.attempts[len(long.attempts)-1]
+	return false, end.Sub(last.at) >= b.wait
 }
 
 // verdict says how a finished burst ended.

@@ -1,7 +1,9 @@
 package icmp
 
 import (
+	"errors"
 	"slices"
+	"syscall"
 	"time"
 
 	"communewatch/probes"
@@ -75,6 +77,16 @@ func (l *ledger) refusals() (n int, last error) {
 		}
 	}
 	return n, last
+}
+
+// tooLong reports whether the system refused a request because it is too long for the way and may not be cut.
+func (l *ledger) tooLong() bool {
+	return slices.ContainsFunc(l.attempts, func(a attempt) bool { return errors.Is(a.refused, syscall.EMSGSIZE) })
+}
+
+// answeredLast reports whether the last request was answered.
+func (l *ledger) answeredLast() bool {
+	return len(l.attempts) > 0 && l.attempts[len(l.attempts)-1].answered
 }
 
 // fields are the figures of the measurement "icmp", without those of the don't-fragment check.
