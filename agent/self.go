@@ -34,7 +34,6 @@ func (a *Agent) self(ctx context.Context, now time.Time) probes.Point {
 		Fields: []probes.Field{
 			probes.String("version", a.opts.Version),
 			probes.String("os", runtime.GOOS+"/"+runtime.GOARCH),
-			probes.String("boot", a.clock.Boot()),
 			probes.Seconds("uptime_seconds", time.Since(a.started)),
 			probes.Int("checks", int64(len(a.checks))),
 			probes.Int("spool_batches", int64(kept.Batches)),

@@ -122,7 +122,7 @@ func Schema() []MeasurementSpec {
 				{Key: "rtt_max_seconds", Type: TypeFloat, Unit: "seconds", Doc: "largest round-trip time"},
 				{Key: "jitter_seconds", Type: TypeFloat, Unit: "seconds", Doc: "mean |RTT(i)-RTT(i-1)| over consecutive requests that were both answered (RFC 3393 IPDV, round trip); absent below two"},
 				{Key: "clock_steps", Type: TypeInt, Doc: "samples whose wall clock stepped under way; their RTT is taken from the monotonic clock"},
-				{Key: "df_size_bytes", Type: TypeInt, Unit: "bytes", Doc: "IP packet size of the don't-fragment check; absent when not configured"},
+				{Key: "df_size_bytes", Type: TypeInt, Unit: "bytes", Doc: "IP packet size of the don't-fragment check; absent when not configured, or when an outage or a slow machine left no result"},
 				{Key: "df_ok", Type: TypeBool, Doc: "a packet of df_size_bytes with don't-fragment set was answered"},
 			},
 			Ratios: []RatioSpec{{Ratio: "loss_ratio", Numerator: "lost", Denominator: "sent"}},
@@ -170,7 +170,6 @@ func Schema() []MeasurementSpec {
 			Fields: []FieldSpec{
 				{Key: "version", Type: TypeString, Doc: "the program's version"},
 				{Key: "os", Type: TypeString, Doc: "operating system and architecture"},
-				{Key: "boot", Type: TypeString, Doc: "identity of this start of the program"},
 				{Key: "uptime_seconds", Type: TypeFloat, Unit: "seconds", Doc: "time since this start"},
 				{Key: "checks", Type: TypeInt, Doc: "checks configured"},
 				{Key: "spool_batches", Type: TypeInt, Doc: "batches on disk not yet acknowledged"},
