@@ -169,6 +169,31 @@ func TestAFailedWriteLeavesNoBrokenLine(t *testing.T) {
 	}
 }
 
+// On Windows a file that is still open can't be set aside, and an agent that meets this often runs out of files.
+func TestAnOpenFileThatCannotBeReadBackIsClosedAndSetAside(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, options(dir, "b1"))
+	if err := s.Append(1, []byte("a\n")); err != nil {
+		t.Fatal(err)
+	}
+	f := s.open.file
+	if err := os.Truncate(f.Name(), 1); err != nil { // a disk that lost what it said it had
+		t.Fatal(err)
+	}
+	if err := s.Seal(true); err == nil {
+		t.Error("the loss was not reported")
+	}
+	if err := f.Close(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the file was left open (%v)", err)
+	}
+	if _, err := os.Stat(f.Name()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file is still in its place (%v)", err)
+	}
+	if st := s.Stats(); st.Quarantined != 1 || st.Batches != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
 func TestReadErrorsThatMayPassDropNothing(t *testing.T) {
 	s := mustOpen(t, options(t.TempDir(), "b1"))
 	put(t, s, 1, "a\n")

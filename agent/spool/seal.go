@@ -137,15 +137,16 @@ func (s *Spool) sealAfter(now time.Duration) time.Duration {
 func (s *Spool) sealOne(b *openBatch) error {
 	body := make([]byte, b.size, b.size+int64(len(b.tail)))
 	if b.file != nil {
-		if n, err := b.file.ReadAt(body, 0); int64(n) < b.size {
+		n, err := b.file.ReadAt(body, 0)
+		if cerr := b.file.Close(); cerr != nil {
+			s.o.Log.Warn("spool: close open batch", "error", cerr)
+		}
+		if int64(n) < b.size {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.finish(b)
 			s.setAside(b.path, fmt.Sprintf("open batch can't be read back: %v", err))
 			return fmt.Errorf("read open batch: %w", err)
-		}
-		if err := b.file.Close(); err != nil {
-			s.o.Log.Warn("spool: close open batch", "error", err)
 		}
 	}
 	body = append(body, b.tail...)
