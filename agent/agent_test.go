@@ -235,15 +235,24 @@ func TestAgentsAreCheap(t *testing.T) {
 	before := runtime.NumGoroutine()
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
+	reported := make(chan struct{}, agents)
 	for range agents {
-		a, _ := newAgent(t, "- {name: hub, kind: tcp, address: '127.0.0.1:1', path: lan, interval: 24h}", Options{}, nil)
+		first := sync.OnceFunc(func() { reported <- struct{}{} })
+		a, _ := newAgent(t, "- {name: hub, kind: tcp, address: '127.0.0.1:1', path: lan, interval: 24h}",
+			Options{OnTaken: func(string, int, []probes.Point) { first() }}, nil)
 		running.Go(func() {
 			if err := a.Run(ctx); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	time.Sleep(10 * time.Millisecond)
+	for range agents { // each has reported about itself, so all of it is running
+		select {
+		case <-reported:
+		case <-time.After(20 * time.Second):
+			t.Fatal("an agent does not run")
+		}
+	}
 	if per := (runtime.NumGoroutine() - before) / agents; per > 6 {
 		t.Errorf("%d goroutines per idle agent", per)
 	}
