@@ -13,86 +13,115 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// budget is the memory that all bodies share.
-type budget struct{ left atomic.Int64 }
-
-func (b *budget) take(n int) bool {
-	if b.left.Add(-int64(n)) < 0 {
-		b.left.Add(int64(n))
-		return false
-	}
-	return true
+// budget is the memory that all bodies share, and of which each token has its share.
+type budget struct {
+	left  atomic.Int64
+	share int64
 }
 
-func (b *budget) give(n int) { b.left.Add(int64(n)) }
+var (
+	errBudget = errors.New("no memory left in the budget of bodies")
+	errShare  = errors.New("no memory left in the token's share of the budget")
+)
 
-var errBudget = errors.New("no memory left in the budget of bodies")
+// take reserves n bytes for a guest. Nothing is reserved on the word of a client: only what has arrived makes a body
+// grow, or one who announces much and sends nothing would shut the others out.
+func (b *budget) take(g *guest, n int) error {
+	if g.bytes.Add(int64(n)) > b.share {
+		g.bytes.Add(-int64(n))
+		return errShare
+	}
+	if b.left.Add(-int64(n)) < 0 {
+		b.give(g, n)
+		return errBudget
+	}
+	return nil
+}
 
-// body reads the request's body into buf's memory and inflates it. taken is what it holds of the budget, also when
-// there is a problem.
-func (in *Ingest) body(w http.ResponseWriter, r *http.Request, s *bodyScratch) (body []byte, taken int, p *problem) {
+func (b *budget) give(g *guest, n int) {
+	b.left.Add(int64(n))
+	g.bytes.Add(-int64(n))
+}
+
+// body reads the request's body into s and inflates it. What s has grown by is booked on the guest, also when there is
+// a problem.
+func (in *Ingest) body(w http.ResponseWriter, r *http.Request, g *guest, s *bodyScratch) (body []byte, p *problem) {
 	inflate := false
 	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
 	case "", "identity":
 	case "gzip", "x-gzip":
 		inflate = true
 	default:
-		return nil, 0, &problem{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Encoding %.40q is not supported; use gzip or none", encoding), 0}
+		return nil, &problem{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Encoding %.40q is not supported; use gzip or none", encoding), 0}
 	}
 	if r.ContentLength > int64(in.limits.BodyBytes) {
 		w.Header().Set("Connection", "close") // rather than wait for the rest
-		return nil, 0, tooLarge(in.limits.BodyBytes, "")
+		return nil, tooLarge(in.limits.BodyBytes, "")
 	}
 	raw := &arriving{
 		body: http.MaxBytesReader(w, r.Body, int64(in.limits.BodyBytes)), control: http.NewResponseController(w),
 		start: time.Now(), limits: &in.limits, ctx: r.Context(),
 	}
-	from, most := io.Reader(raw), in.limits.BodyBytes
+	from, most, when := io.Reader(raw), in.limits.BodyBytes, ""
 	if inflate {
 		if err := s.gunzip(raw); err != nil {
 			if errors.Is(err, io.EOF) && raw.read == 0 {
-				return nil, 0, nil // an empty body, whatever its encoding
+				return nil, nil // an empty body, whatever its encoding
 			}
-			return nil, 0, in.bodyProblem(w, raw, err)
+			return nil, in.bodyProblem(w, raw, err)
 		}
-		from, most = s.inflate, in.limits.InflatedBytes
+		from, most, when = s.inflate, in.limits.InflatedBytes, " when inflated"
 	}
-	buf := s.body[:0]
-	if !in.budget.take(cap(buf)) {
-		return nil, 0, in.bodyProblem(w, raw, errBudget)
-	}
-	taken = cap(buf)
+	buf := s.first[:0]
 	for {
 		if len(buf) == cap(buf) {
-			more := max(64<<10, cap(buf)) // doubled
-			if n := int(r.ContentLength) + 1; !inflate && n > cap(buf) {
-				more = n - cap(buf)
+			bigger := most + 1 // one byte more than allowed tells too large from just fitting
+			if n := r.ContentLength + 1; !inflate && n > int64(len(buf)) {
+				bigger = int(min(n, int64(bigger)))
 			}
-			if !in.budget.take(more) {
-				return nil, taken, in.bodyProblem(w, raw, errBudget)
+			var err error
+			if buf, err = in.grow(g, s, buf, bigger); err != nil {
+				return nil, in.bodyProblem(w, raw, err)
 			}
-			taken += more
-			bigger := make([]byte, len(buf), cap(buf)+more)
-			copy(bigger, buf)
-			buf = bigger
 		}
 		n, err := from.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		if len(buf) > most {
 			w.Header().Set("Connection", "close")
-			return nil, taken, tooLarge(most, " when inflated")
+			return nil, tooLarge(most, when)
 		}
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
-			return nil, taken, in.bodyProblem(w, raw, err)
+			return nil, in.bodyProblem(w, raw, err)
 		}
 	}
-	s.body = buf
 	in.metrics.bytes.WithLabelValues("sent").Add(float64(raw.read))
 	in.metrics.bytes.WithLabelValues("inflated").Add(float64(len(buf)))
-	return buf, taken, nil
+	return buf, nil
+}
+
+// firstGrowth is how much memory a body gets that is more than its scratch holds; from then on it is doubled.
+const firstGrowth = 64 << 10
+
+// grow moves buf, which is full, into larger memory of at most most bytes, or of any size that an earlier request left.
+func (in *Ingest) grow(g *guest, s *bodyScratch, buf []byte, most int) ([]byte, error) {
+	if s.grown == nil {
+		s.grown = in.grown.Get().(*grown)
+		if n := cap(s.grown.bytes); n > len(buf) && in.budget.take(g, n) == nil {
+			s.taken = n
+			return append(s.grown.bytes[:0], buf...), nil
+		}
+		s.grown.bytes = nil // none was left, or more than there is room for now
+	}
+	n := min(max(firstGrowth, 2*len(buf)), most)
+	if err := in.budget.take(g, n-s.taken); err != nil {
+		return nil, err
+	}
+	s.taken = n
+	s.grown.bytes = append(make([]byte, 0, n), buf...)
+	return s.grown.bytes, nil
 }
 
 func tooLarge(most int, when string) *problem {
@@ -108,6 +137,8 @@ func (in *Ingest) bodyProblem(w http.ResponseWriter, raw *arriving, err error) *
 		return tooLarge(in.limits.BodyBytes, "")
 	case errors.Is(err, errBudget):
 		return &problem{http.StatusServiceUnavailable, "the collector has too much to read at the moment; try again later", retryBusy}
+	case errors.Is(err, errShare):
+		return &problem{http.StatusTooManyRequests, fmt.Sprintf("this token's requests under way hold their %d bytes of memory already; try again later", in.budget.share), retryBusy}
 	case raw.late:
 		return &problem{http.StatusServiceUnavailable, "the body did not arrive in time; nothing of it was stored, send it again", retryBusy}
 	case raw.err != nil:

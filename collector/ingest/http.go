@@ -162,19 +162,15 @@ func (in *Ingest) writeBatch(w http.ResponseWriter, r *http.Request, received ti
 	if !ok {
 		return &problem{http.StatusBadRequest, fmt.Sprintf("precision %.20q: use ns, us, ms or s", query.Get("precision")), 0}
 	}
-	if p := in.doors.enter(id.Token); p != nil {
+	guest, p := in.doors.enter(id.Token)
+	if p != nil {
 		return p
 	}
-	defer in.doors.leave(id.Token)
+	defer in.doors.leave(guest)
 
 	s := in.bodies.Get().(*bodyScratch)
-	body, taken, p := in.body(w, r, s)
-	defer func() {
-		in.budget.give(taken)
-		if s.release() {
-			in.bodies.Put(s)
-		}
-	}()
+	defer in.release(guest, s)
+	body, p := in.body(w, r, guest, s)
 	if p != nil {
 		return p
 	}

@@ -54,9 +54,10 @@ type Limits struct {
 	BodyBytes     int   // of a request as sent
 	InflatedBytes int   // the same after gunzip
 	BudgetBytes   int64 // of all bodies in memory at once
+	TokenBytes    int64 // the same for one token; 0: an eighth of BudgetBytes. No body may be larger
 
 	Requests      int // under way at once
-	TokenRequests int // the same for one token
+	TokenRequests int // the same for one token; 0: that of DefaultLimits, or an eighth of Requests if that is less
 
 	// A body has BodyTime to arrive, and longer by the time its bytes take at BodyRate bytes per second.
 	BodyTime time.Duration
@@ -74,8 +75,9 @@ func DefaultLimits() Limits {
 	return Limits{
 		Wire:          wire.DefaultLimits(),
 		BodyBytes:     16 << 20, // an agent's batch has 256 KiB, Telegraf's largest usual one 5 MB
-		InflatedBytes: 64 << 20,
+		InflatedBytes: 24 << 20,
 		BudgetBytes:   256 << 20,
+		TokenBytes:    32 << 20,
 		Requests:      1024, // 136 agents that all come back at once, several times over
 		TokenRequests: 32,
 		BodyTime:      30 * time.Second,
@@ -87,8 +89,15 @@ func DefaultLimits() Limits {
 	}
 }
 
+// tokenPart is the part of what all have together that one token may take at most, where nothing else is said: one
+// that is abused or mad must not stop the others.
+const tokenPart = 8
+
 func (l Limits) withDefaults() Limits {
 	d := DefaultLimits()
+	if l.Requests > 0 {
+		d.TokenRequests = min(d.TokenRequests, max(1, l.Requests/tokenPart))
+	}
 	for _, f := range []struct{ have, want *int }{
 		{&l.BodyBytes, &d.BodyBytes}, {&l.InflatedBytes, &d.InflatedBytes}, {&l.Requests, &d.Requests},
 		{&l.TokenRequests, &d.TokenRequests}, {&l.BodyRate, &d.BodyRate}, {&l.WriterSeries, &d.WriterSeries},
@@ -108,6 +117,12 @@ func (l Limits) withDefaults() Limits {
 	if l.BudgetBytes <= 0 {
 		l.BudgetBytes = d.BudgetBytes
 	}
+	if l.TokenBytes <= 0 {
+		l.TokenBytes = l.BudgetBytes / tokenPart
+	}
+	// What never finds room must be told so, rather than to come again. One byte is there to see that there is more.
+	most := int(max(1, min(l.TokenBytes, l.BudgetBytes)-1))
+	l.BodyBytes, l.InflatedBytes = min(l.BodyBytes, most), min(l.InflatedBytes, most)
 	return l
 }
 
@@ -127,6 +142,7 @@ type Ingest struct {
 	doors   doors
 	workers chan struct{} // held while a body is parsed, checked and appended
 	bodies  sync.Pool     // of *bodyScratch
+	grown   sync.Pool     // of *grown
 	rows    sync.Pool     // of *rowScratch
 
 	commits  atomic.Uint64 // acknowledgements so far
@@ -156,10 +172,12 @@ func New(o Options) *Ingest {
 	in.refused = newRefusals(o.Log)
 	in.metrics = newMetrics(o.Metrics, in)
 	in.budget.left.Store(in.limits.BudgetBytes)
-	in.doors = doors{perToken: map[string]int{}, most: in.limits.Requests, mostPerToken: in.limits.TokenRequests}
+	in.budget.share = in.limits.TokenBytes
+	in.doors = doors{perToken: map[string]*guest{}, most: in.limits.Requests, mostPerToken: in.limits.TokenRequests}
 	// One more than there are processors: a worker that waits for the disk leaves none idle.
 	in.workers = make(chan struct{}, runtime.GOMAXPROCS(0)+1)
 	in.bodies.New = func() any { return new(bodyScratch) }
+	in.grown.New = func() any { return new(grown) }
 	in.rows.New = func() any { return &rowScratch{parser: wire.NewParser(in.limits.Wire)} }
 	return in
 }
@@ -260,31 +278,42 @@ func (in *Ingest) Handler() http.Handler {
 type doors struct {
 	mu       sync.Mutex // guards the fields below
 	open     int
-	perToken map[string]int
+	perToken map[string]*guest
 
 	most, mostPerToken int
 }
 
-func (d *doors) enter(token string) *problem {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	switch {
-	case d.open >= d.most:
-		return &problem{http.StatusServiceUnavailable, "the collector has too many requests under way; try again later", retryBusy}
-	case d.perToken[token] >= d.mostPerToken:
-		return &problem{http.StatusTooManyRequests, fmt.Sprintf("this token has %d requests under way already; try again later", d.mostPerToken), retryBusy}
-	}
-	d.open++
-	d.perToken[token]++
-	return nil
+// guest is a token with requests under way.
+type guest struct {
+	token    string
+	requests int          // guarded by doors.mu
+	bytes    atomic.Int64 // of the budget
 }
 
-func (d *doors) leave(token string) {
+func (d *doors) enter(token string) (*guest, *problem) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	g := d.perToken[token]
+	switch {
+	case d.open >= d.most:
+		return nil, &problem{http.StatusServiceUnavailable, "the collector has too many requests under way; try again later", retryBusy}
+	case g == nil:
+		g = &guest{token: token}
+		d.perToken[token] = g
+	case g.requests >= d.mostPerToken:
+		return nil, &problem{http.StatusTooManyRequests, fmt.Sprintf("this token has %d requests under way already; try again later", d.mostPerToken), retryBusy}
+	}
+	d.open++
+	g.requests++
+	return g, nil
+}
+
+func (d *doors) leave(g *guest) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.open--
-	if d.perToken[token]--; d.perToken[token] == 0 {
-		delete(d.perToken, token)
+	if g.requests--; g.requests == 0 {
+		delete(d.perToken, g.token)
 	}
 }
 

@@ -167,11 +167,14 @@ func (z *zeros) Read(b []byte) (int, error) {
 
 // TestBudget: what bodies take of the common memory is bounded, and given back.
 func TestBudget(t *testing.T) {
-	h := open(t, ingest.Limits{BudgetBytes: 1 << 20})
-	a := h.send("secret", zip(make([]byte, 8<<20)), header("Content-Encoding", "gzip"))
+	h := open(t, ingest.Limits{BudgetBytes: 1 << 20, TokenBytes: 1 << 20})
+	_, end := h.stalled(4, 200<<10, 190<<10) // 200 KiB each
+	line := strings.Replace(good, "site=s1", "site=s2", 1) + "\n"
+	a := h.send("secret-s2", zip([]byte(strings.Repeat(line, 5000))), header("Content-Encoding", "gzip"))
 	if a.status != 503 || a.header.Get("Retry-After") == "" {
 		t.Errorf("%d %q, want 503 with Retry-After", a.status, a.message)
 	}
+	end()
 	for range 50 { // the budget is given back
 		if a := h.lines("secret", good); a.status != 204 {
 			t.Fatalf("%d %q", a.status, a.message)
@@ -461,7 +464,7 @@ func TestJudge(t *testing.T) {
 		`check,agent=a1,kind=dns,layer=lan,path=lan,site=s1,target=d outcome="refused",up=false,error="no, \"never\"" `+ms,
 		"tcp,agent=a1,path=lan,site=s1,target=alone connect_seconds=1 "+ms,
 		`check,agent=a1,kind=http,layer=lan,path=lan,site=s1,target=w outcome="timeout" `+ms,
-		`agent,agent=a1,site=s1 version="1.2",boot="b",spool_batches=3i `+ms)
+		`agent,agent=a1,site=s1 version="1.2",os="linux",spool_batches=3i `+ms)
 	id := func(target, kind, layer string) health.CheckID {
 		return health.CheckID{Site: "s1", Agent: "a1", Target: target, Kind: probes.Kind(kind), Path: "lan", Layer: probes.Layer(layer)}
 	}

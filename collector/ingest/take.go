@@ -15,21 +15,31 @@ import (
 	"communewatch/probes/wire"
 )
 
-// bodyScratch is the memory a body is read into, used again by later requests.
+// bodyScratch is the memory a body is read into, used again by later requests. Every request has the little that comes
+// first; more is given for what has arrived, and booked.
 type bodyScratch struct {
-	body    []byte
+	first   [4 << 10]byte
+	grown   *grown // nil while first is enough
+	taken   int    // of the budget
 	inflate *gzip.Reader
 }
+
+type grown struct{ bytes []byte }
 
 // keepBody is the largest body whose memory is kept for the next: 5,000 lines of a large client fit.
 const keepBody = 2 << 20
 
-// release lets go of what must not outlive the request and says whether the rest is worth keeping.
-func (s *bodyScratch) release() bool {
+// release gives back what a body held, and lets go of what must not outlive the request.
+func (in *Ingest) release(g *guest, s *bodyScratch) {
+	in.budget.give(g, s.taken)
+	if s.grown != nil && cap(s.grown.bytes) <= keepBody {
+		in.grown.Put(s.grown)
+	}
+	s.grown, s.taken = nil, 0
 	if s.inflate != nil {
 		_ = s.inflate.Reset(empty{}) // or it would hold on to the request; it fails, for nothing is nothing to inflate
 	}
-	return cap(s.body) <= keepBody
+	in.bodies.Put(s)
 }
 
 // rowScratch is the memory for parsed rows.
