@@ -102,9 +102,8 @@ func build(cfg *Config) ([]*schedule.Check, error) {
 			Target: c.target(), Interval: c.Interval, Timeout: c.options.bound + grace,
 			Probe: probe, Bound: b.Proof(), Ready: b.Check,
 		}
-		if b.hop.TTL > 0 {
-			host := c.options.anchor(c.Address)
-			check.Prove = func(ctx context.Context) (probes.Proof, error) { return prover.prove(ctx, b, host) }
+		if hosts := c.options.hosts(c.Address); b.hop.TTL > 0 && len(hosts) > 0 {
+			check.Prove = func(ctx context.Context) (probes.Proof, error) { return prover.proveAll(ctx, b, hosts) }
 		}
 		checks = append(checks, check)
 	}

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"net"
-	"net/netip"
 	"net/url"
 	"time"
 
@@ -24,33 +23,24 @@ type options struct {
 	bound    time.Duration // the longest a run may take by its own timeouts
 	validate func(t probes.Target, problem func(at, format string, args ...any))
 	open     func(t probes.Target, b bind.Binding) (probes.Probe, error)
-	anchor   func(address string) string // the host that packets go to: the one that a path is proved for
+	hosts    func(address string) []string // the hosts that packets go to: a path is proved for each
 }
 
 // kinds is the one table of the kinds that checks can be of.
 func kinds() map[probes.Kind]kind {
 	return map[probes.Kind]kind{
-		probes.KindICMP: kindOf(icmp.DefaultOptions, icmp.New, func(address string, _ icmp.Options) string { return address }),
-		probes.KindTCP: kindOf(tcp.DefaultOptions, tcp.New, func(address string, _ tcp.Options) string {
+		probes.KindICMP: kindOf(icmp.DefaultOptions, icmp.New, func(address string, _ icmp.Options) []string { return []string{address} }),
+		probes.KindTCP: kindOf(tcp.DefaultOptions, tcp.New, func(address string, _ tcp.Options) []string {
 			host, _, _ := net.SplitHostPort(address)
-			return host
+			return []string{host}
 		}),
-		probes.KindDNS: kindOf(dns.DefaultOptions, dns.New, func(_ string, o dns.Options) string {
-			if len(o.Resolvers) == 0 {
-				return ""
-			}
-			first := o.Resolvers[0].Address
-			if ap, err := netip.ParseAddrPort(first); err == nil {
-				return ap.Addr().String()
-			}
-			return first
-		}),
-		probes.KindHTTP: kindOf(http.DefaultOptions, http.New, func(address string, _ http.Options) string {
+		probes.KindDNS: kindOf(dns.DefaultOptions, dns.New, func(_ string, o dns.Options) []string { return o.Hosts() }),
+		probes.KindHTTP: kindOf(http.DefaultOptions, http.New, func(address string, _ http.Options) []string {
 			u, err := url.Parse(address)
 			if err != nil {
-				return ""
+				return nil
 			}
-			return u.Hostname()
+			return []string{u.Hostname()}
 		}),
 	}
 }
@@ -64,7 +54,7 @@ type probeOptions interface {
 func kindOf[O probeOptions](
 	defaults func() O,
 	open func(probes.Target, bind.Binding, O) (probes.Probe, error),
-	anchor func(address string, o O) string,
+	hosts func(address string, o O) []string,
 ) kind {
 	return func(doc *settings.Doc, n settings.Node, at string) options {
 		o := defaults()
@@ -73,7 +63,7 @@ func kindOf[O probeOptions](
 			bound:    o.Bound(),
 			validate: o.Validate,
 			open:     func(t probes.Target, b bind.Binding) (probes.Probe, error) { return open(t, b, o) },
-			anchor:   func(address string) string { return anchor(address, o) },
+			hosts:    func(address string) []string { return hosts(address, o) },
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +40,23 @@ type proof struct {
 }
 
 func newProver() *prover { return &prover{ask: bind.Prove, proofs: map[proofKey]*proof{}} }
+
+// proveAll is the worst of the proofs for several hosts: a run that goes to all of them is as sure of its path as its
+// least sure part. They are asked at the same time.
+func (p *prover) proveAll(ctx context.Context, b binding, hosts []string) (probes.Proof, error) {
+	proofs, errs := make([]probes.Proof, len(hosts)), make([]error, len(hosts))
+	var asking sync.WaitGroup
+	for i, host := range hosts {
+		asking.Go(func() { proofs[i], errs[i] = p.prove(ctx, b, host) })
+	}
+	asking.Wait()
+	for _, worst := range []probes.Proof{probes.ProofWrong, probes.ProofUnproven, probes.ProofBound} {
+		if i := slices.Index(proofs, worst); i >= 0 {
+			return worst, errs[i]
+		}
+	}
+	return probes.ProofProved, nil
+}
 
 // prove says by which path packets to the host leave. The error explains a wrong path.
 func (p *prover) prove(ctx context.Context, b binding, host string) (probes.Proof, error) {

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -46,4 +47,40 @@ func TestProofsAreRemembered(t *testing.T) {
 			t.Errorf("not being able to ask is %v, want no error: the run says it better", err)
 		}
 	})
+}
+
+// A check that asks several resolvers is no surer of its path than the least sure of its questions.
+func TestEveryResolverOfACheckIsProved(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		resolvers []string
+		want      probes.Proof
+		wrong     string
+	}{
+		{"all proved", []string{"10.0.0.1", "10.0.0.1:5353"}, probes.ProofProved, ""},
+		{"one silent", []string{"10.0.0.1", "10.0.0.2"}, probes.ProofUnproven, ""},
+		{"one by another line", []string{"10.0.0.1", "10.0.0.2", "[10::3]:53"}, probes.ProofWrong, "10::3"},
+		{"one on this machine", []string{"127.0.0.53", "10.0.0.1"}, probes.ProofProved, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			doc := "paths: {dedicated: {hop: {ttl: 2, expect: [10.9.0.0/16]}}}\nchecks: [{name: dns, kind: dns, address: a.test, path: dedicated, options: {resolvers: ["
+			for i, r := range c.resolvers {
+				doc += fmt.Sprintf("{name: r%d, address: '%s'},", i, r)
+			}
+			cfg, err := ParseCheck([]byte(doc+"]}}]"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := newProver()
+			p.ask = func(_ context.Context, _ bind.Binding, dst netip.Addr, _ bind.Hop) (probes.Proof, netip.Addr, error) {
+				proof := map[string]probes.Proof{"10.0.0.1": probes.ProofProved, "10.0.0.2": probes.ProofUnproven, "10::3": probes.ProofWrong}[dst.String()]
+				return proof, dst, nil
+			}
+			check := &cfg.Checks[0]
+			proof, err := p.proveAll(t.Context(), cfg.binding(check.Path), check.options.hosts(check.Address))
+			if proof != c.want || (err != nil) != (c.wrong != "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
+				t.Errorf("%s, %v; want %s, error about %q", proof, err, c.want, c.wrong)
+			}
+		})
+	}
 }

@@ -59,6 +59,17 @@ func (o Options) Bound() time.Duration {
 	return time.Duration(len(o.Resolvers)*(o.Tries+1)) * o.Timeout
 }
 
+// Hosts lists the addresses of the resolvers that a line leads to: those on this very machine are left out.
+func (o Options) Hosts() []string {
+	var hosts []string
+	for _, r := range o.Resolvers {
+		if ap, err := serverAddress(r.Address); err == nil && !ap.Addr().IsLoopback() {
+			hosts = append(hosts, ap.Addr().String())
+		}
+	}
+	return hosts
+}
+
 var recordTypes = map[string]dnsmessage.Type{
 	"A": dnsmessage.TypeA, "AAAA": dnsmessage.TypeAAAA, "CNAME": dnsmessage.TypeCNAME, "MX": dnsmessage.TypeMX,
 	"NS": dnsmessage.TypeNS, "PTR": dnsmessage.TypePTR, "TXT": dnsmessage.TypeTXT, "SRV": dnsmessage.TypeSRV,
