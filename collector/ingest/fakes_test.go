@@ -32,12 +32,16 @@ type memory struct {
 	fail        error
 	reject      string // rows whose key holds it
 	syncs       int
-	nothing     bool // keep no rows
+	nothing     bool   // keep no rows
+	appended    func() // called after rows were taken; nil: nothing
 }
 
 func (m *memory) Append(_ context.Context, rows []wire.Row) error {
 	if m.nothing {
 		return nil
+	}
+	if m.appended != nil {
+		defer m.appended()
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -93,6 +97,7 @@ type clerk struct {
 	receipts []registry.Receipt
 	shifts   map[registry.ClockID]time.Duration
 	fail     error
+	syncFail error
 }
 
 func newClerk() *clerk {
@@ -144,7 +149,17 @@ func (c *clerk) SetClockShift(_ context.Context, id registry.ClockID, d time.Dur
 	return d, nil
 }
 
-func (c *clerk) Sync(context.Context) error { return nil }
+func (c *clerk) Sync(context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.syncFail
+}
+
+func (c *clerk) setSyncFail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.syncFail = err
+}
 
 // listener is a judge that writes down what it hears.
 type listener struct {

@@ -174,6 +174,7 @@ func (in *Ingest) writeBatch(w http.ResponseWriter, r *http.Request, received ti
 	if p != nil {
 		return p
 	}
+	tenure := in.tenure.Load()
 	ctx := context.WithoutCancel(r.Context()) // what is begun is finished: a client that goes away is no failure of the store
 	shift, err := in.shift(ctx, id, &b, received)
 	if err != nil {
@@ -193,12 +194,15 @@ func (in *Ingest) writeBatch(w http.ResponseWriter, r *http.Request, received ti
 		}
 	}
 	in.works()
+	if in.tenure.Load() != tenure {
+		return &problem{http.StatusServiceUnavailable, "the disk failed while the batch was stored, and works again; send it again", retryBusy}
+	}
 	// The number is drawn after everything was stored, so that a Sync that began with this number or a higher one
 	// covers it.
 	h := w.Header()
-	h.Set(wire.HeaderStore, in.id)
-	h.Set(wire.HeaderCommit, strconv.FormatUint(in.commits.Add(1), 10))
-	h.Set(wire.HeaderDurable, strconv.FormatUint(in.durable.Load(), 10))
+	h.Set(wire.HeaderStore, tenure.id)
+	h.Set(wire.HeaderCommit, strconv.FormatUint(tenure.commits.Add(1), 10))
+	h.Set(wire.HeaderDurable, strconv.FormatUint(tenure.durable.Load(), 10))
 	return job.problem()
 }
 

@@ -132,7 +132,6 @@ type Ingest struct {
 	limits  Limits
 	log     *slog.Logger
 	now     func() time.Time
-	id      string // of this opening of the store, for wire.HeaderStore
 	rules   *contract.Contract
 	series  *contract.Cache
 	writers *writers
@@ -145,10 +144,32 @@ type Ingest struct {
 	grown   sync.Pool     // of *grown
 	rows    sync.Pool     // of *rowScratch
 
-	commits  atomic.Uint64 // acknowledgements so far
-	durable  atomic.Uint64 // those known to be on disk
-	failing  atomic.Bool   // the last batch could not be stored
-	unsynced atomic.Bool   // the last sync failed
+	tenure   atomic.Pointer[tenure]
+	syncing  sync.Mutex  // one sync at a time
+	failing  atomic.Bool // the last batch could not be stored
+	unsynced atomic.Bool // the last sync failed
+}
+
+// tenure is a time during which every sync succeeded. Acknowledgements are numbered within one, and its random id is
+// what clients know as an opening of the store. It ends for good with a sync that fails: the kernel tells once that
+// it could not write and may drop what it could not, so a later success says nothing about what was there before.
+type tenure struct {
+	id      string
+	commits atomic.Uint64 // acknowledgements so far
+	durable atomic.Uint64 // those known to be on disk
+	over    bool          // a sync failed; guarded by Ingest.syncing
+}
+
+func newTenure() *tenure {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return &tenure{id: hex.EncodeToString(b[:])}
+}
+
+// undurable reads durable first, for it follows commits.
+func (t *tenure) undurable() uint64 {
+	durable := t.durable.Load()
+	return t.commits.Load() - durable
 }
 
 // New returns an Ingest that does nothing until its Handler is served; Run makes acknowledgements durable.
@@ -165,7 +186,8 @@ func New(o Options) *Ingest {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	in := &Ingest{o: o, limits: o.Limits.withDefaults(), log: o.Log, now: o.Now, id: newID()}
+	in := &Ingest{o: o, limits: o.Limits.withDefaults(), log: o.Log, now: o.Now}
+	in.tenure.Store(newTenure())
 	in.rules = contract.New(o.Rules)
 	in.series = contract.NewCache(in.limits.CacheSeries)
 	in.writers = newWriters(in.limits.WriterSeries)
@@ -180,12 +202,6 @@ func New(o Options) *Ingest {
 	in.grown.New = func() any { return new(grown) }
 	in.rows.New = func() any { return &rowScratch{parser: wire.NewParser(in.limits.Wire)} }
 	return in
-}
-
-func newID() string {
-	var b [8]byte
-	rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
 }
 
 const (
@@ -221,21 +237,27 @@ func (in *Ingest) Run(ctx context.Context) error {
 	}
 }
 
-// Sync brings everything acknowledged before the call to disk.
+// Sync brings everything acknowledged before the call to disk. Once it has failed, nothing acknowledged until it
+// succeeds again is ever called durable: a new tenure begins then, at whose id agents send all of it again. It begins
+// with the success and not with the failure, so that they do so once, and to a disk that works.
 func (in *Ingest) Sync(ctx context.Context) error {
-	n := in.commits.Load()
-	if n == in.durable.Load() {
+	in.syncing.Lock()
+	defer in.syncing.Unlock()
+	t := in.tenure.Load()
+	n := t.commits.Load()
+	if n == t.durable.Load() && !t.over {
 		return nil
 	}
 	if err := errors.Join(in.o.Store.Sync(ctx), in.o.Registry.Sync(ctx)); err != nil {
+		t.over = true
 		return fmt.Errorf("make acknowledged batches durable: %w", err)
 	}
-	for { // another Sync may have come further
-		known := in.durable.Load()
-		if known >= n || in.durable.CompareAndSwap(known, n) {
-			return nil
-		}
+	if t.over {
+		in.tenure.Store(newTenure())
+	} else {
+		t.durable.Store(n)
 	}
+	return nil
 }
 
 // fail and works log the change between a store that works and one that does not, and nothing in between.

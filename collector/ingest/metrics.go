@@ -37,7 +37,7 @@ func newMetrics(registerer prometheus.Registerer, in *Ingest) *metrics {
 		gauge("requests_in_flight", "Write requests under way.", func() float64 { return float64(in.doors.inside()) }),
 		gauge("body_budget_bytes", "Memory left for bodies.", func() float64 { return float64(in.budget.left.Load()) }),
 		gauge("known_series", "Series whose checks are remembered.", func() float64 { return float64(in.series.Len()) }),
-		gauge("undurable_commits", "Acknowledgements not known to be on disk.", func() float64 { return float64(in.commits.Load() - in.durable.Load()) }),
+		gauge("undurable_commits", "Acknowledgements not known to be on disk.", func() float64 { return float64(in.tenure.Load().undurable()) }),
 		writerSeries{in.writers},
 	)
 	return m
