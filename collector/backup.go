@@ -25,6 +25,9 @@ func (c *Config) RegistryFile() string { return filepath.Join(c.DataDir, "regist
 // StoreDir is the folder of the embedded time-series store.
 func (c *Config) StoreDir() string { return filepath.Join(c.DataDir, "tsdb") }
 
+// aliveFile says when a collector was last up.
+func (c *Config) aliveFile() string { return filepath.Join(c.DataDir, "alive") }
+
 // socketFile is where a running collector takes orders from programs of the same user on the same machine.
 func (c *Config) socketFile() string { return filepath.Join(c.DataDir, "collector.sock") }
 

@@ -53,6 +53,7 @@ type Collector struct {
 // How often things are looked at, and how long stopping may take.
 const (
 	tickEvery    = time.Second     // the judge's resolution
+	aliveEvery   = 5 * time.Second // what a restart knows of when this run ended
 	sitesEvery   = 2 * time.Second // an import by the command line shows after that
 	drainTimeout = 5 * time.Second // for requests under way when the collector stops
 	headerWait   = 10 * time.Second
@@ -71,8 +72,14 @@ func New(cfg Config, o Options) *Collector {
 // Run serves until ctx ends or something it can't do without fails.
 func (c *Collector) Run(ctx context.Context) (err error) {
 	begin := time.Now()
+	// First of all, so that a port that is taken leaves no trace. Who connects early waits.
+	listener, err := net.Listen("tcp", c.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w (`ss -ltnp` says who has the port)", err)
+	}
+	defer listener.Close()
 	if err := os.MkdirAll(c.cfg.DataDir, 0o700); err != nil {
-		return fmt.Errorf("data folder: %w", err)
+		return fmt.Errorf("data_dir: %w", err)
 	}
 	if c.reg, err = registry.Open(ctx, c.cfg.RegistryFile(), registry.Options{Log: c.log, Now: c.o.Now}); err != nil {
 		return err
@@ -92,10 +99,6 @@ func (c *Collector) Run(ctx context.Context) (err error) {
 	}
 	if err := c.build(metrics); err != nil {
 		return err
-	}
-	listener, err := net.Listen("tcp", c.cfg.Listen)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
 	}
 	c.log.Info("collector started", "version", c.o.Version, "listen", listener.Addr().String(), "tls", c.cfg.TLS.CertFile != "",
 		"data_dir", c.cfg.DataDir, "took", time.Since(begin).Round(time.Millisecond))
@@ -211,7 +214,7 @@ func (c *Collector) close(part string, close func() error) error {
 func (c *Collector) watch(ctx context.Context) error {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
-	var lastSites time.Time
+	var lastSites, lastAlive time.Time
 	var unwritten []registry.Change
 	failing := false
 	for {
@@ -220,6 +223,10 @@ func (c *Collector) watch(ctx context.Context) error {
 		if now.Sub(lastSites).Abs() >= sitesEvery {
 			lastSites = now
 			err = c.refreshSites(ctx, now)
+		}
+		if now.Sub(lastAlive).Abs() >= aliveEvery {
+			lastAlive = now
+			err = errors.Join(err, os.WriteFile(c.cfg.aliveFile(), []byte(now.UTC().Format(time.RFC3339)+"\n"), 0o600))
 		}
 		unwritten = append(unwritten, changesOf(c.judge.Tick(now))...)
 		if over := len(unwritten) - maxUnwritten; over > 0 {
@@ -233,7 +240,7 @@ func (c *Collector) watch(ctx context.Context) error {
 			}
 		}
 		if err != nil && !failing && ctx.Err() == nil {
-			c.log.Error("registry", "error", err)
+			c.log.Error("can't keep the registry current; trying on", "error", err)
 		}
 		failing = err != nil
 		select {
@@ -296,6 +303,11 @@ func (c *Collector) replay(ctx context.Context) error {
 	for _, a := range accounts {
 		if a.Last.After(last[a.Site]) {
 			last[a.Site] = a.Last
+		}
+	}
+	if text, err := os.ReadFile(c.cfg.aliveFile()); err == nil {
+		if at, err := time.Parse(time.RFC3339, strings.TrimSpace(string(text))); err == nil && at.Before(now) {
+			c.judge.Away(at)
 		}
 	}
 	ids := make([]string, len(sites))

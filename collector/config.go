@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"communewatch/collector/health"
@@ -88,7 +89,7 @@ func ParseConfig(file string, data []byte) (Config, error) {
 
 func (c *Config) validate(doc *settings.Doc) {
 	host, port, err := net.SplitHostPort(c.Listen)
-	if err != nil || port == "" {
+	if _, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil {
 		doc.Problem("listen", "%q: want address:port, for example 127.0.0.1:8787 or :8787", c.Listen)
 	} else if !loopback(host) && c.TLS.CertFile == "" && !c.AllowPlaintext {
 		doc.Problem("listen", "%q can be reached from other machines, and without tls tokens travel in the clear; "+

@@ -167,7 +167,8 @@ func (j *Judge) play(obs []Observation) {
 
 // Restore feeds stored observations from before start, as if they had come live, for sites that have no checks yet.
 // What was silent before the collector went away is silent at once; what reported until then keeps its state until it
-// has had time to report again. When the collector went away is told by the newest observation of all calls. The
+// has had time to report again. When the collector went away is told by Away, or by the newest observation
+// of all calls. The
 // changes on the way are not reported again by Tick. It sorts obs in place. Call it before the first Tick.
 func (j *Judge) Restore(obs []Observation) {
 	sortObservations(obs)
@@ -222,6 +223,14 @@ func (j *Judge) restore(obs []Observation) {
 	}
 	j.sitesVersion.Add(1)
 	sh.bump(made)
+}
+
+// Away says when the collector was last up, where that is known: results alone do not tell when nobody sent any. Call it
+// before the first Tick.
+func (j *Judge) Away(since time.Time) {
+	if at := since.UnixMilli(); at > j.alive.Load() {
+		j.alive.Store(at)
+	}
 }
 
 // Remember has a state begin when it was announced: the stored results that Restore plays begin later than a fault that

@@ -100,6 +100,8 @@ func ForSeries(q url.Values, now time.Time) (*Series, error) {
 		switch {
 		case !plain(key):
 			return nil, mistake("an unknown parameter is not the name of a tag")
+		case spec != nil && !hasTag(spec, key):
+			return nil, mistake(key + " is neither a parameter nor a tag of " + s.Measurement)
 		case len(values) != 1 || !plain(values[0]) && (spec != nil || !printable(values[0])):
 			return nil, mistake("tag " + key + " must be given once, with a plain value")
 		case len(s.Tags) == maxTags:
@@ -124,6 +126,11 @@ func plain(s string) bool {
 		}
 	}
 	return true
+}
+
+func hasTag(m *probes.MeasurementSpec, key string) bool {
+	_, ok := m.Tag(key)
+	return ok
 }
 
 // printable reports whether s may be the value of a tag that a writer made up: any letters, no control characters.
