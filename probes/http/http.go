@@ -241,7 +241,7 @@ func (r *run) do(ctx context.Context) ([]probes.Field, error) {
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return fields, fmt.Errorf("body ended after %d bytes: %w", len(body), err)
+		return fields, fmt.Errorf("the body was cut short: %w", err) // body_bytes says where
 	}
 	fields = append(fields, probes.Seconds("total_seconds", time.Since(r.start)))
 	if err := r.judgeStatus(resp.StatusCode); err != nil {
@@ -336,7 +336,8 @@ func (r *run) tlsConfig() *tls.Config {
 			if r.opts.SkipVerify {
 				return nil
 			}
-			opts := x509.VerifyOptions{Roots: r.roots, DNSName: cs.ServerName, Intermediates: x509.NewCertPool()}
+			now := time.Now()
+			opts := x509.VerifyOptions{Roots: r.roots, DNSName: cs.ServerName, Intermediates: x509.NewCertPool(), CurrentTime: now}
 			if opts.DNSName == "" {
 				opts.DNSName = r.url.Hostname() // no server name is sent for an address
 			}
@@ -344,7 +345,7 @@ func (r *run) tlsConfig() *tls.Config {
 				opts.Intermediates.AddCert(c)
 			}
 			if _, err := cs.PeerCertificates[0].Verify(opts); err != nil {
-				return probes.Errorf(probes.OutcomeFailed, "certificate: %w", err)
+				return probes.Errorf(probes.OutcomeFailed, "certificate: %s", certTrouble(err, cs.PeerCertificates[0], now))
 			}
 			return nil
 		},

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -121,7 +122,7 @@ func TestVerdicts(t *testing.T) {
 		{"/to", nil, probes.OutcomeFailed, 302, "status 302"},
 		{"/to", func(o *Options) { o.Redirects = 1 }, probes.OutcomeOK, 200, ""},
 		{"/loop", func(o *Options) { o.Redirects = 3 }, probes.OutcomeFailed, 302, "status 302"},
-		{"/cut", nil, probes.OutcomeFailed, 200, "after 4 bytes"},
+		{"/cut", nil, probes.OutcomeFailed, 200, "cut short"},
 		{"/garbage", nil, probes.OutcomeFailed, 0, "malformed"},
 		{"/endless", func(o *Options) { o.MaxBody = 1000 }, probes.OutcomeOK, 200, ""},
 	} {
@@ -225,6 +226,8 @@ func tlsServer(t *testing.T, notAfter time.Time) (url, caFile string) {
 func TestCertificates(t *testing.T) {
 	url, ca := tlsServer(t, time.Now().Add(10*time.Hour))
 	expired, expiredCA := tlsServer(t, time.Now().Add(-10*time.Hour))
+	early, earlyCA := tlsServer(t, time.Now().Add(72*time.Hour))
+	ago, soon := time.Now().Add(-10*time.Hour).UTC(), time.Now().Add(48*time.Hour).UTC()
 	for _, tc := range []struct {
 		name, url, ca string
 		skip          bool
@@ -233,9 +236,11 @@ func TestCertificates(t *testing.T) {
 		in            string
 	}{
 		{"trusted", url, ca, false, probes.OutcomeOK, 10 * 3600, ""},
-		{"unknown authority", url, "", false, probes.OutcomeFailed, 10 * 3600, "unknown authority"},
+		{"unknown authority", url, "", false, probes.OutcomeFailed, 10 * 3600, "certificate: signed by an unknown authority"},
 		{"any will do", url, "", true, probes.OutcomeOK, 10 * 3600, ""},
-		{"expired", expired, expiredCA, false, probes.OutcomeFailed, -10 * 3600, "expired"},
+		{"expired", expired, expiredCA, false, probes.OutcomeFailed, -10 * 3600, "certificate: expired on " + ago.Format("2006-01-02")},
+		{"not yet valid", early, earlyCA, false, probes.OutcomeFailed, 72 * 3600, "certificate: not valid before " + soon.Format("2006-01-02")},
+		{"wrong host", strings.Replace(url, "127.0.0.1", "localhost", 1), ca, false, probes.OutcomeFailed, 10 * 3600, "certificate: made for 127.0.0.1, not for localhost"},
 		{"expired, any will do", expired, "", true, probes.OutcomeOK, -10 * 3600, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -245,8 +250,8 @@ func TestCertificates(t *testing.T) {
 			if probes.OutcomeOf(err) != tc.outcome {
 				t.Fatalf("outcome %v (%v), want %v", probes.OutcomeOf(err), err, tc.outcome)
 			}
-			if err != nil && !strings.Contains(err.Error(), tc.in) {
-				t.Errorf("error %q does not tell %q", err, tc.in)
+			if err != nil && err.Error() != tc.in { // to the letter: each other text is one more in the collector's dictionary
+				t.Errorf("error %q, want %q", err, tc.in)
 			}
 			if got := num(t, p, "cert_expiry_seconds"); got < tc.expiry-60 || got > tc.expiry+60 {
 				t.Errorf("cert_expiry_seconds = %v, want about %v", got, tc.expiry)
@@ -255,6 +260,29 @@ func TestCertificates(t *testing.T) {
 				t.Errorf("tls_seconds: %v, error: %v", has(p, "tls_seconds"), err)
 			}
 		})
+	}
+}
+
+func TestWordsOfACertificateAreBounded(t *testing.T) {
+	now := time.Date(2026, 3, 1, 0, 30, 0, 0, time.FixedZone("", 7*3600))
+	many := &x509.Certificate{}
+	for i := range 200 {
+		many.DNSNames = append(many.DNSNames, fmt.Sprintf("h%d.test", i))
+	}
+	authority := &x509.Certificate{IsCA: true, NotAfter: now.Add(-time.Minute), Subject: pkix.Name{CommonName: "Root of\nall " + strings.Repeat("x", 500)}}
+	for _, tc := range []struct {
+		err  error
+		want string
+	}{
+		{x509.HostnameError{Certificate: many, Host: "other.test"}, "made for h0.test, h1.test, h2.test, h3.test, h4.test and 195 more, not for other.test"},
+		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "other.test"}, "made for no host, not for other.test"},
+		{x509.CertificateInvalidError{Cert: authority, Reason: x509.Expired}, `expired on 2026-02-28 (the certificate of its authority, "Root of\nall ` + strings.Repeat("x", 68) + `...")`},
+		{x509.UnknownAuthorityError{Cert: &x509.Certificate{Issuer: pkix.Name{CommonName: "Province CA"}}}, `signed by an unknown authority, "Province CA"`},
+		{x509.CertificateInvalidError{Reason: x509.TooManyIntermediates}, "x509: too many intermediates for path length constraint"},
+	} {
+		if got := certTrouble(tc.err, &x509.Certificate{Raw: []byte{1}}, now); got != tc.want {
+			t.Errorf("%q, want %q", got, tc.want)
+		}
 	}
 }
 
