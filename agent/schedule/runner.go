@@ -196,10 +196,14 @@ func (r *Runner) identity(t probes.Target) probes.Tags {
 // ephemeral is the local end of a connection as Go's errors print it, with a port that differs every time.
 var ephemeral = regexp.MustCompile(`(\[[0-9A-Fa-f:.%a-z]+\]|[0-9.]+):[0-9]+->`)
 
+// moment is a time of day as Go's errors print it.
+var moment = regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?( ?(Z|[+-][0-9]{2}:?[0-9]{2}))?`)
+
 // CleanError makes the text of an error fit to be a field: the same trouble is the same text, since ephemeral ports
-// are taken out, on one line without control characters, at most probes.MaxText bytes.
+// and times of day are taken out, on one line without control characters, at most probes.MaxText bytes.
 func CleanError(s string) string {
 	s = ephemeral.ReplaceAllString(s, "")
+	s = moment.ReplaceAllString(s, "[time]")
 	s = strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") // joined errors
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == utf8.RuneError {

@@ -217,7 +217,8 @@ func (p *probe) judge(a answer) error {
 	if len(p.opts.Expect) == 0 {
 		return nil
 	}
-	for _, v := range a.values {
+	// In order, since resolvers turn their answers round: the same wrong answer is to be the same text.
+	for _, v := range slices.Sorted(slices.Values(a.values)) {
 		if !slices.ContainsFunc(p.opts.Expect, func(e string) bool { return matches(v, e) }) {
 			return probes.Errorf(probes.OutcomeFailed, "unexpected answer %.100q for %s; expected %s", v, p.shown(), strings.Join(p.opts.Expect, ", "))
 		}

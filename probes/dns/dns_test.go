@@ -292,3 +292,18 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Resolvers turn their answers round; the words for a wrong one must not turn with them.
+func TestWordsForAWrongAnswerDoNotTurn(t *testing.T) {
+	o := DefaultOptions()
+	o.Resolvers, o.Expect = []Resolver{{Name: "r", Address: "192.0.2.53"}}, []string{"10.0.0.1"}
+	pr, err := New(probes.Target{Name: "x", Kind: probes.KindDNS, Address: "a.test"}, bind.Binding{}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := pr.(*probe)
+	one, other := p.judge(answer{values: []string{"10.0.0.1", "10.0.0.3", "10.0.0.2"}}), p.judge(answer{values: []string{"10.0.0.2", "10.0.0.3", "10.0.0.1"}})
+	if one == nil || other == nil || one.Error() != other.Error() {
+		t.Errorf("%v, then %v", one, other)
+	}
+}

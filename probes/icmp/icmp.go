@@ -129,13 +129,13 @@ func (p *prober) verdict(l *ledger, to netip.Addr) error {
 	refused, why := l.refusals()
 	sent := len(l.attempts)
 	if refused < sent {
-		return probes.Errorf(probes.OutcomeTimeout, "none of %d pings to %s was answered within %v", sent, to, p.options.Wait)
+		return probes.Errorf(probes.OutcomeTimeout, "no ping to %s was answered within %v", to, p.options.Wait)
 	}
 	if err := p.via.Check(); err != nil {
 		return err
 	}
 	if lineDown(why) {
-		return probes.Errorf(probes.OutcomeUnreachable, "none of %d pings to %s could be sent: %w", sent, to, why)
+		return probes.Errorf(probes.OutcomeUnreachable, "no ping to %s could be sent: %w", to, why)
 	}
-	return probes.Errorf(probes.OutcomeTimeout, "none of %d pings to %s could be sent: %w (if it says \"not permitted\", look for a rule in the local firewall)", sent, to, why)
+	return probes.Errorf(probes.OutcomeTimeout, "no ping to %s could be sent: %w (if it says \"not permitted\", look for a rule in the local firewall)", to, why)
 }
