@@ -98,7 +98,7 @@ func (p phraser) layer(l probes.Layer) string {
 	case probes.LayerLAN:
 		return p.pick("Mạng LAN", "LAN")
 	case probes.LayerBroadband:
-		return p.pick("Băng rộng", "Broadband")
+		return p.pick("Internet băng rộng", "Broadband")
 	case probes.LayerDedicated:
 		return p.pick("Mạng chuyên dùng", "Dedicated")
 	case probes.LayerConference:

@@ -65,7 +65,7 @@ func TestLayeredNamesTheLayer(t *testing.T) {
 		vi, en string
 	}{
 		{on(probes.LayerBroadband, health.Reason{Code: health.ReasonThreshold, Field: "http.total_seconds", Value: 4, Limit: 3}),
-			"Băng rộng: tải trang portal mất 4 giây (ngưỡng 3 giây)", "Broadband: loading portal takes 4 s (limit 3 s)"},
+			"Internet băng rộng: tải trang portal mất 4 giây (ngưỡng 3 giây)", "Broadband: loading portal takes 4 s (limit 3 s)"},
 		{on(probes.LayerLAN, health.Reason{Code: health.ReasonThreshold, Field: "icmp.rtt_p95_seconds", Value: 0.185, Limit: 0.05}),
 			"Mạng LAN: độ trễ tới portal là 185 ms (ngưỡng 50 ms)", "LAN: round trip to portal takes 185 ms (limit 50 ms)"},
 		{on(probes.LayerConference, health.Reason{Code: health.ReasonOutcome, Outcome: probes.OutcomeRefused}),

@@ -160,7 +160,7 @@ func (w *Web) mapPage(rw http.ResponseWriter, r *http.Request) {
 	sites, err := w.source.Sites(r.Context(), p.Lang)
 	if err != nil {
 		w.log.Error("sites not read", "error", err)
-		http.Error(rw, p.T("error.load", "error", err), http.StatusInternalServerError)
+		http.Error(rw, p.T("error.page"), http.StatusInternalServerError)
 		return
 	}
 	sites = slices.Clone(sites)
@@ -212,7 +212,7 @@ func (w *Web) sitePage(rw http.ResponseWriter, r *http.Request) {
 		return
 	case err != nil:
 		w.log.Error("site not read", "site", p.ID, "error", err)
-		http.Error(rw, p.T("error.load", "error", err), http.StatusInternalServerError)
+		http.Error(rw, p.T("error.page"), http.StatusInternalServerError)
 		return
 	}
 	slices.SortStableFunc(p.Site.Checks, func(a, b api.Check) int {

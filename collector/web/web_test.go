@@ -1,9 +1,12 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"communewatch/collector/api"
 )
 
 func get(t *testing.T, h http.Handler, target string, change ...func(*http.Request)) *httptest.ResponseRecorder {
@@ -309,5 +314,35 @@ func TestAssetsAreKeptByBrowsers(t *testing.T) {
 	if w := get(t, h, "/static/../web.go"); w.Code == 200 {
 		body, _ := io.ReadAll(w.Body)
 		t.Errorf("outside of the bundle: %.80s", body)
+	}
+}
+
+// broken is a source that cannot be read; what is wrong with it is no visitor's business.
+type broken struct{}
+
+const secretTrouble = "open /var/lib/communewatch/registry.db: disk I/O error"
+
+func (broken) Sites(context.Context, string) ([]api.Site, error) {
+	return nil, errors.New(secretTrouble)
+}
+func (broken) Site(context.Context, string, string) (api.SiteDetail, error) {
+	return api.SiteDetail{}, errors.New(secretTrouble)
+}
+
+func TestTroubleInsideIsLoggedAndNotShown(t *testing.T) {
+	var log strings.Builder
+	pages, err := New(Options{Source: broken{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{"/", "/sites/s08707"} {
+		log.Reset()
+		w := get(t, pages.Handler(), target)
+		if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "Máy chủ") || strings.Contains(w.Body.String(), "registry.db") {
+			t.Errorf("%s: %d %s", target, w.Code, w.Body)
+		}
+		if !strings.Contains(log.String(), secretTrouble) {
+			t.Errorf("%s: logged is %q", target, log.String())
+		}
 	}
 }

@@ -126,8 +126,8 @@ async function refetch(): Promise<void> {
     fetching = null;
     for (const s of held.splice(0)) update(s);
     if (streaming) showLive("live");
-  } catch (error) {
-    announce(t("error.load", { error: String(error) }));
+  } catch {
+    announce(t("error.load"));
     again = streaming; // the stream is open, so the server is there: it will answer
   } finally {
     clearTimeout(limit);

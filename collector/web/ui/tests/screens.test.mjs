@@ -127,7 +127,7 @@ test("search finds with and without accents and tells namesakes apart", async (t
 
 test("districts are grouped with their counts", async (t) => {
   const page = await openMap(t, base);
-  await page.click('[data-key="Theo huyện"]');
+  await page.click('[data-key="Theo khu vực"]');
   await page.waitForSelector(".group");
   assert.equal(await page.locator(".group").count(), 9);
   await page.click(".group summary");
@@ -145,7 +145,7 @@ test("an event changes a shape, the counts and the list, and is announced", asyn
   await page.waitForSelector(`.area[data-site="${site}"][data-state="down"]`);
   await page.waitForFunction((n) => Number(document.querySelector('.count[data-state="down"]').dataset.n) === n, before + 1);
   assert.equal(await page.getAttribute("#list .row", "data-id"), site, "the newest trouble is on top");
-  await page.waitForFunction(() => document.getElementById("announce").textContent.includes("Mất kết nối"), null, { timeout: 15_000 });
+  await page.waitForFunction(() => document.getElementById("announce").textContent.includes("Sự cố"), null, { timeout: 15_000 });
   await set(page, site, "ok");
   await page.waitForSelector(`.area[data-site="${site}"][data-state="ok"]`);
 });
@@ -174,7 +174,7 @@ test("the keyboard reaches a site on the map and opens it", async (t) => {
   }
   const first = await page.getAttribute(".cursor", "href");
   assert.match(first, /^\/sites\//);
-  assert.match(await page.getAttribute(".cursor", "aria-label"), /Mất kết nối/, "it starts at the worst");
+  assert.match(await page.getAttribute(".cursor", "aria-label"), /Sự cố/, "it starts at the worst");
   await page.keyboard.press("ArrowLeft");
   const second = await page.getAttribute(".cursor", "href");
   assert.notEqual(second, first);
@@ -189,7 +189,7 @@ test("pointing tells, wheel and buttons zoom, a click opens", async (t) => {
   const at = [box.x + box.width / 2, box.y + box.height / 2];
   await page.mouse.move(...at);
   await page.waitForSelector(".tip:not([hidden])");
-  assert.match(await page.innerText(".tip"), /Mất kết nối/);
+  assert.match(await page.innerText(".tip"), /Sự cố/);
   const scale = () => page.evaluate(() => Number(/scale\(([\d.]+)/.exec(document.querySelector(".world").getAttribute("transform"))[1]));
   const k = await scale();
   await page.mouse.wheel(0, -400);
@@ -297,7 +297,7 @@ test("the site page follows events", async (t) => {
 test("both languages, remembered", async (t) => {
   const page = await openMap(t, base, { locale: "en-US" });
   assert.equal(await page.getAttribute("html", "lang"), "vi", "Vietnamese first, whatever the browser's own language");
-  assert.match(await page.title(), /Bản đồ sức khoẻ mạng/);
+  assert.match(await page.title(), /Bản đồ giám sát mạng/);
   await page.click("#lang");
   await page.waitForSelector('html[lang="en"]');
   await page.waitForSelector("#list .row");
@@ -310,7 +310,7 @@ for (const theme of ["light", "dark"]) {
   test(`no serious barrier, ${theme}`, async (t) => {
     const page = await openMap(t, base, { colorScheme: theme });
     await assertAccessible(page, `map, ${theme}`);
-    await page.click('[data-key="Theo huyện"]');
+    await page.click('[data-key="Theo khu vực"]');
     await page.click(".group summary");
     await page.focus(".cursor");
     await assertAccessible(page, `map by district, ${theme}`);
@@ -363,7 +363,7 @@ test("the wallboard shows what is wrong without controls", async (t) => {
 test("without scripts the words are there", async (t) => {
   const page = await open(t, base, { javaScriptEnabled: false });
   assert.equal(await page.locator("table.rows tbody tr").count(), 136);
-  assert.match(await page.innerText("table.rows tbody tr:first-child"), /Mất kết nối/);
+  assert.match(await page.innerText("table.rows tbody tr:first-child"), /Sự cố/);
   await page.fill("#q", "xuan hoa");
   await page.press("#q", "Enter");
   assert.equal(await page.locator("table.rows tbody tr").count(), 2);
