@@ -26,6 +26,10 @@ const (
 	retryStore = 10 * time.Second // a full disk or a broken file system takes longer
 )
 
+// storeTime is how long storing a batch may take, however many wait. A disk that has not answered by then has failed,
+// and must be seen to have.
+const storeTime = time.Minute
+
 // code is the error code that InfluxDB gives with a status.
 func (p *problem) code() string {
 	switch p.status {
@@ -175,7 +179,9 @@ func (in *Ingest) writeBatch(w http.ResponseWriter, r *http.Request, received ti
 		return p
 	}
 	tenure := in.tenure.Load()
-	ctx := context.WithoutCancel(r.Context()) // what is begun is finished: a client that goes away is no failure of the store
+	// What is begun is finished: a client that goes away is no failure of the store.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTime)
+	defer cancel()
 	shift, err := in.shift(ctx, id, &b, received)
 	if err != nil {
 		return in.unavailable("read the clock's shift", err)
@@ -243,6 +249,9 @@ func (in *Ingest) authenticate(r *http.Request, v1 bool) (registry.Identity, *pr
 	case errors.Is(err, registry.ErrRevoked):
 		in.refused.note("revoked", refusedToken, 1, r.RemoteAddr)
 		return id, &problem{http.StatusUnauthorized, "unauthorized access: " + registry.ErrRevoked.Error(), 0}
+	}
+	if r.Context().Err() != nil { // the registry gave up because the client did; nobody hears this
+		return id, &problem{http.StatusServiceUnavailable, "the request was given up", 0}
 	}
 	return id, in.unavailable("look a token up", err)
 }

@@ -95,7 +95,11 @@ func (j *job) problem() *problem {
 
 // take parses, checks, stores and judges a body. An error means that it must be sent again.
 func (in *Ingest) take(ctx context.Context, j *job, body []byte) error {
-	in.workers <- struct{}{}
+	select {
+	case in.workers <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the batches before: %w", ctx.Err())
+	}
 	defer func() { <-in.workers }()
 	s := in.rows.Get().(*rowScratch)
 	if cap(body) <= keepBody { // the parser holds on to its last body, so it must be one that is kept anyway
