@@ -21,8 +21,8 @@ func Fold(s string) string {
 		case unicode.IsSpace(r):
 			space = b.Len() > 0
 			continue
-		case r == 'đ' || r == 'Đ': // a letter of its own, which has no decomposition
-			r = 'd'
+		case r == 'đ' || r == 'Đ' || r == 'ð' || r == 'Ð': // a letter of its own, which has no decomposition; the Icelandic one
+			r = 'd' // looks the same as a capital, and some keyboards and converted files give it
 		}
 		if space {
 			b.WriteByte(' ')

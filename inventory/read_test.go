@@ -279,7 +279,8 @@ func TestLabSites(t *testing.T) {
 }
 
 func TestFold(t *testing.T) {
-	for in, want := range map[string]string{"": "", "  Đống\u00a0 Đa ": "dong da", "Ưng Bình Ơ": "ung binh o", "PHƯỜNG ặ ữ": "phuong a u"} {
+	for in, want := range map[string]string{"": "", "  Đống\u00a0 Đa ": "dong da", "Ưng Bình Ơ": "ung binh o", "PHƯỜNG ặ ữ": "phuong a u", "\u00d0ồng Tĩnh, \u00f0": "dong tinh, d",
+		"Xuân Hoà": "xuan hoa", "Xuân Hòa": "xuan hoa", "Xua\u0302n Ho\u0300a": "xuan hoa"} {
 		if got := Fold(in); got != want {
 			t.Errorf("Fold(%q) = %q, want %q", in, got, want)
 		}

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 // The words of the pages: one flat JSON object per language, read by the templates here and bundled into the scripts.
@@ -108,19 +106,4 @@ func (c Catalogue) Duration(d time.Duration) string {
 	default:
 		return two(part("days", seconds/86400), rest("hours", seconds%86400/3600))
 	}
-}
-
-// Fold makes text comparable by people who type without accents: "Tam Sơn" and "tam son" fold to the same.
-func Fold(s string) string {
-	var b strings.Builder
-	for _, r := range norm.NFD.String(strings.ToLower(s)) {
-		switch {
-		case r >= 0x300 && r <= 0x36f: // the combining marks that Vietnamese uses
-		case r == 'đ':
-			b.WriteByte('d')
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return strings.Join(strings.Fields(b.String()), " ")
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"html/template"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"communewatch/collector/api"
+	"communewatch/inventory"
 )
 
 //go:embed templates/*.html
@@ -168,7 +170,7 @@ func (w *Web) mapPage(rw http.ResponseWriter, r *http.Request) {
 	p.Total = len(sites)
 	counts := map[string]int{}
 	wanted := p.query["state"]
-	search := Fold(p.Search)
+	search := inventory.Fold(p.Search)
 	limit := rowsWithoutScript
 	if p.query.Get("all") == "1" {
 		limit = math.MaxInt
@@ -179,7 +181,7 @@ func (w *Web) mapPage(rw http.ResponseWriter, r *http.Request) {
 		if len(wanted) > 0 && !slices.Contains(wanted, state) {
 			continue
 		}
-		if search != "" && !strings.Contains(Fold(s.Name+" "+s.Code+" "+s.Parent+" "+s.ID), search) {
+		if search != "" && !strings.Contains(inventory.Fold(s.Name+" "+s.Code+" "+s.Type+" "+s.Parent+" "+s.ID), search) {
 			continue
 		}
 		p.Found++
@@ -216,7 +218,7 @@ func (w *Web) sitePage(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	slices.SortStableFunc(p.Site.Checks, func(a, b api.Check) int {
-		return slices.Index(layers, a.Layer) - slices.Index(layers, b.Layer)
+		return cmp.Or(cmp.Compare(severity(a.State), severity(b.State)), cmp.Compare(slices.Index(layers, a.Layer), slices.Index(layers, b.Layer)))
 	})
 	p.PageTitle = p.Site.Name + " – " + p.PageTitle
 	w.render(rw, r, http.StatusOK, "site", p)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"communewatch/collector/api"
+	"communewatch/inventory"
 )
 
 // Layers in the order of the screens.
@@ -20,6 +21,10 @@ func severity(state string) int {
 	}
 	return len(states)
 }
+
+// neverSeen is the reason code of a site that nothing came from yet. Its since says when it was imported, or when the
+// collector started, neither of which is since when something is the matter: it is not shown.
+const neverSeen = "never_seen"
 
 // stateIn is the site's state in a layer, or overall for the layer "".
 func stateIn(s *api.Site, layer string) string {
@@ -49,14 +54,14 @@ func explains(s *api.Site, layer string) bool {
 // sortWorstFirst puts the worst first, the newest trouble before the older, and the rest by name.
 func sortWorstFirst(sites []api.Site, layer string) {
 	unix := func(s *api.Site) int64 {
-		if s.Since == nil || stateIn(s, layer) == "ok" {
+		if s.Since == nil || s.ReasonCode == neverSeen || stateIn(s, layer) == "ok" {
 			return 0
 		}
 		return s.Since.Unix()
 	}
 	folded := make(map[string]string, len(sites))
 	for i := range sites {
-		folded[sites[i].ID] = Fold(sites[i].Name)
+		folded[sites[i].ID] = inventory.Fold(sites[i].Name)
 	}
 	slices.SortFunc(sites, func(a, b api.Site) int {
 		return cmp.Or(

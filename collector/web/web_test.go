@@ -145,14 +145,6 @@ func TestNumbersAndDurations(t *testing.T) {
 	}
 }
 
-func TestFold(t *testing.T) {
-	for in, want := range map[string]string{"Tam Sơn": "tam son", "Đồng  Tĩnh ": "dong tinh", "Xuân Hoà": "xuan hoa", "Xuân Hòa": "xuan hoa", "Xua\u0302n Ho\u0300a": "xuan hoa", "Yên Dương": "yen duong"} {
-		if got := Fold(in); got != want {
-			t.Errorf("Fold(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
 func TestPagesSayItInWords(t *testing.T) {
 	f := newFixture(t, 136)
 	h := f.handler(t, "")

@@ -16,6 +16,7 @@ export interface Site {
   state: State;
   since: string | null;
   reason: string;
+  reason_code: string;
   layers: Partial<Record<Layer, State>>;
   last_seen: string | null;
   agent_trouble: string;
@@ -58,6 +59,11 @@ export function severity(state: State): number {
 
 export function stateIn(site: Site, layer: Layer | ""): State {
   return layer === "" ? site.state : (site.layers[layer] ?? "none");
+}
+
+/** Since when, in ms; NaN where that is not known, as of a site that nothing came from yet (site.go has the same). */
+export function sinceOf(site: Site): number {
+  return site.since && site.reason_code !== "never_seen" ? Date.parse(site.since) : NaN;
 }
 
 /** Whether the overall reason and since hold for a layer: they do where it alone is in the overall state. */

@@ -82,14 +82,12 @@ export function duration(seconds: number): string {
   return two(unit("days", Math.floor(s / 86400)), "hours", Math.floor((s % 86400) / 3600));
 }
 
-/** Text as people type it without accents: "Tam Sơn" and "tam son" fold to the same. */
+/** Text as people type it without accents: "Tam Sơn" and "tam son" fold to the same. The server's is inventory.Fold. */
 export function fold(text: string): string {
-  return text
-    .toLowerCase()
-    .normalize("NFD")
-    .replace(/[\u0300-\u036f]/g, "")
-    .replaceAll("đ", "d")
-    .split(/\s+/)
-    .filter(Boolean)
-    .join(" ");
+  return plain(text.normalize("NFD").replace(/\p{Mn}/gu, "")).replaceAll("đ", "d");
+}
+
+/** Text with its accents, but for case, spaces and how its letters are encoded: Ð (U+00D0) stands for Đ. */
+export function plain(text: string): string {
+  return text.normalize("NFC").toLowerCase().replaceAll("\u00f0", "đ").replace(/\s+/g, " ").trim();
 }

@@ -1,5 +1,5 @@
 // The list beside the map: worst first, by district, found by search; and the counts above it.
-import { type Layer, type Site, type State, explains, severity, stateIn, states } from "./api";
+import { type Layer, type Site, type State, explains, severity, sinceOf, stateIn, states } from "./api";
 import { el, set } from "./dom";
 import { glyph } from "./glyph";
 import { dateTime, duration, fold, number, stateName, t } from "./i18n";
@@ -32,7 +32,7 @@ function nameOf(site: Site): string {
 export function order(sites: Site[], choice: Choice): Site[] {
   const key = (s: Site) => {
     const state = stateIn(s, choice.layer);
-    return { s, found: choice.found?.get(s.id) ?? 0, bad: severity(state), since: state === "ok" || !s.since ? 0 : Date.parse(s.since), name: nameOf(s) };
+    return { s, found: choice.found?.get(s.id) ?? 0, bad: severity(state), since: state === "ok" ? 0 : sinceOf(s) || 0, name: nameOf(s) };
   };
   return sites
     .map(key)
@@ -44,7 +44,7 @@ export function order(sites: Site[], choice: Choice): Site[] {
 export function row(site: Site, layer: Layer | ""): HTMLElement {
   const state = stateIn(site, layer);
   const known = explains(site, layer);
-  const since = known && site.since ? Date.parse(site.since) : NaN;
+  const since = known ? sinceOf(site) : NaN;
   const old = Number.isNaN(since) || state === "ok" ? null : el("small", { class: "row-for", title: dateTime(since), "data-since": since }, duration((Date.now() - since) / 1000));
   return el(
     "li",

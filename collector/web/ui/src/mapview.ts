@@ -1,7 +1,7 @@
 // The map as people handle it: wheel, pinch, drag, buttons, keys; what is under the pointer; names.
 import { select } from "d3-selection";
 import { zoom, zoomIdentity, type D3ZoomEvent, type ZoomBehavior } from "d3-zoom";
-import { type Layer, type Site, type State, explains, stateIn, states } from "./api";
+import { type Layer, type Site, type State, explains, sinceOf, stateIn, states } from "./api";
 import { announce } from "./chrome";
 import { el, set, soon, svg } from "./dom";
 import { type Geometry, inside, type Point } from "./geometry";
@@ -290,7 +290,7 @@ export class MapView {
     if (!site) return;
     const state = stateIn(site, this.layer);
     const known = explains(site, this.layer);
-    const since = known && site.since ? Date.parse(site.since) : NaN;
+    const since = known ? sinceOf(site) : NaN;
     this.tip.dataset["state"] = state;
     this.tip.replaceChildren(
       el("b", {}, site.name),

@@ -4,6 +4,7 @@ import { type History, type SeriesAnswer, type Site, type Span, get, layers } fr
 import { announce, prepareChrome, showLive } from "./chrome";
 import { type Check, Data, draw, fieldsOf, panelsOf, sentence, table } from "./charts";
 import { byId, el, set, soon } from "./dom";
+import { glyph } from "./glyph";
 import { dateTime, dayTime, duration, type Key, lang, stateName, t } from "./i18n";
 import { listen } from "./live";
 
@@ -95,7 +96,7 @@ async function loadHistory(from: number, to: number, signal: AbortSignal): Promi
       host.replaceChildren(el("p", { class: "empty" }, t("site.history_none")));
       return;
     }
-    host.replaceChildren(...rows.map(([name, spans]) => strip(name, spans, from, to)), scale(from, to), historyTable(rows));
+    host.replaceChildren(...rows.map(([name, spans]) => strip(name, spans, from, to)), scale(from, to), outages(h.site ?? [], from, to), historyTable(rows));
   } catch (error) {
     if (!signal.aborted) host.replaceChildren(el("p", { class: "empty" }, t("chart.failed", { error: (error as Error).message })));
   }
@@ -109,7 +110,7 @@ function strip(name: string, spans: Span[], from: number, to: number): HTMLEleme
     const [a, b] = [Math.max(from, sec(s.from)), Math.min(to, sec(s.to))];
     if (b <= a) continue;
     const part = el("span", { "data-state": s.state, title: `${stateName(s.state)}\n${dateTime(a * 1000)} – ${dateTime(b * 1000)} (${duration(b - a)})${s.reason ? `\n${s.reason}` : ""}` });
-    part.style.left = `${((a - from) / (to - from)) * 100}%`;
+    part.style.left = `min(${((a - from) / (to - from)) * 100}%, 100% - 3px)`; // of the last minute, too, there is something to see
     part.style.width = `${((b - a) / (to - from)) * 100}%`;
     bar.append(part);
   }
@@ -125,6 +126,28 @@ function scale(from: number, to: number): HTMLElement {
     marks.append(mark);
   }
   return el("div", { class: "strip-row", "aria-hidden": "true" }, el("span", { class: "strip-name" }), marks);
+}
+
+const bad: readonly string[] = ["down", "degraded", "no_data"];
+
+/** The outages in words, newest first: a strip of a month gives a minute less than a pixel. */
+function outages(spans: Span[], from: number, to: number): HTMLElement {
+  const most = 20;
+  const found = spans.filter((s) => bad.includes(s.state) && sec(s.to) > from && sec(s.from) < to).sort((a, b) => sec(b.from) - sec(a.from));
+  const items = found.slice(0, most).map((s) => {
+    const before = sec(s.from) <= from; // what was before the range was not asked for
+    const lasting = !shown.zoom && s === spans[spans.length - 1];
+    const [begin, end] = [dateTime(sec(s.from) * 1000), lasting ? t("site.ongoing") : dateTime(sec(s.to) * 1000)];
+    return el("li", {},
+      el("span", { class: "state", "data-state": s.state }, glyph(s.state), stateName(s.state)),
+      el("span", { class: "num" }, `${before ? t("site.before", { time: begin }) : begin} – ${end}`),
+      el("span", { class: "num" }, `${before ? "≥ " : ""}${duration(sec(s.to) - sec(s.from))}`),
+      el("span", {}, s.reason ?? ""));
+  });
+  return el("div", { class: "outages" },
+    el("h3", {}, t("site.outages")),
+    items.length ? el("ol", {}, ...items) : el("p", { class: "sub" }, t("site.outages_none")),
+    found.length > most && el("p", { class: "sub" }, t("site.outages_more", { n: found.length - most })));
 }
 
 function historyTable(rows: [string, Span[]][]): HTMLElement {

@@ -120,6 +120,11 @@ test("search finds with and without accents and tells namesakes apart", async (t
   assert.ok(hoa.includes("08746") && hoa.includes("Phúc Yên"), hoa);
   const [hoa2] = await found("Xuân Hòa");
   assert.ok(hoa2.includes("08794") && hoa2.includes("Lập Thạch"), hoa2);
+  const wards = await found("phường");
+  const khoan = wards.findIndex((r) => r.includes("Phương Khoan"));
+  assert.ok(wards.length > 10 && (khoan < 0 || khoan === wards.length - 1), `who types an accent means it: ${wards.slice(0, 3)}`);
+  assert.ok((await found("phuong"))[0].includes("Phương Khoan"), "a name before what else a site is called");
+  assert.ok((await found("\u00d0ồng Tĩnh"))[0].includes("Đồng Tĩnh"), "the letter that looks like Đ");
   assert.ok((await found("08794"))[0].includes("Xuân Hòa"), "by code");
   assert.ok((await found("<img src=x onerror=alert(1)>")).length === 0);
   await page.waitForSelector("#list .empty");
