@@ -13,7 +13,10 @@
 // # Two kinds of tokens
 //
 // An agent's token writes the measurements of the contract, for one site, perhaps for one agent. A writer's token is
-// for Telegraf and its like: measurements of their own, which are stored up to a number of series and never judged.
+// for Telegraf and its like: measurements of their own, which are never judged.
+//
+// Both bring a bounded number of field series, agents by site and writers by token. Past it rows of new series are
+// refused and those of known ones taken.
 //
 // # Statuses
 //

@@ -66,7 +66,8 @@ type Limits struct {
 	MaxAhead time.Duration // how far a row may be ahead of the clock; one future sample would make a store refuse the rest
 	MaxAge   time.Duration // how old it may be; what the store's window for late rows allows
 
-	WriterSeries int // field series of one writer token
+	AgentSeries  int // field series that all agents of one site bring
+	WriterSeries int // field series that one writer token brings
 	CacheSeries  int // series whose checks are remembered, at some 250 bytes each
 }
 
@@ -84,6 +85,7 @@ func DefaultLimits() Limits {
 		BodyRate:      4 << 10, // a bad line still gets a batch through
 		MaxAhead:      2 * time.Minute,
 		MaxAge:        30 * 24 * time.Hour,
+		AgentSeries:   30_000, // some 2,000 checks
 		WriterSeries:  20_000,
 		CacheSeries:   1_000_000,
 	}
@@ -100,8 +102,8 @@ func (l Limits) withDefaults() Limits {
 	}
 	for _, f := range []struct{ have, want *int }{
 		{&l.BodyBytes, &d.BodyBytes}, {&l.InflatedBytes, &d.InflatedBytes}, {&l.Requests, &d.Requests},
-		{&l.TokenRequests, &d.TokenRequests}, {&l.BodyRate, &d.BodyRate}, {&l.WriterSeries, &d.WriterSeries},
-		{&l.CacheSeries, &d.CacheSeries},
+		{&l.TokenRequests, &d.TokenRequests}, {&l.BodyRate, &d.BodyRate}, {&l.AgentSeries, &d.AgentSeries},
+		{&l.WriterSeries, &d.WriterSeries}, {&l.CacheSeries, &d.CacheSeries},
 	} {
 		if *f.have <= 0 {
 			*f.have = *f.want
@@ -134,6 +136,7 @@ type Ingest struct {
 	now     func() time.Time
 	rules   *contract.Contract
 	series  *contract.Cache
+	agents  *agentSeries
 	writers *writers
 	refused *refusals
 	metrics *metrics
@@ -190,6 +193,7 @@ func New(o Options) *Ingest {
 	in.tenure.Store(newTenure())
 	in.rules = contract.New(o.Rules)
 	in.series = contract.NewCache(in.limits.CacheSeries)
+	in.agents = newAgentSeries(in.limits.AgentSeries)
 	in.writers = newWriters(in.limits.WriterSeries)
 	in.refused = newRefusals(o.Log)
 	in.metrics = newMetrics(o.Metrics, in)

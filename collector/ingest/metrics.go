@@ -38,20 +38,22 @@ func newMetrics(registerer prometheus.Registerer, in *Ingest) *metrics {
 		gauge("body_budget_bytes", "Memory left for bodies.", func() float64 { return float64(in.budget.left.Load()) }),
 		gauge("known_series", "Series whose checks are remembered.", func() float64 { return float64(in.series.Len()) }),
 		gauge("undurable_commits", "Acknowledgements not known to be on disk.", func() float64 { return float64(in.tenure.Load().undurable()) }),
-		writerSeries{in.writers},
+		seriesCounts{prometheus.NewDesc("communewatch_ingest_agent_series", "Field series that the agents of a site have brought since start.", []string{"site"}, nil), in.agents.counts},
+		seriesCounts{prometheus.NewDesc("communewatch_ingest_writer_series", "Field series that a writer token has brought since start.", []string{"token"}, nil), in.writers.series},
 	)
 	return m
 }
 
-// writerSeries exports the number of series of each writer token.
-type writerSeries struct{ w *writers }
+// seriesCounts exports the number of series of each site or token.
+type seriesCounts struct {
+	desc *prometheus.Desc
+	read func() map[string]int
+}
 
-var writerSeriesDesc = prometheus.NewDesc("communewatch_ingest_writer_series", "Field series of a writer token.", []string{"token"}, nil)
+func (s seriesCounts) Describe(ch chan<- *prometheus.Desc) { ch <- s.desc }
 
-func (writerSeries) Describe(ch chan<- *prometheus.Desc) { ch <- writerSeriesDesc }
-
-func (s writerSeries) Collect(ch chan<- prometheus.Metric) {
-	for token, n := range s.w.series() {
-		ch <- prometheus.MustNewConstMetric(writerSeriesDesc, prometheus.GaugeValue, float64(n), token)
+func (s seriesCounts) Collect(ch chan<- prometheus.Metric) {
+	for name, n := range s.read() {
+		ch <- prometheus.MustNewConstMetric(s.desc, prometheus.GaugeValue, float64(n), name)
 	}
 }

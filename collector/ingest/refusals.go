@@ -13,7 +13,7 @@ const (
 	refusedSchema                  // not in the contract
 	refusedIdentity                // another site's or agent's
 	refusedTime                    // ahead of the clock or too old
-	refusedSeries                  // one series too many for a writer
+	refusedSeries                  // one series too many for a site or a writer
 	refusedStore                   // by the store
 	refusedToken                   // the whole request: unknown or revoked token
 	refusals_

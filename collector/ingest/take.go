@@ -154,22 +154,14 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 		row := &rows[i]
 		var reason string
 		var class refusal
-		if agents {
-			if s.series[i] == nil {
-				s.series[i], reason = in.rules.CheckKey(row.Key)
-				if reason != "" {
-					j.reject(row.Line, reason, refusedSchema)
-					continue
-				}
-				in.series.Add(s.series[i])
-			}
-			reason, class = checkAgentRow(&j.id, s.series[i], row)
-		} else {
-			reason, class = in.writers.check(writer, in.rules, &j.id, row)
-		}
-		if reason == "" {
-			row.Time, reason = j.time(row.Time, earliest, latest)
+		row.Time, reason = j.time(row.Time, earliest, latest) // first: a row that is refused for it takes no series' place
+		switch {
+		case reason != "":
 			class = refusedTime
+		case agents:
+			reason, class = in.checkAgentRow(&j.id, &s.series[i], row)
+		default:
+			reason, class = in.writers.check(writer, in.rules, &j.id, row)
 		}
 		if reason != "" {
 			j.reject(row.Line, reason, class)
@@ -229,15 +221,33 @@ func (j *job) time(t, earliest, latest int64) (int64, string) {
 
 func stamp(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339) }
 
-// checkAgentRow holds a row of a known series against the token and the contract.
-func checkAgentRow(id *registry.Identity, s *contract.Series, row *wire.Row) (string, refusal) {
+// checkAgentRow holds a row against the contract, the token and the site's number of series. A series that is not known
+// yet is known from its first good row on.
+func (in *Ingest) checkAgentRow(id *registry.Identity, known **contract.Series, row *wire.Row) (reason string, class refusal) {
+	s := *known
+	if s == nil {
+		if s, reason = in.rules.CheckKey(row.Key); reason != "" {
+			return reason, refusedSchema
+		}
+	}
 	if s.Site != id.Site {
 		return fmt.Sprintf("the token is for site %s, the line for %s", id.Site, s.Site), refusedIdentity
 	}
 	if id.Agent != "" && s.Agent != id.Agent {
 		return fmt.Sprintf("the token is for agent %s of site %s, the line for agent %s", id.Agent, id.Site, s.Agent), refusedIdentity
 	}
-	return s.CheckFields(row.Fields), refusedSchema
+	fields, reason := s.CheckFields(row.Fields)
+	if reason != "" {
+		return reason, refusedSchema
+	}
+	if reason = in.agents.admit(s, row.Key, fields); reason != "" {
+		return reason, refusedSeries
+	}
+	if *known == nil {
+		*known = s
+		in.series.Add(s)
+	}
+	return "", 0
 }
 
 type empty struct{}

@@ -73,28 +73,28 @@ func New(rules health.Rules) *Contract {
 // contract to it.
 const maxSeen = 64
 
-// CheckFields says what is wrong with a row's fields, "" if nothing. Agents write them in the contract's order and
+// CheckFields says what is wrong with a row's fields, "" if nothing, and which they are: bit n stands for the
+// measurement's field n. Agents write them in the contract's order and
 // leave out what they could not measure, so each is looked for where the one before was found.
-func (s *Series) CheckFields(fields []wire.Field) string {
+func (s *Series) CheckFields(fields []wire.Field) (seen uint64, reason string) {
 	m := s.measurement
 	next := 0
-	var seen uint64
 	for i := range fields {
 		f := &fields[i]
 		at := m.find(f.Key, next)
 		if at < 0 {
-			return fmt.Sprintf("measurement %s has no field %q; it has %s", m.name, wire.Excerpt(f.Key), m.names)
+			return 0, fmt.Sprintf("measurement %s has no field %q; it has %s", m.name, wire.Excerpt(f.Key), m.names)
 		}
 		if seen&(1<<at) != 0 {
-			return fmt.Sprintf("field %s twice", f.Key)
+			return 0, fmt.Sprintf("field %s twice", f.Key)
 		}
 		seen |= (1 << at)
 		next = at + 1
 		if reason := m.fields[at].check(f); reason != "" {
-			return reason
+			return 0, reason
 		}
 	}
-	return ""
+	return seen, ""
 }
 
 // find returns the place of a field in the contract, looking from next on first, or -1.

@@ -60,7 +60,7 @@ func TestFieldsInAnyOrder(t *testing.T) {
 		{row("sent", "received", "lost"), true}, {row("lost", "received", "sent"), true}, {row("lost", "rtt_max_seconds", "sent"), true},
 		{row("sent", "lost", "sent"), false}, {row("lost", "lost"), false}, {row("sent", "df_ok"), false}, {row("nothing"), false},
 	} {
-		if reason := s.CheckFields(c.fields); (reason == "") != c.ok {
+		if _, reason := s.CheckFields(c.fields); (reason == "") != c.ok {
 			t.Errorf("%v: %q, want ok %v", c.fields, reason, c.ok)
 		}
 	}

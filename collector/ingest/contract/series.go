@@ -2,6 +2,7 @@ package contract
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"communewatch/probes"
 	"communewatch/probes/wire"
@@ -17,7 +18,14 @@ type Series struct {
 	path        probes.Path
 	kind        probes.Kind
 	layer       probes.Layer // of check rows only
+	admitted    atomic.Uint64
 }
+
+// Admitted reports whether all of these fields were admitted, bit n standing for the measurement's field n.
+func (s *Series) Admitted(fields uint64) bool { return fields&^s.admitted.Load() == 0 }
+
+// Admit notes for Admitted that there is room for these fields of the series.
+func (s *Series) Admit(fields uint64) { s.admitted.Or(fields) }
 
 // Cache remembers checked series by their raw keys. It is bounded by living in two generations: when the young one is
 // full it becomes the old one, and what is not asked for until that happens again is forgotten.
