@@ -31,6 +31,27 @@ type Config struct {
 	Log      *slog.Logger  `json:"-"`
 }
 
+// Bounds of Config.Interval.
+const (
+	// minInterval is what the slowest check needs: a portal has 5 s to answer (see siteChecks), and the agent adds one
+	// before it cuts a run off. It refuses a check that could only overrun.
+	minInterval = 6 * time.Second
+	// maxInterval keeps a lab one that can be watched: a fault shows after two or three runs.
+	maxInterval = 10 * time.Minute
+)
+
+// Validate says what is wrong with a lab's size or pace, so that it is said once and not by every agent.
+func (c Config) Validate() error {
+	if c.Sites < 1 || c.Sites > c.Block.MaxSites() {
+		return fmt.Errorf("%d sites: choose 1 to %d", c.Sites, c.Block.MaxSites())
+	}
+	if c.Interval < minInterval || c.Interval > maxInterval {
+		return fmt.Errorf("interval %v: choose %v to %v; a run may take %v until its timeouts are over, and a fault shows after two or three runs",
+			c.Interval, minInterval, maxInterval, minInterval)
+	}
+	return nil
+}
+
 // Province is a lab's files, made or found again. Nothing runs yet.
 type Province struct {
 	cfg   Config
@@ -47,8 +68,8 @@ func Prepare(ctx context.Context, cfg Config) (*Province, error) {
 		return nil, err
 	}
 	cfg.Dir = dir
-	if cfg.Sites < 1 || cfg.Sites > cfg.Block.MaxSites() {
-		return nil, fmt.Errorf("%d sites: choose 1 to %d", cfg.Sites, cfg.Block.MaxSites())
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
 	sites, err := provinceSites(cfg.Sites)
 	if err != nil {

@@ -5,6 +5,7 @@ package demo
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -34,12 +35,21 @@ const (
 
 // Run runs a demo until ctx ends or o.For is over.
 func Run(ctx context.Context, cfg lab.Config, o Options) (err error) {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
 	if o.For > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.For)
 		defer cancel()
 	}
 	say := func(format string, args ...any) { fmt.Fprintf(o.Out, format+"\n", args...) }
+	defer func() {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			say("stopped before everything was up")
+			err = nil
+		}
+	}()
 	release, err := claim(cfg.Dir)
 	if err != nil {
 		return err

@@ -60,7 +60,7 @@ func TestNothingButDemosIsCleared(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "ledger"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	err := Run(t.Context(), lab.Config{Dir: dir, Sites: 1}, Options{Out: &bytes.Buffer{}, Throwaway: true})
+	err := Run(t.Context(), lab.Config{Dir: dir, Sites: 1, Interval: 6 * time.Second}, Options{Out: &bytes.Buffer{}, Throwaway: true})
 	if err == nil || !strings.Contains(err.Error(), "thesis.txt") {
 		t.Errorf("got %v", err)
 	}
@@ -94,7 +94,7 @@ func TestOneLabPerFolder(t *testing.T) {
 	if err := os.WriteFile(mine, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err = Run(t.Context(), lab.Config{Dir: dir, Sites: 1, Listen: "127.0.0.1:0"}, Options{Out: io.Discard, Throwaway: true})
+	err = Run(t.Context(), lab.Config{Dir: dir, Sites: 1, Interval: 6 * time.Second, Listen: "127.0.0.1:0"}, Options{Out: io.Discard, Throwaway: true})
 	if err == nil || !strings.Contains(err.Error(), "a lab is running") {
 		t.Errorf("the second one: %v", err)
 	}
@@ -113,5 +113,47 @@ func TestOneLabPerFolder(t *testing.T) {
 	}
 	if _, err := claim(link); err == nil {
 		t.Error("a link made by somebody was followed")
+	}
+}
+
+// TestMistakesAreSaidOnce: before anything is prepared, and not by each of the checks.
+func TestMistakesAreSaidOnce(t *testing.T) {
+	for _, tc := range []struct {
+		sites    int
+		interval time.Duration
+		want     string
+	}{
+		{0, 15 * time.Second, "0 sites: choose 1 to"},
+		{3, 10 * time.Millisecond, "interval 10ms: choose 6s to 10m0s"},
+		{3, time.Hour, "interval 1h0m0s: choose 6s to 10m0s"},
+	} {
+		dir := filepath.Join(shortDir(t), "demo")
+		var out bytes.Buffer
+		cfg := lab.Config{Dir: dir, Listen: "127.0.0.1:8970", Sites: tc.sites, Block: 190, Interval: tc.interval}
+		err := Run(t.Context(), cfg, Options{Out: &out})
+		if err == nil || strings.Count(err.Error(), tc.want) != 1 || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%d sites, every %v: got %v", tc.sites, tc.interval, err)
+		}
+		if out.Len() > 0 {
+			t.Errorf("it began: %s", out.String())
+		}
+		if _, err := os.Stat(dir); !os.IsNotExist(err) {
+			t.Errorf("it left a folder: %v", err)
+		}
+	}
+}
+
+// TestAnEarlyEndIsNoError: the time that was asked for may be over while the demo still prepares.
+func TestAnEarlyEndIsNoError(t *testing.T) {
+	for _, after := range []time.Duration{1, time.Millisecond, 30 * time.Millisecond, 120 * time.Millisecond, 400 * time.Millisecond} {
+		dir := filepath.Join(shortDir(t), "demo")
+		var out bytes.Buffer
+		cfg := lab.Config{Dir: dir, Listen: "127.0.0.1:8971", Sites: 2, Block: 191, Interval: 6 * time.Second}
+		if err := Run(t.Context(), cfg, Options{Out: &out, For: after, Scenario: "none", Throwaway: true}); err != nil {
+			t.Errorf("after %v: %v\n%s", after, err, out.String())
+		}
+		if !strings.Contains(out.String(), "stopped") {
+			t.Errorf("after %v it says\n%s", after, out.String())
+		}
 	}
 }
