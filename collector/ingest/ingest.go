@@ -213,7 +213,7 @@ const (
 	syncEvery = time.Second
 	// lastSync bounds the sync at the end.
 	lastSync = 10 * time.Second
-	// tellEvery is how often repeated refusals are summed up in the log, and old writer series looked at.
+	// tellEvery is how often repeated refusals are summed up in the log.
 	tellEvery = time.Minute
 )
 
@@ -231,7 +231,6 @@ func (in *Ingest) Run(ctx context.Context) error {
 			}
 		case <-tell.C:
 			in.refused.tell()
-			in.writers.age(in.now())
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSync)
 			defer cancel()

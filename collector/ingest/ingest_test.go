@@ -267,7 +267,7 @@ func TestSyncFails(t *testing.T) {
 		go func() { done <- in.Run(ctx) }()
 		before := send()
 		m.setFail(errDisk)
-		time.Sleep(10 * time.Second)
+		time.Sleep(10*time.Second + 500*time.Millisecond) // not at a tick
 		m.setFail(nil)
 		if w := send(); w.Code != 204 || w.Header().Get(wire.HeaderDurable) != "0" || w.Header().Get(wire.HeaderStore) != before.Header().Get(wire.HeaderStore) {
 			t.Errorf("%d %v, want the store of before with nothing durable", w.Code, w.Header())
@@ -441,7 +441,7 @@ func TestWriter(t *testing.T) {
 		many = append(many, fmt.Sprintf("req,id=%d took=1", i))
 	}
 	a := h.lines("telegraf", many...)
-	if a.status != 400 || !strings.Contains(a.message, "14 of 20 lines rejected; first: line 7: this token has 10 field series already") {
+	if a.status != 400 || !strings.Contains(a.message, "14 of 20 lines rejected; first: line 7: this token has brought 10 field series") {
 		t.Errorf("%d %q", a.status, a.message)
 	}
 	if a := h.lines("telegraf", many[0], `cpu,host=gw,cpu=cpu0 usage_idle=5`); a.status != 204 {

@@ -1,9 +1,14 @@
 package ingest_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"communewatch/collector/ingest"
 	"communewatch/collector/registry"
@@ -79,4 +84,37 @@ func TestRefusedRowsTakeNoPlace(t *testing.T) {
 			t.Errorf("no place is left: %d %q", a.status, a.message)
 		}
 	}
+}
+
+// TestSilentSeriesKeepTheirPlace: the store keeps a series that fell silent, so days of silence make no room for others.
+func TestSilentSeriesKeepTheirPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := ingest.New(ingest.Options{Store: &memory{}, Registry: newClerk(), Limits: ingest.Limits{WriterSeries: 1, AgentSeries: 2}, Log: slog.New(slog.DiscardHandler)})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- in.Run(ctx) }()
+		send := func(secret, line string) int {
+			r := httptest.NewRequest("POST", "/api/v2/write?bucket=communewatch", strings.NewReader(line))
+			r.Header.Set("Authorization", "Token "+secret)
+			w := httptest.NewRecorder()
+			in.Handler().ServeHTTP(w, r)
+			return w.Code
+		}
+		old := map[string]string{"telegraf": "cpu,host=old usage=1", "secret": invented("s1", "a1", 1, 2, "")[0]}
+		for secret, line := range old {
+			if code := send(secret, line); code != 204 {
+				t.Fatalf("%s: %d", line, code)
+			}
+		}
+		time.Sleep(72 * time.Hour)
+		for secret, line := range map[string]string{"telegraf": "cpu,host=new usage=1", "secret": invented("s1", "a1", 2, 3, "")[0]} {
+			if fresh, known := send(secret, line), send(secret, old[secret]); fresh != 400 || known != 204 {
+				t.Errorf("after days of silence a new series is answered %d, the old one %d", fresh, known)
+			}
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -144,7 +144,7 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 	if agents {
 		s.series = in.series.Find(rows, s.series)
 	} else {
-		writer = in.writers.of(j.id.Token, j.received)
+		writer = in.writers.of(j.id.Token)
 	}
 	defer func() { clear(s.good); clear(s.series) }()
 	earliest := j.received.Add(-in.limits.MaxAge).UnixNano()
