@@ -2,12 +2,14 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -113,6 +115,44 @@ func TestBadLabsAreRefused(t *testing.T) {
 	}
 	if _, err := Open(t.TempDir(), slog.Default()); err == nil || !strings.Contains(err.Error(), "not the folder of a lab") {
 		t.Errorf("an empty folder: %v", err)
+	}
+}
+
+// TestALedgerThatCantBeWrittenStopsItsAgent: an audit by a ledger with a hole would find everything in order.
+func TestALedgerThatCantBeWrittenStopsItsAgent(t *testing.T) {
+	const full = "/dev/full" // takes no byte, like a full disk
+	if _, err := os.Stat(full); err != nil {
+		t.Skip(err)
+	}
+	defer goleak.VerifyNone(t)
+	cfg := config(t, 1)
+	cfg.Listen, cfg.Block = "127.0.0.1:8972", 192
+	p, err := Prepare(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := p.Sites()[0]
+	if err := os.Symlink(full, p.ledgerFile(site)); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Start(t.Context(), p, Parts{Agents: []string{site}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Stop()
+	select {
+	case err := <-l.Failed():
+		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "agent of "+site+": ledger") {
+			t.Errorf("it failed with %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("the agent goes on")
+	}
+	if _, err := os.Lstat(p.ledgerFile(site) + BrokenLedger); err != nil {
+		t.Errorf("the ledger is not set aside: %v", err)
+	}
+	if _, err := os.Lstat(p.ledgerFile(site)); !os.IsNotExist(err) {
+		t.Errorf("the ledger is still there: %v", err)
 	}
 }
 

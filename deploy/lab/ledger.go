@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -15,16 +16,21 @@ import (
 type ledger struct {
 	mu sync.Mutex // guards the fields below
 	f  *os.File
-	// err is the first failure; a ledger with a hole is worth nothing, so the audit refuses it.
-	err error
+	// err is the first failure. A ledger with a hole is worth nothing, so it is set aside under a name that the audit
+	// refuses: on a full disk a file can't grow, but it can be renamed.
+	err    error
+	failed func() // called once, at the first failure
 }
 
-func openLedger(file string) (*ledger, error) {
+// BrokenLedger ends the name of a ledger that does not list all that its agent has taken.
+const BrokenLedger = ".broken"
+
+func openLedger(file string, failed func()) (*ledger, error) {
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	return &ledger{f: f}, nil
+	return &ledger{f: f, failed: failed}, nil
 }
 
 // taken is an agent's OnTaken.
@@ -35,8 +41,12 @@ func (l *ledger) taken(boot string, clock int, points []probes.Point) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, err := l.f.WriteString(b.String()); err != nil && l.err == nil {
-		l.err = err
+	if l.err != nil {
+		return
+	}
+	if _, err := l.f.WriteString(b.String()); err != nil {
+		l.err = errors.Join(fmt.Errorf("ledger: %w", err), os.Rename(l.f.Name(), l.f.Name()+BrokenLedger))
+		l.failed()
 	}
 }
 

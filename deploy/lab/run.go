@@ -185,7 +185,10 @@ func (l *Lab) runAgent(ctx context.Context, site string, p *part) (err error) {
 	if err != nil {
 		return err
 	}
-	book, err := openLedger(l.province.ledgerFile(site))
+	// An agent whose ledger can't be written stops, and the part with it: what it measured could not be audited.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	book, err := openLedger(l.province.ledgerFile(site), cancel)
 	if err != nil {
 		return err
 	}
