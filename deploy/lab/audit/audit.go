@@ -1,5 +1,6 @@
 // Package audit compares what the lab's agents have taken with what the collector's store holds: nothing may be lost,
-// nothing counted twice.
+// nothing counted twice. A result that the store does not hold yet, but the spool of its agent does, is waiting: the
+// agent is stopped, cut off, or about to send it.
 //
 // The truth is the ledger, which each agent's process writes right after its spool has taken a result. A kill between
 // the two leaves a result that is stored and not in the ledger; it is reported as unlisted, and it is no fault. A
@@ -9,12 +10,15 @@ package audit
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"communewatch/collector"
@@ -30,7 +34,8 @@ type Report struct {
 	Sites    int
 	Taken    int // results in the ledgers
 	Stored   int // of those, found in the store
-	Lost     int
+	Lost     int // of those, found nowhere
+	Waiting  int // of those, found in the spool of their agent
 	Doubled  int
 	Unlisted int
 	Missing  uint64   // batches that the collector's accounts miss
@@ -44,8 +49,8 @@ func (r *Report) OK() bool { return r.Lost == 0 && r.Doubled == 0 }
 func (r *Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "audit: %d agents took %d results; the store holds %d of them\n", r.Sites, r.Taken, r.Stored)
-	fmt.Fprintf(&b, "lost %d, doubled %d", r.Lost, r.Doubled)
-	fmt.Fprintf(&b, " (unlisted %d: taken at the moment of a kill; batches missing in the accounts %d)", r.Unlisted, r.Missing)
+	fmt.Fprintf(&b, "lost %d, doubled %d, waiting %d (in the spools of agents that are stopped or cut off)\n", r.Lost, r.Doubled, r.Waiting)
+	fmt.Fprintf(&b, "unlisted %d (taken at the moment of a kill), batches missing in the accounts %d", r.Unlisted, r.Missing)
 	for _, e := range r.Examples {
 		b.WriteString("\n  " + e)
 	}
@@ -65,7 +70,14 @@ type entry struct {
 // ledger is one agent's results by series, as lab.SeriesName writes them.
 type ledger map[string][]entry
 
-// Run audits the lab in dir. What is listed when it begins must arrive within wait; a running lab goes on meanwhile.
+// again is how long to wait between two looks at a lab whose results are on their way, and start while its collector
+// starts or stops.
+const (
+	again = 5 * time.Second
+	start = time.Second
+)
+
+// Run audits the lab in dir. What is listed when it begins has wait to arrive; a running lab goes on meanwhile.
 func Run(ctx context.Context, dir string, wait time.Duration, log *slog.Logger) (Report, error) {
 	ledgers, err := readLedgers(filepath.Join(dir, "ledger"))
 	if err != nil {
@@ -77,16 +89,31 @@ func Run(ctx context.Context, dir string, wait time.Duration, log *slog.Logger) 
 	deadline := time.Now().Add(wait)
 	for {
 		r, err := compare(ctx, dir, ledgers, log)
-		if err != nil || r.OK() || time.Now().After(deadline) {
+		pause := min(again, wait)
+		switch {
+		case isBetween(err):
+			log.Info("the collector is starting or stopping")
+			pause = min(start, wait)
+		case err != nil || r.OK() && r.Waiting == 0:
+			return r, err
+		default:
+			log.Info("results are still on their way", "missing", r.Lost, "in spools", r.Waiting, "until", deadline.Format(time.TimeOnly))
+		}
+		if time.Now().Add(pause).After(deadline) {
 			return r, err
 		}
-		log.Info("results are still on their way", "missing", r.Lost)
 		select {
 		case <-ctx.Done():
 			return r, ctx.Err()
-		case <-time.After(min(5*time.Second, wait)):
+		case <-time.After(pause):
 		}
 	}
+}
+
+// isBetween reports that no copy of the stores was to be had because the collector had opened them and did not listen
+// for orders yet, or ended while it made the copy.
+func isBetween(err error) bool {
+	return errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)
 }
 
 func readLedgers(dir string) (map[string]ledger, error) {
@@ -96,6 +123,9 @@ func readLedgers(dir string) (map[string]ledger, error) {
 	}
 	out := map[string]ledger{}
 	for _, f := range files {
+		if site, ok := strings.CutSuffix(f.Name(), lab.BrokenLedger); ok {
+			return nil, fmt.Errorf("the ledger of %s could not be written (%s): it does not list all that was taken, so nothing can be audited; begin with a new folder", site, filepath.Join(dir, f.Name()))
+		}
 		l, err := readLedger(filepath.Join(dir, f.Name()))
 		if err != nil {
 			return nil, err
@@ -129,8 +159,15 @@ func readLedger(file string) (ledger, error) {
 	return l, sc.Err()
 }
 
-// compare takes a copy of the collector's stores and looks every listed result up in it.
+// compare looks every listed result up in a copy of the collector's stores, and what is not there in the spools. The
+// spools are read first; see readSpool.
 func compare(ctx context.Context, dir string, ledgers map[string]ledger, log *slog.Logger) (r Report, err error) {
+	spools := map[string]spooled{}
+	for site := range ledgers {
+		if spools[site], err = readSpool(dir, site); err != nil {
+			return r, err
+		}
+	}
 	tmp, err := os.MkdirTemp("", "communewatch-audit-")
 	if err != nil {
 		return r, err
@@ -166,7 +203,7 @@ func compare(ctx context.Context, dir string, ledgers map[string]ledger, log *sl
 	}
 	for site, l := range ledgers {
 		r.Sites++
-		if err := r.auditSite(ctx, site, l, st, reg); err != nil {
+		if err := r.auditSite(ctx, site, l, spools[site], st, reg); err != nil {
 			return r, fmt.Errorf("site %s: %w", site, err)
 		}
 	}
@@ -179,7 +216,7 @@ type stored struct {
 	took  map[int64]float64 // measurement check only
 }
 
-func (r *Report) auditSite(ctx context.Context, site string, l ledger, st store.Store, reg *registry.Registry) error {
+func (r *Report) auditSite(ctx context.Context, site string, l ledger, waiting spooled, st store.Store, reg *registry.Registry) error {
 	held, err := readStored(ctx, site, st)
 	if err != nil {
 		return err
@@ -200,6 +237,10 @@ func (r *Report) auditSite(ctx context.Context, site string, l ledger, st store.
 			r.Taken++
 			listed[at] = true
 			last = max(last, at)
+			if s.times[at] == 0 && waiting[result{series, e}] {
+				r.Waiting++
+				continue
+			}
 			if s.times[at] == 0 {
 				r.Lost++
 				r.example("lost: %s at %d (boot %s clock %d)", series, at, e.boot, e.clock)

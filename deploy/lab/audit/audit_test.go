@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"communewatch/agent/spool"
 	"communewatch/collector"
 	"communewatch/collector/registry"
 	"communewatch/collector/store/embedded"
@@ -108,6 +109,34 @@ func (h *house) keep(runs ...run) {
 		h.t.Error(err)
 	}
 	if err := st.Close(); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// agent is the spool of the site's agent.
+func (h *house) agent(boot string) *spool.Spool {
+	h.t.Helper()
+	dir := filepath.Join(h.dir, "agents", h.site, "state", "spool")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		h.t.Fatal(err)
+	}
+	s, err := spool.Open(spool.Options{Dir: dir, Boot: boot, MinFree: -1, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return s
+}
+
+// spool puts runs into a spool, one batch in the open file.
+func (h *house) spool(s *spool.Spool, clock int, runs ...run) {
+	h.t.Helper()
+	var lines []byte
+	for _, r := range runs {
+		for _, p := range r.points(h.site) {
+			lines = wire.Append(lines, &p)
+		}
+	}
+	if err := s.Append(clock, lines); err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -237,6 +266,141 @@ func TestAuditWaitsForWhatIsOnItsWay(t *testing.T) {
 	<-late
 	if !got.OK() || got.Stored != 8 {
 		t.Errorf("got %s", got.String())
+	}
+}
+
+// TestWhatIsSpooledIsNotLost: an agent that is stopped or cut off keeps its results, sealed or not, and will deliver
+// them.
+func TestWhatIsSpooledIsNotLost(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		fill func(h *house, r []run) // with the six runs of the ledger
+		want Report
+	}{
+		{"sealed by an agent that runs", func(h *house, r []run) {
+			s := h.agent("boot1")
+			h.t.Cleanup(func() { s.Close() })
+			h.keep(r[:4]...)
+			h.spool(s, 1, r[4:]...)
+			if err := s.Seal(true); err != nil {
+				h.t.Fatal(err)
+			}
+		}, Report{Taken: 12, Stored: 8, Waiting: 4}},
+		{"in the open batch", func(h *house, r []run) {
+			s := h.agent("boot1")
+			h.t.Cleanup(func() { s.Close() })
+			h.keep(r[:5]...)
+			h.spool(s, 1, r[5])
+		}, Report{Taken: 12, Stored: 10, Waiting: 2}},
+		{"of an agent that was stopped", func(h *house, r []run) {
+			s := h.agent("boot1")
+			h.spool(s, 1, r[2:]...)
+			if err := s.Close(); err != nil {
+				h.t.Fatal(err)
+			}
+			h.keep(r[:2]...)
+		}, Report{Taken: 12, Stored: 4, Waiting: 8}},
+		{"delivered, and kept until the collector has it on disk", func(h *house, r []run) {
+			s := h.agent("boot1")
+			h.t.Cleanup(func() { s.Close() })
+			h.spool(s, 1, r...)
+			h.keep(r...)
+		}, Report{Taken: 12, Stored: 12}},
+		{"one is in neither", func(h *house, r []run) {
+			s := h.agent("boot1")
+			h.t.Cleanup(func() { s.Close() })
+			h.keep(r[:3]...)
+			h.spool(s, 1, r[4:]...)
+		}, Report{Taken: 12, Stored: 6, Lost: 2, Waiting: 4}},
+		{"by another boot and by another clock", func(h *house, r []run) {
+			s := h.agent("boot2")
+			h.t.Cleanup(func() { s.Close() })
+			h.spool(s, 1, r[:3]...)
+			h.spool(s, 2, r[3:]...)
+		}, Report{Taken: 12, Lost: 12}},
+		{"with a damaged batch, a torn line and files of others", func(h *house, r []run) {
+			s := h.agent("boot1")
+			h.t.Cleanup(func() { s.Close() })
+			h.keep(r[:4]...)
+			h.spool(s, 1, r[4])
+			dir := filepath.Join(h.dir, "agents", h.site, "state", "spool")
+			for name, text := range map[string]string{
+				"00000001-boot1/1-boot1-9-1.lp.gz":     "no gzip",
+				"00000001-boot1/open-boot1-8-1.lp":     "check,site=x",
+				"00000001-boot1/open-notes.lp":         "my notes\n",
+				"quarantine/open-boot1-7-1.lp":         "my notes\n",
+				"00000001-boot1/2-boot1-9-1.lp.gz.tmp": "half",
+			} {
+				file := filepath.Join(dir, filepath.FromSlash(name))
+				if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+					h.t.Fatal(err)
+				}
+				if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+					h.t.Fatal(err)
+				}
+			}
+		}, Report{Taken: 12, Stored: 8, Waiting: 2, Lost: 2}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			h := build(t)
+			r := runs(6)
+			h.take("boot1", 1, r...)
+			tc.fill(h, r)
+			got := h.audit(0)
+			tc.want.Sites, got.Examples = 1, nil
+			if fmt.Sprint(got) != fmt.Sprint(tc.want) {
+				t.Errorf("got\n%+v\nwant\n%+v", got, tc.want)
+			}
+			if got.OK() != (tc.want.Lost == 0) {
+				t.Errorf("OK says %v: %s", got.OK(), got.String())
+			}
+			if line := fmt.Sprintf("waiting %d (in the spools", tc.want.Waiting); !strings.Contains(got.String(), line) {
+				t.Errorf("%q is not in %s", line, got.String())
+			}
+		})
+	}
+}
+
+// TestACollectorThatStartsIsWaitedFor: it owns its store before it listens for orders.
+func TestACollectorThatStartsIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	r := runs(2)
+	h.take("boot1", 1, r...)
+	h.keep(r...)
+	st, err := embedded.Open(embedded.Options{Dir: h.cfg.StoreDir(), Retention: h.cfg.Retention, LateWindow: h.cfg.OutOfOrder, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(t.Context(), h.dir, 0, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "has it open") {
+		t.Errorf("without patience: %v", err)
+	}
+	closed := make(chan error, 1)
+	time.AfterFunc(1500*time.Millisecond, func() { closed <- st.Close() })
+	if got := h.audit(20 * time.Second); !got.OK() || got.Stored != 4 {
+		t.Errorf("got %s", got.String())
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestALedgerWithAHoleIsRefused, or an audit would say that nothing is lost.
+func TestALedgerWithAHoleIsRefused(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	r := runs(2)
+	h.take("boot1", 1, r[0])
+	h.keep(r...)
+	file := filepath.Join(h.dir, "ledger", h.site)
+	if err := os.Rename(file, file+lab.BrokenLedger); err != nil {
+		t.Fatal(err)
+	}
+	h.take("boot2", 1, r[1]) // its agent was started again
+	if _, err := Run(t.Context(), h.dir, 0, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "the ledger of "+h.site) {
+		t.Errorf("got %v", err)
 	}
 }
 
