@@ -47,6 +47,7 @@ func (in *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		in.points[fmt.Sprintf("%s %d", row.Key, row.Time)]++
 	}
 	in.bad = append(in.bad, bad...)
+	w.Header().Set("X-Influxdb-Version", "test")
 	w.WriteHeader(http.StatusNoContent)
 }
 

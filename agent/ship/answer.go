@@ -25,7 +25,7 @@ const (
 )
 
 func (v verdict) String() string {
-	return [...]string{"taken", "refused", "too large", "access denied", "busy", "out of order", "not a collector"}[v]
+	return [...]string{"taken", "refused", "too large", "access denied", "busy", "unreachable or broken", "not a collector"}[v]
 }
 
 // answer is what came back for one request.
@@ -41,8 +41,6 @@ type answer struct {
 // judge is the table of the package's documentation.
 func judge(a *answer) verdict {
 	switch s := a.status; {
-	case s == http.StatusNoContent:
-		return taken
 	case s >= 200 && s < 300 && a.genuine:
 		return taken
 	case (s == http.StatusBadRequest || s == http.StatusUnprocessableEntity) && a.genuine:

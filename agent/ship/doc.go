@@ -11,19 +11,19 @@
 // The table is in judge, and nowhere else:
 //
 //	answer                                   meaning                             what happens
-//	204; other 2xx with a collector's marks  taken                               kept until durable, or forgotten
+//	2xx with a collector's marks             taken                               kept until durable, or forgotten
 //	400, 422 with a collector's marks        some rows will never be taken; the  set aside with the reason; go on
 //	                                         good ones are kept like those taken
 //	413                                      too large                           halved at a line, both halves sent;
 //	                                                                             one line alone is set aside
 //	401, 403, 404                            token revoked or wrong, no bucket   kept; asked again in 5 minutes
 //	429, 503                                 busy                                kept; Retry-After, else backoff
-//	other 5xx, network errors, timeouts      out of order                        kept; backoff
+//	other 5xx, network errors, timeouts      unreachable or broken               kept; backoff
 //	everything else                          not a collector                     kept; backoff
 //
 // A line's router that waits for somebody to log in answers 200 with a page of its own, or 302, or even 400, to
 // everything. So what would make a batch leave the spool needs a collector's marks: headers that only InfluxDB and
-// communewatch send, or InfluxDB's error document. A bare 204 counts, because many compatible receivers send just that.
+// communewatch send, or InfluxDB's error document. Portals answer a bare 204 too, to tell devices that they are online.
 //
 // Two answers are looked at twice. A 400 of a communewatch collector that did not get as far as numbering the batch may
 // be about a request damaged on its way: it is believed the third time. And a denial of one numbered batch, by a

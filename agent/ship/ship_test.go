@@ -85,6 +85,11 @@ func TestClockOffsetIsMeasured(t *testing.T) {
 }
 
 // TestAnswers walks the table of the package's documentation.
+func bare204(w http.ResponseWriter, _ post) bool {
+	w.WriteHeader(http.StatusNoContent)
+	return false
+}
+
 func TestAnswers(t *testing.T) {
 	html := func(status int) func(http.ResponseWriter, post) bool {
 		return func(w http.ResponseWriter, _ post) bool {
@@ -109,7 +114,8 @@ func TestAnswers(t *testing.T) {
 		want   string // kept, gone, aside
 		denied bool   // slow retry
 	}{
-		"204":                      {take, "gone", false},
+		"204 of InfluxDB":          {take, "gone", false},
+		"204 of anybody":           {bare204, "kept", false},
 		"200 of InfluxDB":          {marked(200), "gone", false},
 		"200 of a portal":          {html(200), "kept", false},
 		"302 of a portal":          {html(302), "kept", false},

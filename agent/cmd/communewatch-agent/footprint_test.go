@@ -54,6 +54,7 @@ func BenchmarkAgentFootprint(b *testing.B) {
 		if r.Method == http.MethodPost {
 			batches.Add(1)
 		}
+		w.Header().Set("X-Influxdb-Version", "test")
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	defer collector.Close()

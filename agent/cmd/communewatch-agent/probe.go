@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -87,6 +88,13 @@ func newProbe() *cobra.Command {
 		Long: "Run one probe now and show what it measured. Nothing is sent or kept.\n\n" +
 			"The exit code is 0 if the target is up, 1 if it is not, and 2 if it could not be measured\n" +
 			"because of the command line, a missing permission or a missing network device.",
+		// With it an unknown kind is an error; without it cobra shows this help and says that all is well.
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return &exit{exitOwn, fmt.Errorf("%q is no kind of probe; use icmp, tcp, dns or http", args[0])}
+			}
+			return cmd.Help()
+		},
 	}
 	for _, k := range probeKinds() {
 		cmd.AddCommand(newProbeOf(k))
@@ -137,6 +145,8 @@ func newProbeOf(k probeKind) *cobra.Command {
 // repeat runs the config's only check count times and shows each result.
 func repeat(cmd *cobra.Command, cfg agent.Config, asJSON bool, count int, interval time.Duration) error {
 	worst := 0
+	ctx, stop := hurry(cmd.Context())
+	defer stop()
 	next := time.NewTicker(max(interval, 10*time.Millisecond))
 	defer next.Stop()
 	for i := range count {
@@ -147,7 +157,7 @@ func repeat(cmd *cobra.Command, cfg agent.Config, asJSON bool, count int, interv
 			case <-next.C:
 			}
 		}
-		results, err := agent.Once(cmd.Context(), cfg, agent.Options{Log: slog.New(slog.DiscardHandler)})
+		results, err := agent.Once(ctx, cfg, agent.Options{Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			return &exit{exitOwn, err}
 		}
@@ -171,6 +181,29 @@ func repeat(cmd *cobra.Command, cfg agent.Config, asJSON bool, count int, interv
 		return &exit{code: worst}
 	}
 	return nil
+}
+
+// hurried is a context whose cancellation reads as a deadline: who presses Ctrl-C during a long burst of pings wants to
+// see what was measured until then, as ping shows it.
+type hurried struct {
+	context.Context // Background: package context would look through us for a parent of its own, and ask that
+	done            chan struct{}
+}
+
+func hurry(ctx context.Context) (h hurried, stop func() bool) {
+	h = hurried{context.Background(), make(chan struct{})}
+	return h, context.AfterFunc(ctx, func() { close(h.done) })
+}
+
+func (h hurried) Done() <-chan struct{} { return h.done }
+
+func (h hurried) Err() error {
+	select {
+	case <-h.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
 }
 
 // config makes the config of the run that flags and target describe.
