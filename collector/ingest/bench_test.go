@@ -49,7 +49,8 @@ func ticking() func() time.Time {
 // the whole process used, clients and garbage collector included; it does not depend on what else the machine does.
 func benchmark(b *testing.B, s store.Store, now func() time.Time, lines int, gzipped bool) {
 	clerk := newClerk()
-	in := ingest.New(ingest.Options{Store: s, Registry: clerk, Judge: &deaf{}, Rules: health.DefaultRules(), Now: now, Log: slog.New(slog.DiscardHandler)})
+	in := ingest.New(ingest.Options{Store: s, Registry: clerk, Judge: &deaf{}, Rules: health.DefaultRules(), Now: now,
+		Limits: ingest.Limits{AgentSeries: 1 << 20}, Log: slog.New(slog.DiscardHandler)})
 	handler := in.Handler()
 	clients := runtime.GOMAXPROCS(0)
 	ready := make(chan func() error, clients)

@@ -27,7 +27,7 @@
 //	404  no such bucket
 //	413  too large, as sent or inflated: send smaller batches
 //	415  an encoding other than gzip
-//	429  this token has too many requests under way; 503 the collector has, or its store is not working, or the body
+//	429  this token has too many requests or bytes under way; 503 all have, or the store is not working, or the body
 //	     did not arrive in full or in time. Nothing may be assumed about the batch: send it again, after Retry-After
 //
 // A body that breaks off is answered 503 rather than 400 or 408, because to every client those mean "give it up".
