@@ -189,7 +189,7 @@ func (f *fixture) Site(_ context.Context, id, lang string) (api.SiteDetail, erro
 
 func (f *fixture) handler(t testing.TB, boundaries string) http.Handler {
 	t.Helper()
-	pages, err := New(Options{Source: f, Boundaries: boundaries, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	pages, err := New(Options{Source: f, Boundaries: boundaries, Title: "Phú Thọ", Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,13 @@ func (f *fixture) history(rw http.ResponseWriter, r *http.Request) {
 			}
 			out = append(out, s)
 		}
-		return out
+		// A minute in the middle of a stay and the newest minute: what a strip of a month must not hide.
+		mid := time.Unix(from+2*step+step/2, 0).UTC()
+		out = slices.Insert(out, 3, span{State: "no_data", From: mid, To: mid.Add(time.Minute)}, span{State: out[2].State, From: mid.Add(time.Minute), To: out[2].To})
+		out[2].To = mid
+		now := time.Unix(to, 0).UTC()
+		out[len(out)-1].To = now.Add(-time.Minute)
+		return append(out, span{State: "no_data", From: now.Add(-time.Minute), To: now})
 	}
 	layers := map[string][]span{}
 	for l, state := range d.Layers {

@@ -338,3 +338,38 @@ func TestTroubleInsideIsLoggedAndNotShown(t *testing.T) {
 		}
 	}
 }
+
+// A site that nothing came from yet has been in no state since any time that means something, and is told so once.
+func TestNeverSeenSite(t *testing.T) {
+	f := newFixture(t, 3)
+	const words = "Chưa nhận được kết quả nào"
+	since := time.Date(2020, 2, 3, 4, 5, 6, 0, time.UTC)
+	s := &f.sites[0]
+	s.State, s.ReasonCode, s.Reason, s.Since, s.LastSeen, s.Layers = "no_data", neverSeen, words, &since, nil, nil
+	h := f.handler(t, "")
+	if body := get(t, h, "/").Body.String(); strings.Contains(body, "03/02/2020") {
+		t.Error("the list tells a since")
+	}
+	_, head, _ := strings.Cut(get(t, h, "/sites/"+s.ID).Body.String(), `<section id="head"`)
+	head, _, _ = strings.Cut(head, "</section>")
+	if strings.Count(head, words) != 1 || strings.Contains(head, "03/02/2020") {
+		t.Errorf("%s", head)
+	}
+}
+
+func TestChecksComeWorstFirst(t *testing.T) {
+	f := newFixture(t, 136)
+	i := slices.IndexFunc(f.sites, func(s api.Site) bool { return s.State == "down" })
+	f.sites[i].AgentTrouble = "Máy đo pc quá tải"
+	body := get(t, f.handler(t, ""), "/sites/"+f.sites[i].ID).Body.String()
+	var order []string
+	for _, m := range regexp.MustCompile(`<tr data-agent="pc" data-target="([^"]+)"`).FindAllStringSubmatch(body, -1) {
+		order = append(order, m[1])
+	}
+	if len(order) != 6 || order[0] != "anchor-chuyendung" || order[1] != "dns-tinh" || order[2] != "gateway" {
+		t.Errorf("checks are in the order %v", order)
+	}
+	if !strings.Contains(body, "Máy đo pc quá tải") {
+		t.Error("what ails the agent is not told")
+	}
+}

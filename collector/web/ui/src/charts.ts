@@ -94,8 +94,8 @@ export function panelsOf(kind: string, data: Data): Panel[] {
         height: 150,
         least: 2,
         lines: [
-          { name: "chart.p95", values: data.get("rtt_p95_seconds", 1000), colour: "smoke" },
-          { name: "chart.min", values: data.get("rtt_min_seconds", 1000), colour: "smoke" },
+          { name: "chart.p95", values: data.get("rtt_p95_seconds", 1000), colour: "line-4" },
+          { name: "chart.min", values: data.get("rtt_min_seconds", 1000), colour: "line-3" },
           { name: "chart.median", values: data.get("rtt_median_seconds", 1000), colour: "line-1" },
         ],
       },
@@ -130,7 +130,7 @@ export function draw(host: HTMLElement, panel: Panel, times: number[], range: [n
     const out: uPlot.Series = {
       label: t(line.name).replace(/ \(.*\)$/, ""), // the unit is beside each value
       stroke: colour,
-      width: panel.kind === "smoke" && i < 2 ? 0.5 : 1.5,
+      width: panel.kind === "smoke" && i < 2 ? 0.75 : 1.5,
       points: { show: false },
       value: (_, v) => (v === null || v === undefined ? "–" : `${short(v)} ${panel.unit}`),
     };

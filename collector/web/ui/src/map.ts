@@ -183,7 +183,24 @@ function showWall(all: Site[]): void {
   );
 }
 
+/** How long after the pointer moved the way out of the wallboard stays in sight. */
+const wayOutMs = 4_000;
+
 function startWall(): void {
+  const wayOut = document.querySelector<HTMLAnchorElement>(".tool-wall");
+  let hide = 0;
+  document.addEventListener("pointermove", () => {
+    document.body.classList.add("moved");
+    clearTimeout(hide);
+    hide = setTimeout(() => document.body.classList.remove("moved"), wayOutMs);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !wayOut) return;
+    const to = new URLSearchParams(location.search); // with the layer that is shown now
+    to.delete("wall");
+    const rest = to.toString();
+    location.href = location.pathname + (rest && `?${rest}`);
+  });
   const time = el("p", { class: "wall-clock" });
   document.querySelector(".bar")?.append(time);
   setInterval(() => (time.textContent = clock(Date.now())), 1_000);

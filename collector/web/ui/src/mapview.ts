@@ -157,7 +157,7 @@ export class MapView {
     if (!width || !height || !this.geometry) return;
     this.view.width = width;
     this.view.height = height;
-    set(this.labels, { width, height });
+    set(this.labels, { viewBox: `0 0 ${width} ${height}` });
     const g = this.geometry;
     this.fitK = Math.min((width - 2 * padding) / g.width, (height - 2 * padding) / g.height);
     if (!Number.isFinite(this.fitK) || this.fitK <= 0) this.fitK = 1;

@@ -82,6 +82,7 @@ export class SVGRenderer implements Renderer {
   }
 
   draw(view: View): void {
+    set(this.element, { viewBox: `0 0 ${view.width} ${view.height}` }); // on paper, which is of another size, all of it is shown
     this.world.setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.k})`);
     for (const p of this.patterns) p.setAttribute("patternTransform", `rotate(${p.dataset["angle"]}) scale(${1 / view.k})`);
     const scale = markScale(view, this.glyphs.length);
