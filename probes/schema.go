@@ -18,9 +18,11 @@ func (t FieldType) String() string { return [...]string{"float", "integer", "boo
 type FieldSpec struct {
 	Key  string
 	Type FieldType
-	Unit string   // "seconds", "ratio 0..1", "bytes", "" for none
-	Enum []string // the closed set of values of a string field; nil for free text of at most MaxText bytes
-	Doc  string
+	Unit string // "seconds", "ratio 0..1", "bytes", "" for none
+	// Signed numbers may be below zero; all others are counts, sizes and lengths of time, which can't be.
+	Signed bool
+	Enum   []string // the closed set of values of a string field; nil for free text of at most MaxText bytes
+	Doc    string
 }
 
 // MaxText bounds a free-text field, in bytes; longer text is cut by the agent and refused by the collector.
@@ -160,7 +162,7 @@ func Schema() []MeasurementSpec {
 				{Key: "status", Type: TypeInt, Doc: "HTTP status code of the last answer"},
 				{Key: "body_bytes", Type: TypeInt, Unit: "bytes", Doc: "bytes of body read, at most the configured bound"},
 				{Key: "body_ok", Type: TypeBool, Doc: "the body matched what the config expects; absent when it expects nothing"},
-				{Key: "cert_expiry_seconds", Type: TypeFloat, Unit: "seconds", Doc: "time until the first certificate of the chain expires; negative when it has; absent without TLS"},
+				{Key: "cert_expiry_seconds", Type: TypeFloat, Unit: "seconds", Signed: true, Doc: "time until the first certificate of the chain expires; negative when it has; absent without TLS"},
 			},
 		},
 		{
@@ -180,7 +182,7 @@ func Schema() []MeasurementSpec {
 				{Key: "spool_quarantined", Type: TypeInt, Doc: "batches set aside since this start: damaged, or refused by the collector"},
 				{Key: "overruns", Type: TypeInt, Doc: "runs not started since this start because the run before was still going"},
 				{Key: "send_failures", Type: TypeInt, Doc: "failed deliveries since this start"},
-				{Key: "clock_offset_seconds", Type: TypeFloat, Unit: "seconds", Doc: "collector's clock minus this clock, +- half the round trip; absent before the first answer"},
+				{Key: "clock_offset_seconds", Type: TypeFloat, Unit: "seconds", Signed: true, Doc: "collector's clock minus this clock, +- half the round trip; absent before the first answer"},
 				{Key: "rss_bytes", Type: TypeInt, Unit: "bytes", Doc: "resident memory of the program"},
 				{Key: "cpu_seconds", Type: TypeFloat, Unit: "seconds", Doc: "processor time used since this start"},
 			},

@@ -7,6 +7,7 @@ package contract
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -35,6 +36,7 @@ type field struct {
 	probes.FieldSpec
 	enum   map[string]int // value -> its place in Enum
 	judged bool           // a rule of the judge looks at it
+	most   float64        // that a number may be
 }
 
 // New returns the contract. Only fields that rules use are handed to a judge.
@@ -49,7 +51,10 @@ func New(rules health.Rules) *Contract {
 		}
 		var fields []string
 		for i, s := range spec.Fields {
-			f := field{FieldSpec: s, judged: m.kind != "" && s.Type != probes.TypeString && rules.Uses(spec.Name, s.Key)}
+			f := field{FieldSpec: s, judged: m.kind != "" && s.Type != probes.TypeString && rules.Uses(spec.Name, s.Key), most: math.Inf(1)}
+			if s.Unit == "ratio 0..1" {
+				f.most = 1
+			}
 			if s.Enum != nil {
 				f.enum = map[string]int{}
 				for n, v := range s.Enum {
@@ -115,6 +120,9 @@ func (s *field) check(f *wire.Field) string {
 		return fmt.Sprintf("field %s must be of type %v, not %v", s.Key, s.Type, f.Type)
 	}
 	if s.Type != probes.TypeString {
+		if f.Num < 0 && !s.Signed || f.Num > s.most {
+			return fmt.Sprintf("field %s can't be %v (%s)", s.Key, f.Num, s.Doc)
+		}
 		return ""
 	}
 	if s.enum != nil {

@@ -65,3 +65,29 @@ func TestFieldsInAnyOrder(t *testing.T) {
 		}
 	}
 }
+
+// Numbers that can't be are refused: a mean of them would be believed.
+func TestImpossibleNumbers(t *testing.T) {
+	c := New(health.DefaultRules())
+	for line, want := range map[string]string{
+		`icmp,agent=a,path=lan,site=s,target=t lost=-30i 1`:              "field lost can't be -30",
+		`icmp,agent=a,path=lan,site=s,target=t loss_ratio=-3 1`:          "field loss_ratio can't be -3",
+		`icmp,agent=a,path=lan,site=s,target=t loss_ratio=1.01 1`:        "field loss_ratio can't be 1.01",
+		`icmp,agent=a,path=lan,site=s,target=t rtt_p95_seconds=-5 1`:     "field rtt_p95_seconds can't be -5",
+		`icmp,agent=a,path=lan,site=s,target=t lost=0i,loss_ratio=1 1`:   "",
+		`http,agent=a,path=lan,site=s,target=t cert_expiry_seconds=-5 1`: "", // expired
+		`agent,agent=a,site=s clock_offset_seconds=-3 1`:                 "",
+	} {
+		rows, bad := wire.NewParser(wire.DefaultLimits()).Parse([]byte(line), 1, 0)
+		if len(bad) > 0 {
+			t.Fatal(bad[0])
+		}
+		s, reason := c.CheckKey(rows[0].Key)
+		if reason == "" {
+			_, reason = s.CheckFields(rows[0].Fields)
+		}
+		if (want == "") != (reason == "") || !strings.HasPrefix(reason, want) {
+			t.Errorf("%s: %q, want %q", line, reason, want)
+		}
+	}
+}
