@@ -57,7 +57,7 @@ func labFlags(cmd *cobra.Command, cfg *lab.Config) {
 	f.StringVar(&cfg.Listen, "listen", "127.0.0.1:8787", "the collector's address")
 	f.IntVar(&cfg.Sites, "sites", 136, "simulated sites")
 	f.StringVar(&cfg.Dir, "data", "", "folder to keep everything in (default: a throw-away one)")
-	f.DurationVar(&cfg.Interval, "interval", 15*time.Second, "time between runs of a check")
+	f.DurationVar(&cfg.Interval, "interval", 15*time.Second, "time between runs of a check, 6s to 10m")
 	f.Uint8Var((*uint8)(&cfg.Block), "block", uint8(gear.DefaultBlock), "second byte of the first simulated network")
 }
 
@@ -120,7 +120,10 @@ func auditCommand() *cobra.Command {
 	var dir string
 	var wait time.Duration
 	cmd := &cobra.Command{
-		Use: "audit", Short: "Compare what the agents took with what the store holds", Args: cobra.NoArgs,
+		Use: "audit", Short: "Compare what the agents took with what the store holds",
+		Long: "Compare what the agents took with what the store holds. What the spool of a stopped agent holds is waiting, not lost;\n" +
+			"--wait 0s reports it at once.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := audit.Run(cmd.Context(), dir, wait, terminalLog())
 			if err != nil {
@@ -134,7 +137,7 @@ func auditCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&dir, "data", defaultDir(), "folder of the lab, running or not")
-	cmd.Flags().DurationVar(&wait, "wait", time.Minute, "how long results may be on their way")
+	cmd.Flags().DurationVar(&wait, "wait", time.Minute, "how long to wait for results that are on their way or in a spool")
 	return cmd
 }
 
@@ -168,6 +171,9 @@ func chaosCommand() *cobra.Command {
 			fmt.Fprintf(cmd.OutOrStdout(), "%d kills\n%s\n", r.Kills, r.String())
 			if !r.OK() {
 				return fmt.Errorf("the audit failed")
+			}
+			if r.Waiting > 0 {
+				return fmt.Errorf("%d results still wait although every agent runs; if this machine is slow, raise --settle", r.Waiting)
 			}
 			return nil
 		},
