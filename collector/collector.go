@@ -87,7 +87,7 @@ func (c *Collector) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, c.close("registry", c.reg.Close)) }()
 	metrics := prometheus.NewRegistry()
 	if c.store, err = embedded.Open(embedded.Options{
-		Dir: c.cfg.StoreDir(), Retention: c.cfg.Retention, LateWindow: c.cfg.OutOfOrder, Now: c.o.Now, Log: c.log,
+		Dir: c.cfg.StoreDir(), Retention: c.cfg.Retention, LateWindow: c.cfg.OutOfOrder, Texts: closedTexts(), Now: c.o.Now, Log: c.log,
 	}); err != nil {
 		return err
 	}
@@ -103,6 +103,17 @@ func (c *Collector) Run(ctx context.Context) (err error) {
 	c.log.Info("collector started", "version", c.o.Version, "listen", listener.Addr().String(), "tls", c.cfg.TLS.CertFile != "",
 		"data_dir", c.cfg.DataDir, "took", time.Since(begin).Round(time.Millisecond))
 	return c.serve(ctx, listener)
+}
+
+// closedTexts lists the texts of the contract's closed sets. States are judged by them, so they must never be among
+// those that the store can't tell apart.
+func closedTexts() (all []string) {
+	for _, m := range probes.Schema() {
+		for _, f := range m.Fields {
+			all = append(all, f.Enum...)
+		}
+	}
+	return all
 }
 
 func (c *Collector) build(metrics *prometheus.Registry) (err error) {

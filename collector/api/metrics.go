@@ -20,8 +20,8 @@ type gauges struct {
 	read     time.Time
 	accounts []registry.Account
 
-	info, sites, layers, troubled, agents, received, missing, clients *prometheus.Desc
-	storeSeries, storeBytes, storeOldest, storeValues, storeRejected  *prometheus.Desc
+	info, sites, layers, troubled, agents, received, missing, clients                *prometheus.Desc
+	storeSeries, storeBytes, storeOldest, storeValues, storeRejected, storeTextsLost *prometheus.Desc
 }
 
 // accountsAge is how old the accounts in /metrics may be: reading them all takes a moment with many agents.
@@ -32,20 +32,21 @@ func newGauges(a *API) *gauges {
 		return prometheus.NewDesc("communewatch_"+name, help, labels, nil)
 	}
 	return &gauges{
-		api:           a,
-		info:          desc("collector_info", "The running program; always 1.", "version"),
-		sites:         desc("sites", "Sites by state.", "state"),
-		layers:        desc("site_layers", "Sites by layer and the layer's state.", "layer", "state"),
-		troubled:      desc("sites_agent_trouble", "Sites with an agent that cannot measure, or is too busy to measure well."),
-		agents:        desc("agents_seen", "Agents that ever delivered a numbered batch."),
-		received:      desc("batches_received", "Numbered batches that arrived, each counted once."),
-		missing:       desc("batches_missing", "Numbered batches that did not arrive although later ones did."),
-		clients:       desc("event_streams", "Open streams of live events."),
-		storeSeries:   desc("store_series", "Live series of the store."),
-		storeBytes:    desc("store_bytes", "Size of the store on disk."),
-		storeOldest:   desc("store_oldest_timestamp_seconds", "Time of the oldest row that may be queried; absent while there is none."),
-		storeValues:   desc("store_appended_values_total", "Field values stored since the start."),
-		storeRejected: desc("store_rejected_rows_total", "Rows that the store refused since the start."),
+		api:            a,
+		info:           desc("collector_info", "The running program; always 1.", "version"),
+		sites:          desc("sites", "Sites by state.", "state"),
+		layers:         desc("site_layers", "Sites by layer and the layer's state.", "layer", "state"),
+		troubled:       desc("sites_agent_trouble", "Sites with an agent that cannot measure, or is too busy to measure well."),
+		agents:         desc("agents_seen", "Agents that ever delivered a numbered batch."),
+		received:       desc("batches_received", "Numbered batches that arrived, each counted once."),
+		missing:        desc("batches_missing", "Numbered batches that did not arrive although later ones did."),
+		clients:        desc("event_streams", "Open streams of live events."),
+		storeSeries:    desc("store_series", "Live series of the store."),
+		storeBytes:     desc("store_bytes", "Size of the store on disk."),
+		storeOldest:    desc("store_oldest_timestamp_seconds", "Time of the oldest row that may be queried; absent while there is none."),
+		storeValues:    desc("store_appended_values_total", "Field values stored since the start."),
+		storeRejected:  desc("store_rejected_rows_total", "Rows that the store refused since the start."),
+		storeTextsLost: desc("store_texts_lost_total", "Texts not told apart since the start, because there were too many different ones."),
 	}
 }
 
@@ -98,6 +99,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	}
 	out <- prometheus.MustNewConstMetric(g.storeValues, prometheus.CounterValue, float64(st.Appended))
 	out <- prometheus.MustNewConstMetric(g.storeRejected, prometheus.CounterValue, float64(st.Rejected))
+	out <- prometheus.MustNewConstMetric(g.storeTextsLost, prometheus.CounterValue, float64(st.TextsLost))
 }
 
 // states counts the sites; every state is there, so that a rule may rely on it.

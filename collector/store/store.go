@@ -84,6 +84,9 @@ type Stats struct {
 	Oldest   time.Time // oldest row that may still be queried; zero when empty
 	Appended uint64    // field values taken since opening
 	Rejected uint64    // rows rejected since opening
+	// TextsLost counts texts that were not told apart since opening, because there were too many different ones; an
+	// engine without such a bound leaves it at 0.
+	TextsLost uint64
 }
 
 // Errors of a store.

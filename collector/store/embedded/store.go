@@ -60,6 +60,7 @@ type Options struct {
 	Retention  time.Duration // how long data is kept; 400 d: a full year and the month to compare it with
 	LateWindow time.Duration // how late a row may be; 30 d, the longest an agent spools
 	MaxSeries  int           // live series at most, rows with new ones beyond are rejected; 3 million (about 2 GB of memory)
+	Texts      []string      // texts that must be told apart for ever: they get their numbers before the dictionary can fill up
 	Reserve    int64         // rows are refused while fewer bytes are free on the disk; 256 MiB, negative means 0
 	Now        func() time.Time
 	Log        *slog.Logger
@@ -192,7 +193,7 @@ func Open(o Options) (*Store, error) {
 	if err := os.RemoveAll(filepath.Join(o.Dir, backupTemp)); err != nil {
 		s.log.Warn("can't remove the rest of an interrupted backup", "err", err)
 	}
-	if s.dict, err = texts.Open(s.dictFile(), s.damagedDir(), texts.DefaultLimits, o.Log); err != nil {
+	if s.dict, err = openTexts(s, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", o.Dir, err), s.closeEngine(), s.lock.Release())
 	}
 	return s, nil
@@ -371,7 +372,7 @@ func (s *Store) mend(free int64) error {
 
 // Stats describes the store.
 func (s *Store) Stats() store.Stats {
-	st := store.Stats{Appended: s.appended.Load(), Rejected: s.rejected.Load()}
+	st := store.Stats{Appended: s.appended.Load(), Rejected: s.rejected.Load(), TextsLost: s.dict.Overflowed()}
 	if s.enter(context.Background()) != nil {
 		return st
 	}
@@ -400,11 +401,6 @@ func (s *Store) reaches(t int64) {
 	}
 }
 
-// TextsOverflowed returns how many texts were replaced since opening because there were too many different ones.
-func (s *Store) TextsOverflowed() uint64 {
-	return s.dict.Overflowed()
-}
-
 // Close ends the background work and closes the store, after the calls under way.
 func (s *Store) Close() error {
 	s.life.Lock()
@@ -417,4 +413,17 @@ func (s *Store) Close() error {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil
+}
+
+func openTexts(s *Store, o Options) (*texts.Dict, error) {
+	dict, err := texts.Open(s.dictFile(), s.damagedDir(), texts.DefaultLimits, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range o.Texts {
+		if _, err := dict.ID([]byte(t)); err != nil {
+			return nil, errors.Join(err, dict.Close())
+		}
+	}
+	return dict, nil
 }
