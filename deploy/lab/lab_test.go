@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -224,5 +225,32 @@ func TestOrdersOverTheSocket(t *testing.T) {
 	}
 	if err := Send(t.Context(), t.TempDir(), down); err == nil || !strings.Contains(err.Error(), "no lab is running") {
 		t.Errorf("a folder without a lab: %v", err)
+	}
+}
+
+// TestTheDocumentedScenarioPlays reads the example of docs/lab.md as a demo of the province would.
+func TestTheDocumentedScenarioPlays(t *testing.T) {
+	const file = "../../docs/lab.md"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "```yaml\n")
+	example, _, found := strings.Cut(after, "```")
+	if !found {
+		t.Fatalf("%s has no example", file)
+	}
+	sites, err := provinceSites(136)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := scenario.Parse(file, []byte(example), (&Province{sites: sites}).Sites())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, do := range []string{scenario.DoService, scenario.DoAgent, scenario.DoClock, scenario.DoCollector} {
+		if !slices.ContainsFunc(s.Steps, func(st scenario.Step) bool { return st.Do == do }) {
+			t.Errorf("the example shows no order %q", do)
+		}
 	}
 }
