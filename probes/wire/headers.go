@@ -23,10 +23,11 @@ const (
 	// HeaderReceivedAt is the collector's clock when it read the request's header, Unix milliseconds.
 	HeaderReceivedAt = "Communewatch-Received-At"
 
-	// HeaderStore identifies one opening of the collector's store, or its life since a disk that failed works again. HeaderCommit numbers what was acknowledged since
-	// then; HeaderDurable is the highest such number known to be on disk. A batch acknowledged as (store, commit)
-	// survives a power cut of the collector once an answer with the same store says durable >= commit. If the store
-	// changed before that, the batch may be gone and is to be sent again, which is harmless.
+	// HeaderStore identifies one opening of the collector's store, or its life since a disk that had failed works again.
+	// HeaderCommit numbers what was acknowledged since then; HeaderDurable is the highest such number known to be on
+	// disk. A batch acknowledged as (store, commit) survives a power cut of the collector once an answer with the same
+	// store says durable >= commit. If the store changed before that, the batch may be gone and is to be sent again,
+	// which is harmless.
 	HeaderStore   = "Communewatch-Store"
 	HeaderCommit  = "Communewatch-Commit"
 	HeaderDurable = "Communewatch-Durable"
