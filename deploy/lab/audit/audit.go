@@ -89,18 +89,20 @@ func Run(ctx context.Context, dir string, wait time.Duration, log *slog.Logger) 
 	deadline := time.Now().Add(wait)
 	for {
 		r, err := compare(ctx, dir, ledgers, log)
-		pause := min(again, wait)
-		switch {
-		case isBetween(err):
-			log.Info("the collector is starting or stopping")
-			pause = min(start, wait)
-		case err != nil || r.OK() && r.Waiting == 0:
+		starting := isBetween(err)
+		if err == nil && r.OK() && r.Waiting == 0 || err != nil && !starting {
 			return r, err
-		default:
-			log.Info("results are still on their way", "missing", r.Lost, "in spools", r.Waiting, "until", deadline.Format(time.TimeOnly))
 		}
-		if time.Now().Add(pause).After(deadline) {
+		left := time.Until(deadline)
+		if left <= 0 {
 			return r, err
+		}
+		pause := min(again, left)
+		if starting {
+			pause = min(start, left)
+			log.Info("the collector is starting or stopping")
+		} else {
+			log.Info("results are still on their way", "missing", r.Lost, "in spools", r.Waiting, "until", deadline.Format(time.TimeOnly))
 		}
 		select {
 		case <-ctx.Done():
