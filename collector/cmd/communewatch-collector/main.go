@@ -26,14 +26,7 @@ import (
 // version is set by the build: -ldflags "-X main.version=...".
 var version string
 
-// gcPercent trades some processor time for memory. Most of the heap is series and their newest points, which live
-// for hours: letting garbage grow to the size of all that would double the program.
-const gcPercent = 30
-
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-ctx.Done()
