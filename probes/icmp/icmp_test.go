@@ -104,13 +104,16 @@ func TestDeadlineKeepsWhatIsKnown(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
+	begin := time.Now()
 	points, err := p.Probe(ctx)
+	took := time.Since(begin) // a busy machine notices the deadline late
 	skipWithoutPermission(t, err)
 	if err != nil || len(points) != 1 {
 		t.Fatalf("got %v, %v", points, err)
 	}
-	if sent, lost := value(t, points[0], "sent"), value(t, points[0], "lost"); sent < 1 || sent > 42 || lost != 0 {
-		t.Errorf("sent %v, lost %v in 500 ms, of which the last 100 don't count, at one per 10 ms", sent, lost)
+	most := float64((took-o.Wait)/o.Interval) + 2
+	if sent, lost := value(t, points[0], "sent"), value(t, points[0], "lost"); sent < 1 || sent > most || lost != 0 {
+		t.Errorf("sent %v, lost %v in %v, of which the last 100 ms don't count, at one per 10 ms", sent, lost, took)
 	}
 
 	<-ctx.Done()
