@@ -236,7 +236,7 @@ func TestANewStoreInAnAcknowledgementFreesTheOthers(t *testing.T) {
 
 func TestUnsyncedIsBounded(t *testing.T) {
 	if testing.Short() {
-		t.Skip("seals 4,100 batches")
+		t.Skip("seals 4,100 batches; runs without -short")
 	}
 	s := mustOpen(t, options(t.TempDir(), "b1"))
 	for i := range uint64(maxUnsynced + 4) {

@@ -389,7 +389,7 @@ func (f *fixture) series(rw http.ResponseWriter, r *http.Request) {
 func TestServe(t *testing.T) {
 	listen := os.Getenv("FIXTURE_LISTEN")
 	if listen == "" {
-		t.Skip("FIXTURE_LISTEN is not set")
+		t.Skip("not a test: serves the fixture to look at; set FIXTURE_LISTEN=127.0.0.1:8099")
 	}
 	n, err := strconv.Atoi(os.Getenv("FIXTURE_SITES"))
 	if err != nil {

@@ -247,7 +247,7 @@ func squares(t *testing.T, f *fixture) string {
 // TestScreens runs the tests of collector/web/ui/tests in a headless browser against the fixture.
 func TestScreens(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes a browser and half a minute")
+		t.Skip("takes a browser and half a minute; runs without -short")
 	}
 	node, err := exec.LookPath("node")
 	if err != nil {
