@@ -52,16 +52,24 @@ func Layers() []Layer {
 // Valid reports whether l is one of Layers.
 func (l Layer) Valid() bool { return l == LayerConference || Path(l).Valid() }
 
-// Kind names a kind of probe; it is the name of the probe's room and of its measurement.
+// Kind names a kind of probe; it is the name of the probe's room.
 type Kind string
 
 // The kinds of probe that exist.
 const (
-	KindICMP Kind = "icmp"
-	KindTCP  Kind = "tcp"
-	KindDNS  Kind = "dns"
-	KindHTTP Kind = "http"
+	KindICMP    Kind = "icmp"
+	KindTCP     Kind = "tcp"
+	KindDNS     Kind = "dns"
+	KindHTTP    Kind = "http"
+	KindSNMP    Kind = "snmp"    // polls one device and says what it is
+	KindSweep   Kind = "sweep"   // looks through an allow-listed network for equipment
+	KindMachine Kind = "machine" // the agent's own machine as a piece of equipment
 )
+
+// Kinds lists every kind of probe.
+func Kinds() []Kind {
+	return []Kind{KindICMP, KindTCP, KindDNS, KindHTTP, KindSNMP, KindSweep, KindMachine}
+}
 
 // Proof says how sure a result is about the path it travelled.
 type Proof string

@@ -39,6 +39,7 @@ type TagSpec struct {
 type MeasurementSpec struct {
 	Name   string
 	Doc    string
+	Kind   Kind // of the probes that return it alone; "" where several kinds do, or none
 	Tags   []TagSpec
 	Fields []FieldSpec
 	// Ratios are fields that must not be averaged: over a window they are recomputed from summed counts.
@@ -75,23 +76,26 @@ func Schema() []MeasurementSpec {
 		{Key: "site", Doc: "the site's id"},
 		{Key: "agent", Doc: "the agent's name, unique within its site"},
 	}
-	var paths, layers []string
+	var paths, layers, kinds []string
 	for _, p := range Paths() {
 		paths = append(paths, string(p))
 	}
 	for _, l := range Layers() {
 		layers = append(layers, string(l))
 	}
+	for _, k := range Kinds() {
+		kinds = append(kinds, string(k))
+	}
 	targetTags := append(agentTags[:2:2],
 		TagSpec{Key: "target", Doc: "the check's name, unique within its agent"},
 		TagSpec{Key: "path", Enum: paths, Doc: "the way out of the site that the run was bound to"},
 	)
-	return []MeasurementSpec{
+	return append([]MeasurementSpec{
 		{
 			Name: "check",
 			Doc:  "One row per run of every kind, written by the runner: how the run ended.",
 			Tags: append(targetTags[:4:4],
-				TagSpec{Key: "kind", Enum: []string{"icmp", "tcp", "dns", "http"}, Doc: "the kind of probe"},
+				TagSpec{Key: "kind", Enum: kinds, Doc: "the kind of probe"},
 				TagSpec{Key: "layer", Enum: layers, Doc: "what the check is evidence for"}),
 			Fields: []FieldSpec{
 				{Key: "outcome", Type: TypeString, Enum: OutcomeNames(), Doc: "how the run ended"},
@@ -105,6 +109,7 @@ func Schema() []MeasurementSpec {
 		},
 		{
 			Name: "icmp",
+			Kind: KindICMP,
 			Doc:  "One burst of ICMP echo requests. Loss is lost/sent, where sent counts every attempt, also those the system refused to send.",
 			Tags: targetTags,
 			Fields: []FieldSpec{
@@ -131,6 +136,7 @@ func Schema() []MeasurementSpec {
 		},
 		{
 			Name: "tcp",
+			Kind: KindTCP,
 			Doc:  "One TCP connection, opened and closed.",
 			Tags: targetTags,
 			Fields: []FieldSpec{
@@ -139,6 +145,7 @@ func Schema() []MeasurementSpec {
 		},
 		{
 			Name: "dns",
+			Kind: KindDNS,
 			Doc:  "One question to one resolver; each resolver asked is a row of its own.",
 			Tags: append(targetTags[:4:4], TagSpec{Key: "resolver", Doc: "the resolver's name in the config"}),
 			Fields: []FieldSpec{
@@ -151,6 +158,7 @@ func Schema() []MeasurementSpec {
 		},
 		{
 			Name: "http",
+			Kind: KindHTTP,
 			Doc:  "One HTTP request with its phases, each in seconds from the end of the one before.",
 			Tags: targetTags,
 			Fields: []FieldSpec{
@@ -187,5 +195,5 @@ func Schema() []MeasurementSpec {
 				{Key: "cpu_seconds", Type: TypeFloat, Unit: "seconds", Doc: "processor time used since this start"},
 			},
 		},
-	}
+	}, deviceSchema(targetTags)...)
 }

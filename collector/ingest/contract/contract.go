@@ -24,7 +24,7 @@ type Contract struct {
 
 type measurement struct {
 	name   string
-	kind   probes.Kind // of measurements that probes return; "" for check and agent
+	kind   probes.Kind // of measurements that one kind of probe returns; "" for the others
 	tags   []probes.TagSpec
 	fields []field // in the contract's order
 	byKey  map[string]int
@@ -44,11 +44,7 @@ func New(rules health.Rules) *Contract {
 	c := &Contract{measurements: map[string]*measurement{}}
 	var names []string
 	for _, spec := range probes.Schema() {
-		m := &measurement{name: spec.Name, tags: spec.Tags, byKey: map[string]int{}}
-		switch probes.Kind(spec.Name) {
-		case probes.KindICMP, probes.KindTCP, probes.KindDNS, probes.KindHTTP:
-			m.kind = probes.Kind(spec.Name)
-		}
+		m := &measurement{name: spec.Name, kind: spec.Kind, tags: spec.Tags, byKey: map[string]int{}}
 		var fields []string
 		for i, s := range spec.Fields {
 			f := field{FieldSpec: s, judged: m.kind != "" && s.Type != probes.TypeString && rules.Uses(spec.Name, s.Key), most: math.Inf(1)}
