@@ -46,8 +46,8 @@ func FactNames() []FactName {
 
 // Classes lists the classes of equipment.
 func Classes() []string {
-	return []string{"router", "switch", "firewall", "access_point", "wireless_controller", "modem", "vc_endpoint",
-		"vc_infrastructure", "phone", "printer", "scanner", "projector", "ups", "pdu", "camera", "nvr", "nas", "storage",
+	return []string{"router", "switch", "firewall", "access_point", "wireless_controller", "modem", "videoconference",
+		"conference_server", "phone", "printer", "scanner", "projector", "ups", "pdu", "camera", "nvr", "nas", "storage",
 		"server", "bmc", "pc", "sensor", "network", "other"}
 }
 
