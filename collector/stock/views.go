@@ -1,0 +1,329 @@
+package stock
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"communewatch/inventory"
+	"communewatch/inventory/lifecycle"
+)
+
+// ErrNoDevice says that there is no device of this id.
+var ErrNoDevice = errors.New("no such device")
+
+// Reader answers what reviewers ask; *Stock does it. Everything is judged on the day AsOf, which may lie in the past
+// or in the future; a zero AsOf is today. What is returned belongs to the caller.
+type Reader interface {
+	// Table lists devices, most urgent first.
+	Table(ctx context.Context, q Query) ([]Row, error)
+	// Device returns all that is known of one device, or ErrNoDevice.
+	Device(ctx context.Context, id string, q Query) (Device, error)
+	// Summary counts what the filter lets through.
+	Summary(ctx context.Context, q Query) (Summary, error)
+	// Unsupported lists what will have lost its maker's support by AsOf, by the date it does.
+	Unsupported(ctx context.Context, q Query) ([]Row, error)
+	// Replacements lists what is proposed to be replaced, first the most urgent, with the evidence to print.
+	Replacements(ctx context.Context, q Query) ([]Replacement, error)
+	// Verify lists what nobody knows yet and somebody could say.
+	Verify(ctx context.Context, q Query) ([]Question, error)
+	// Purchases lists the purchase phases with what was found of them and what was not.
+	Purchases(ctx context.Context, q Query) (Purchases, error)
+	// Catalogue lists the rows that devices are judged by, local rows first.
+	Catalogue(ctx context.Context) ([]lifecycle.Row, error)
+	// Choices lists what the fields of a Filter can be, of all devices.
+	Choices(ctx context.Context) (Choices, error)
+}
+
+// Query says what is asked for.
+type Query struct {
+	AsOf   inventory.Date // zero: today
+	Lang   string         // "vi" (also when empty) or "en", of the sentences
+	Filter Filter
+}
+
+// Filter narrows what is listed. Its zero value lets everything through; every field that is set must fit.
+type Filter struct {
+	Site, District        string // as in Row
+	Class, Vendor, Model  string // as in Row
+	Phase                 string // as in Row; NoPhase: devices without a purchase
+	Standing              Standing
+	State                 lifecycle.State
+	Band                  string // as in Row
+	Action                lifecycle.Action
+	Legal                 LegalVerdict
+	Search                string // words that must all occur in some text of the row, without regard to accents and case
+	OnlyGone, WithoutGone bool   // devices not seen for GoneAfter
+	Unmatched             bool   // only devices that no purchase is known of
+}
+
+// NoPhase is the Filter.Phase of devices that belong to no known purchase.
+const NoPhase = "-"
+
+// GoneAfter is for how long a device is not seen until it counts as gone: it is still listed, and says so.
+const GoneAfter = 30 * 24 * time.Hour
+
+// Standing is what a device counts as in the three numbers of a summary.
+type Standing string
+
+// The standings. Unknown is never fine and never outdated.
+const (
+	Outdated Standing = "outdated"
+	Fine     Standing = "fine"    // ok, or due soon
+	Unknown  Standing = "unknown" // nothing known, to be reviewed, or too little known to call it fine
+)
+
+// LegalVerdict says whether a device may be replaced by law.
+type LegalVerdict string
+
+// The legal verdicts. The zero LegalVerdict is LegalUnknown.
+const (
+	LegalUnknown  LegalVerdict = "unknown"
+	LegalEligible LegalVerdict = "eligible"
+	LegalNotYet   LegalVerdict = "not_yet"
+)
+
+// Row is one device as a table shows it. Texts are empty where nothing is known.
+type Row struct {
+	ID                       string
+	Site, SiteName, District string
+	Name                     string // what its owners called it
+	Class, Vendor, Model     string
+	Hardware, Version, OS    string
+	Serial, Address, MAC     string
+	FirstSeen, LastSeen      time.Time // zero: only on paper, never seen
+	Gone                     bool      // not seen for GoneAfter
+	Phase, Contract, Unit    string    // of its purchase; Unit is the id of the bought piece
+	Price                    int64     // VND; 0: unknown
+	WarrantyUntil, InService inventory.Date
+	Link                     LinkKind
+	LinkConfidence           float64 // 0..1; 0 without a link
+	State                    lifecycle.State
+	Standing                 Standing
+	Legal                    LegalVerdict
+	Severity                 lifecycle.Severity
+	Score                    int    // replacement priority, 0..100
+	Band                     string // "replace_first", "this_year", "next_year", "watch", "none"
+	Rule                     string // of the main finding; empty when there is none
+	Reason, LegalReason      string // sentences
+	Action                   lifecycle.Action
+	Due                      inventory.Date // the date the main finding turns on
+	SupportEnds              inventory.Date // the earliest end of support that is known of it; zero: none
+	Evidence                 string         // quality of the sources: "A", "B", "C", mixed "AB"; empty without any
+	Stale                    bool           // a source was last looked at long ago
+	Completeness             float64        // share of inputs known, 0..1
+	Failures                 int            // tickets in the 12 months before as-of
+	Conflicts, Duplicates    int            // facts that sources disagree on; other devices that may be this one
+	Unconfirmed              bool           // identified with little confidence
+}
+
+// LinkKind says how a device's purchase was found.
+type LinkKind string
+
+// The kinds of link.
+const (
+	LinkNone   LinkKind = ""
+	LinkSerial LinkKind = "serial" // the same serial number
+	LinkModel  LinkKind = "model"  // the same site and model
+	LinkHand   LinkKind = "hand"   // said by a person
+)
+
+// Device is all that is known of one device.
+type Device struct {
+	Row
+	Facts       []Fact   // by fact in the order of probes.FactNames; within one, the value in use first
+	History     []Change // newest first
+	Findings    []Finding
+	LegalChecks []Finding
+	Priority    []Points // what the score is made of
+	Purchase    *Purchase
+	Candidates  []Purchase // bought pieces that it may be, when none is linked
+	Sightings   []Sighting
+	Duplicates  []Duplicate
+	Tickets     []Ticket
+	Notes       []Note
+	Questions   []Question
+}
+
+// Fact is one value that one source says.
+type Fact struct {
+	Name       string // as probes.FactName
+	Value      string
+	Source     string // an OID, a header, a document
+	Method     lifecycle.Method
+	Confidence float64
+	Since      time.Time // when this value was first read
+	At         time.Time // when it was last read
+	Agent      string    // who read it; empty for what people entered
+	Check      string
+	By         string // who entered it
+	Used       bool   // this is the value that rules go by
+	Conflict   bool   // another source of like confidence says something else
+}
+
+// Change is one change of a fact.
+type Change struct {
+	At       time.Time
+	Fact     string
+	From, To string // empty From: it became known; empty To: it was taken back
+	Source   string
+	By       string // agent, or the person who entered it
+}
+
+// Finding is a finding with its sentence.
+type Finding struct {
+	lifecycle.Finding
+	Text       string
+	ActionText string // empty where nothing is proposed
+}
+
+// Points is one part of a priority.
+type Points struct {
+	Code   string // "base", "further", "exposure", "service", "time", "mitigation", "cap", "max"
+	Text   string
+	Points int // may be negative
+}
+
+// Purchase is one bought piece.
+type Purchase struct {
+	Unit                                string // its id
+	Phase, Contract, Supplier, Document string
+	Item                                string // as the list calls it
+	Class, Vendor, Model, Serial, Site  string
+	SiteName                            string
+	Price                               int64
+	Received, WarrantyUntil             inventory.Date
+	Device                              string // the device it is; empty when not found
+	Link                                LinkKind
+	Confidence                          float64
+	By                                  string // who linked it, for LinkHand
+	Line                                int    // in its file
+}
+
+// Sighting is one check that sees a device.
+type Sighting struct {
+	Site, Agent, Target, Path string
+	Kind                      string // of the check
+	Key                       string // tells apart what one check finds
+	First, Last               time.Time
+}
+
+// Duplicate is another device that may be the same one, or that claims the same serial number.
+type Duplicate struct{ ID, Why string }
+
+// Ticket is a repair or a failure.
+type Ticket struct {
+	ID      int64
+	Date    inventory.Date
+	Kind    string // "failure", "repair", "quote"
+	Cost    int64  // VND; 0: unknown
+	Note    string
+	By      string
+	Written time.Time
+}
+
+// Note is something that a person said of a device and no probe can see.
+type Note struct {
+	Kind             string // "isolated", "reachable", "only_uplink", "service", "platform", "replace_price", ...
+	Value            string
+	Source, By, Text string
+	At               time.Time
+}
+
+// Summary counts devices.
+type Summary struct {
+	AsOf      inventory.Date
+	Total     Count
+	Districts []Count
+	Sites     []Count
+	Phases    []Count // in the order of purchase; NoPhase last
+	Classes   []Count
+	Models    []Use
+	Versions  []Use // firmware in use, per model
+	Failures  FailureRates
+}
+
+// Count is three numbers that add up to Devices, and what is inside them.
+type Count struct {
+	Key, Label              string
+	Devices                 int
+	Outdated, Fine, Unknown int
+	DueSoon                 int // of Fine
+	Review                  int // of Unknown
+	ReplaceFirst            int // in the highest band
+	Eligible                int // outdated, and may be replaced by law
+	Models, Versions        int // how many different ones
+	Price                   int64
+}
+
+// Use says how many devices are of one model, or run one version.
+type Use struct {
+	Vendor, Model, Version  string // Version is empty in Summary.Models
+	Class                   string
+	Devices, Sites          int
+	Versions                int // different ones of this model
+	Outdated, Fine, Unknown int
+}
+
+// FailureRates are per purchase phase and per model.
+type FailureRates struct{ ByPhase, ByModel []FailureRate }
+
+// FailureRate is how often devices failed, by the tickets, in the twelve months before as-of.
+type FailureRate struct {
+	Key, Label        string
+	Devices, Failures int
+	Years             float64 // device-years observed
+	Rate, Low, High   float64 // failures per device and year, with the 95 % interval (exact, Poisson)
+}
+
+// Replacement is one proposal to replace.
+type Replacement struct {
+	Row
+	Findings    []Finding // those that speak for it
+	LegalChecks []Finding
+	Priority    []Points
+	Allowed     bool   // the law allows it now; else Alternative says what can be done
+	Alternative string // a sentence
+}
+
+// Question is a fact that nobody knows yet.
+type Question struct {
+	Row
+	Missing string // input: "end_of_support", "model", "version", ...
+	Text    string // what is missing, as a sentence
+	Who     string // who can say: "vendor", "distributor", "controller", "nameplate", "ledger", "office"
+	WhoText string
+	Letter  string // a letter to send
+}
+
+// Purchases are the phases with their pieces.
+type Purchases struct {
+	Phases []Phase
+	Units  []Purchase // of the filter's phase, or all
+	// Unmatched are devices that no purchase is known of.
+	Unmatched []Row
+}
+
+// Phase is one purchase phase.
+type Phase struct {
+	Name                            string
+	Contract, Supplier, Document    string
+	First, Last                     inventory.Date // when its pieces were received
+	Units, Matched, Weak, Unmatched int            // Weak: of Matched, with a confidence below WeakLink
+	Price                           int64
+	ImportedBy                      string
+	Imported                        time.Time
+}
+
+// WeakLink is the confidence below which a link to a purchase wants a person's look.
+const WeakLink = 0.8
+
+// Choices lists what can be filtered by.
+type Choices struct {
+	Sites                                              []Choice
+	Districts, Classes, Vendors, Models, Phases, Bands []string
+	Actions                                            []lifecycle.Action
+}
+
+// Choice is a value with its name.
+type Choice struct{ Value, Label string }
