@@ -99,7 +99,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newCheckConfig(), newCheck(), newProbe(), newVersion())
+	root.AddCommand(newRun(), newCheckConfig(), newCheck(), newProbe(), newIdentify(), newVersion())
 	return root
 }
 
