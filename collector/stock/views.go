@@ -7,6 +7,7 @@ import (
 
 	"communewatch/inventory"
 	"communewatch/inventory/lifecycle"
+	"communewatch/inventory/purchases"
 )
 
 // ErrNoDevice says that there is no device of this id.
@@ -117,17 +118,6 @@ type Row struct {
 	Unconfirmed              bool           // identified with little confidence
 }
 
-// LinkKind says how a device's purchase was found.
-type LinkKind string
-
-// The kinds of link.
-const (
-	LinkNone   LinkKind = ""
-	LinkSerial LinkKind = "serial" // the same serial number
-	LinkModel  LinkKind = "model"  // the same site and model
-	LinkHand   LinkKind = "hand"   // said by a person
-)
-
 // Device is all that is known of one device.
 type Device struct {
 	Row
@@ -184,20 +174,15 @@ type Points struct {
 	Points int // may be negative
 }
 
-// Purchase is one bought piece.
+// Purchase is one bought piece, as its list has it, and the device it is.
 type Purchase struct {
-	Unit                                string // its id
-	Phase, Contract, Supplier, Document string
-	Item                                string // as the list calls it
-	Class, Vendor, Model, Serial, Site  string
-	SiteName                            string
-	Price                               int64
-	Received, WarrantyUntil             inventory.Date
-	Device                              string // the device it is; empty when not found
-	Link                                LinkKind
-	Confidence                          float64
-	By                                  string // who linked it, for LinkHand
-	Line                                int    // in its file
+	purchases.Purchase
+	SiteName   string
+	Device     string           // the device it is; empty when not found
+	Link       purchases.Reason // how that was found; empty when it was not
+	Confidence float64          // 1 for a serial or a person's word
+	Moved      bool             // the device is at another site than the piece was bought for
+	By, Source string           // who linked it by what document, for purchases.ReasonHand
 }
 
 // Sighting is one check that sees a device.
@@ -302,15 +287,20 @@ type Purchases struct {
 	Units  []Purchase // of the filter's phase, or all
 	// Unmatched are devices that no purchase is known of.
 	Unmatched []Row
+	// Ambiguous are serial numbers that do not tell which piece is which device.
+	Ambiguous []purchases.Ambiguity
+	// Stale are links by people to what is no more.
+	Stale []purchases.Link
 }
 
-// Phase is one purchase phase.
+// Phase is one purchase phase (đợt cấp).
 type Phase struct {
 	Name                            string
-	Contract, Supplier, Document    string
-	First, Last                     inventory.Date // when its pieces were received
+	Contracts, Decisions            []string
+	First, Last                     inventory.Date // when its pieces were received; zero: unknown
 	Units, Matched, Weak, Unmatched int            // Weak: of Matched, with a confidence below WeakLink
-	Price                           int64
+	Price                           int64          // of all pieces whose price is known
+	File                            string         // that it was imported from
 	ImportedBy                      string
 	Imported                        time.Time
 }
