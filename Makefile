@@ -11,7 +11,7 @@ ARGS    ?=
 .PHONY: help
 help: ## explain the targets (this text)
 	@echo "communewatch $(VERSION)"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make demo ARGS='--sites 20 --listen 127.0.0.1:9000' hands arguments on to communewatch-lab demo."
 
@@ -61,6 +61,18 @@ bench: build ## measure, beside peers where there are any, and write docs/BENCHM
 	@deploy/setup/need.sh fping victoria-metrics
 	@$(GO) build -trimpath -o bin/ ./deploy/cmd/communewatch-bench
 	@bin/communewatch-bench $(ARGS)
+
+# Recordings of real devices with expected answers live beside the project, not in it.
+SHARED ?= ../shared
+
+.PHONY: identify-score
+identify-score: ## score identification against recordings of real devices (needs the folder SHARED, ../shared)
+	@test -d $(SHARED)/tools/identify-bench || { echo "identify-score: $(SHARED)/tools/identify-bench is not there; set SHARED=FOLDER"; exit 1; }
+	@deploy/setup/need.sh python3
+	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./agent/cmd/communewatch-agent
+	@$(GO) -C $(SHARED)/tools/identify-bench/snmprecd build -o $(CURDIR)/bin/snmprecd .
+	@python3 $(SHARED)/tools/identify-bench/score.py --manifest $(SHARED)/data/snmp-dev/manifest.jsonl --detail --responder bin/snmprecd $(ARGS) \
+		--cmd 'bin/communewatch-agent identify --json --community {community} {target}'
 
 .PHONY: pictures
 pictures: build ## take the pictures in docs/images from a demo that has run for four minutes
