@@ -97,8 +97,8 @@ type Row struct {
 	Phase, Contract, Unit    string    // of its purchase; Unit is the id of the bought piece
 	Price                    int64     // VND; 0: unknown
 	WarrantyUntil, InService inventory.Date
-	Link                     LinkKind
-	LinkConfidence           float64 // 0..1; 0 without a link
+	Link                     purchases.Reason // how its purchase was found; empty: none is known
+	LinkConfidence           float64          // 0..1; 0 without a link
 	State                    lifecycle.State
 	Standing                 Standing
 	Legal                    LegalVerdict
