@@ -1,0 +1,142 @@
+package snmp
+
+// Versions as messages number them.
+const (
+	version1  = 0
+	version2c = 1
+)
+
+// Kinds of PDU.
+const (
+	pduGet      = 0xa0
+	pduGetNext  = 0xa1
+	pduResponse = 0xa2
+	pduSet      = 0xa3
+	pduGetBulk  = 0xa5
+)
+
+// Error statuses (RFC 3416 3).
+const (
+	errTooBig      = 1
+	errNoSuchName  = 2
+	errReadOnly    = 4
+	errGen         = 5
+	errNotWritable = 17
+)
+
+// maxNames bounds the variables of a request; a manager asks for some 60.
+const maxNames = 256
+
+// request is a decoded question.
+type request struct {
+	version        int32
+	community      []byte
+	kind           byte
+	id             int32
+	nonRepeaters   int // of GetBulk
+	maxRepetitions int // of GetBulk
+	names          []key
+	bindings       []byte // as they came, for answers that repeat them
+}
+
+// decodeRequest reads a message. What it returns points into b.
+func decodeRequest(b []byte) (request, error) {
+	var r request
+	msg, _, err := expect(b, tagSequence)
+	if err != nil {
+		return r, err
+	}
+	if r.version, msg, err = expectInt(msg); err != nil {
+		return r, err
+	}
+	if r.version != version1 && r.version != version2c {
+		return r, errBER
+	}
+	if r.community, msg, err = expect(msg, tagOctets); err != nil {
+		return r, err
+	}
+	tag, pdu, _, err := next(msg)
+	if err != nil {
+		return r, err
+	}
+	return r, r.decodePDU(tag, pdu)
+}
+
+func (r *request) decodePDU(tag byte, pdu []byte) (err error) {
+	r.kind = tag
+	switch tag {
+	case pduGet, pduGetNext, pduSet:
+	case pduGetBulk:
+		if r.version == version1 {
+			return errBER
+		}
+	default:
+		return errBER
+	}
+	if r.id, pdu, err = expectInt(pdu); err != nil {
+		return err
+	}
+	var a, b int32
+	if a, pdu, err = expectInt(pdu); err != nil {
+		return err
+	}
+	if b, pdu, err = expectInt(pdu); err != nil {
+		return err
+	}
+	r.nonRepeaters, r.maxRepetitions = int(max(a, 0)), int(max(b, 0))
+	if r.bindings, _, err = expect(pdu, tagSequence); err != nil {
+		return err
+	}
+	for rest := r.bindings; len(rest) > 0; {
+		if len(r.names) == maxNames {
+			return errBER
+		}
+		var binding, oid []byte
+		if binding, rest, err = expect(rest, tagSequence); err != nil {
+			return err
+		}
+		if oid, binding, err = expect(binding, tagOID); err != nil {
+			return err
+		}
+		if _, _, _, err = next(binding); err != nil {
+			return err
+		}
+		k, err := decodeOID(oid)
+		if err != nil {
+			return err
+		}
+		r.names = append(r.names, k)
+	}
+	return nil
+}
+
+// response writes an answer: the head, then what bindings writes, at most max bytes in all. Where that is too little it
+// says so, as the versions want it said.
+func (r *request) response(b []byte, max int, bindings func(b []byte, room int) (_ []byte, status, index int)) []byte {
+	b, message := open(b, tagSequence)
+	b = appendInt(b, int64(r.version))
+	b = appendTLV(b, tagOctets, r.community)
+	b = r.pdu(b, max, bindings)
+	shut(b, message)
+	return b
+}
+
+func (r *request) pdu(b []byte, max int, bindings func(b []byte, room int) (_ []byte, status, index int)) []byte {
+	b, pdu := open(b, pduResponse)
+	b = appendInt(b, int64(r.id))
+	errorAt := len(b)
+	b = appendInt(appendInt(b, 0), 0) // three bytes each, as every status and index up to 127 takes
+	b, list := open(b, tagSequence)
+	start := len(b)
+	b, status, index := bindings(b, max)
+	if status != 0 {
+		b = b[:start]
+		if status != errTooBig || r.version == version1 {
+			b = append(b, r.bindings...)
+		}
+		b[errorAt+2], b[errorAt+5] = byte(status), byte(min(index, 127))
+	}
+	shut(b, list)
+	shut(b, pdu)
+	return b
+}
