@@ -1,20 +1,27 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
+	"net/netip"
 	"os"
-
-	"github.com/spf13/cobra"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
 
 	"communewatch/probes"
-	"communewatch/probes/snmp/ask"
 	"communewatch/probes/snmp/identify"
 	"communewatch/probes/snmp/recording"
+	"communewatch/probes/snmp/session"
+
+	"github.com/spf13/cobra"
 )
 
 // identified is what the command prints of one device as JSON.
@@ -50,61 +57,202 @@ func asIdentified(address string, facts []probes.Fact) identified {
 	return out
 }
 
+// asking is what the flags of identify say.
+type asking struct {
+	session.Options
+	community, communityFile string
+	authKeyFile, privKeyFile string
+	version, source          string
+
+	replay, record, profiles string
+	within                   time.Duration
+	json                     bool
+}
+
 func newIdentify() *cobra.Command {
-	var replay, profiles string
-	var asJSON bool
+	var a asking
 	cmd := &cobra.Command{
-		Use:   "identify HOST[:PORT]",
+		Use:   "identify HOST[:PORT] | --replay FILE",
 		Short: "Say what a device is, with the evidence",
-		Args:  cobra.MaximumNArgs(1),
+		Long: `Asks a device over SNMP what it is: vendor, model, version, serial number and class, each with the place it was read
+from and how sure that is. What is not known is left out (null in JSON).`,
+		Example: `  communewatch-agent identify 192.168.1.1 --community public
+  communewatch-agent identify 192.168.1.1 --v3 monitor --auth-key-file auth.key --priv-key-file priv.key --json
+  communewatch-agent identify 192.168.1.1 --record odd.snmprec
+  communewatch-agent identify --replay odd.snmprec --profiles mine`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if n := len(args); n > 1 || n == 1 && a.replay != "" || n == 0 && a.replay == "" {
+				return errors.New("want one HOST[:PORT], or --replay FILE; for example: communewatch-agent identify 192.168.1.1")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var own fs.FS
-			if profiles != "" {
-				own = os.DirFS(profiles)
-			}
-			engine, err := identify.New(own)
+			engine, err := newEngine(a.profiles)
 			if err != nil {
-				return err
+				return &exit{exitOwn, err}
 			}
-			if replay == "" {
-				return errors.New("give --replay FILE")
+			if a.replay != "" {
+				return a.fromFile(cmd, engine)
 			}
-			dev, err := openRecording(replay)
-			if err != nil {
-				return err
+			if err := a.complete(args[0]); err != nil {
+				return &exit{exitOwn, err}
 			}
-			return printIdentity(cmd.Context(), cmd.OutOrStdout(), engine, dev, "", asJSON)
+			ctx, cancel := context.WithTimeout(cmd.Context(), a.within)
+			defer cancel()
+			return a.fromDevice(ctx, cmd, engine)
 		},
 	}
-	cmd.Flags().StringVar(&replay, "replay", "", "identify from a recording in place of a device")
-	cmd.Flags().StringVar(&profiles, "profiles", "", "folder with further profiles; they go before the built-in ones")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	f := cmd.Flags()
+	f.StringVar(&a.community, "community", "public", "community of SNMP versions 1 and 2c")
+	f.StringVar(&a.communityFile, "community-file", "", "`file` with the community")
+	f.StringVar(&a.version, "snmp-version", "auto", "protocol `version`: 1, 2c, 3 or auto (2c, else 1)")
+	f.StringVar(&a.User.Name, "v3", "", "`user` of SNMP version 3")
+	f.StringVar(&a.User.Auth, "auth", "sha256", "authentication `protocol`: "+strings.Join(session.AuthProtocols(), ", "))
+	f.StringVar(&a.User.AuthKey, "auth-key", "", "authentication passphrase; none: not authenticated")
+	f.StringVar(&a.authKeyFile, "auth-key-file", "", "`file` with it")
+	f.StringVar(&a.User.Priv, "priv", "aes", "encryption `protocol`: "+strings.Join(session.PrivProtocols(), ", "))
+	f.StringVar(&a.User.PrivKey, "priv-key", "", "encryption passphrase; none: not encrypted")
+	f.StringVar(&a.privKeyFile, "priv-key-file", "", "`file` with it")
+	f.StringVar(&a.User.Context, "context", "", "context name of SNMP version 3")
+	f.DurationVar(&a.Timeout, "timeout", 2*time.Second, "how long one answer may take")
+	f.IntVar(&a.Retries, "retries", 1, "times a question is sent again")
+	f.DurationVar(&a.within, "within", 5*time.Minute, "how long all of it may take")
+	f.StringVar(&a.Bind.Device, "device", "", "network `device` to bind to (Linux)")
+	f.StringVar(&a.source, "source", "", "source `address` to send from")
+	f.StringVar(&a.replay, "replay", "", "identify from a recording (`file`), not from a device")
+	f.StringVar(&a.record, "record", "", "write all that the device says to a `file`, for --replay; communities and users are left out")
+	f.StringVar(&a.profiles, "profiles", "", "`folder` with further profiles; they go before the built-in ones")
+	f.BoolVar(&a.json, "json", false, "print JSON")
 	return cmd
 }
 
-func openRecording(file string) (ask.Device, error) {
-	f, err := os.Open(file)
+func newEngine(profiles string) (*identify.Engine, error) {
+	var own fs.FS
+	if profiles != "" {
+		if _, err := os.Stat(profiles); err != nil {
+			return nil, fmt.Errorf("--profiles: %w", err)
+		}
+		own = os.DirFS(profiles)
+	}
+	return identify.New(own)
+}
+
+// complete turns what the flags say into the options of a session.
+func (a *asking) complete(target string) error {
+	a.Address = target
+	if _, _, err := net.SplitHostPort(target); err != nil {
+		a.Address = net.JoinHostPort(strings.Trim(target, "[]"), "161")
+	}
+	for _, s := range []struct {
+		flag, file string
+		into       *string
+	}{
+		{"--community-file", a.communityFile, &a.community},
+		{"--auth-key-file", a.authKeyFile, &a.User.AuthKey},
+		{"--priv-key-file", a.privKeyFile, &a.User.PrivKey},
+	} {
+		if s.file == "" {
+			continue
+		}
+		data, err := os.ReadFile(s.file)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.flag, err)
+		}
+		*s.into = strings.TrimSpace(string(data))
+	}
+	switch a.Community = a.community; {
+	case a.version == "auto" && a.User.Name == "":
+		a.Version = session.Auto
+	case a.version == "auto" || a.version == "3":
+		a.Version = session.V3
+	case a.version == "1" || a.version == "2c":
+		a.Version = session.Version(a.version)
+	default:
+		return fmt.Errorf("--snmp-version: %q is none of 1, 2c, 3, auto", a.version)
+	}
+	if a.User.Name == "" && a.Version == session.V3 {
+		return errors.New("--v3: name the user of SNMP version 3")
+	}
+	if a.User.AuthKey == "" {
+		a.User.Auth = ""
+	} else if !slices.Contains(session.AuthProtocols(), a.User.Auth) {
+		return fmt.Errorf("--auth: %q is none of %s", a.User.Auth, strings.Join(session.AuthProtocols(), ", "))
+	}
+	if a.User.PrivKey == "" {
+		a.User.Priv = ""
+	} else if !slices.Contains(session.PrivProtocols(), a.User.Priv) {
+		return fmt.Errorf("--priv: %q is none of %s", a.User.Priv, strings.Join(session.PrivProtocols(), ", "))
+	}
+	if a.User.Priv != "" && a.User.Auth == "" {
+		return errors.New("--auth-key: what is encrypted has to be authenticated too; give the authentication passphrase")
+	}
+	if a.source != "" {
+		addr, err := netip.ParseAddr(a.source)
+		if err != nil {
+			return fmt.Errorf("--source: %w", err)
+		}
+		a.Bind.Source = addr
+	}
+	return nil
+}
+
+func (a *asking) fromFile(cmd *cobra.Command, engine *identify.Engine) error {
+	f, err := os.Open(a.replay)
 	if err != nil {
-		return nil, err
+		return &exit{exitOwn, err}
 	}
 	defer f.Close()
 	rec, err := recording.Parse(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return &exit{exitOwn, fmt.Errorf("%s: %w", a.replay, err)}
 	}
-	return rec, nil
-}
-
-func printIdentity(ctx context.Context, w io.Writer, engine *identify.Engine, dev ask.Device, address string, asJSON bool) error {
-	id, err := engine.Identify(ctx, dev)
+	for _, p := range rec.Problems() {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", a.replay, p)
+	}
+	id, err := engine.Identify(cmd.Context(), rec)
 	if err != nil {
 		return err
 	}
-	if asJSON {
+	return a.print(cmd.OutOrStdout(), "", id.Facts)
+}
+
+func (a *asking) fromDevice(ctx context.Context, cmd *cobra.Command, engine *identify.Engine) error {
+	s := session.New(a.Options)
+	defer s.Close()
+	if _, err := s.Open(ctx); err != nil {
+		return &exit{exitNotUp, fmt.Errorf("%s: %w", a.Address, err)}
+	}
+	id, err := engine.Identify(ctx, s)
+	if err != nil {
+		return &exit{exitNotUp, fmt.Errorf("%s: %w", a.Address, err)}
+	}
+	if err := a.print(cmd.OutOrStdout(), a.Address, id.Facts); err != nil || a.record == "" {
+		return err
+	}
+	rec, err := recording.Record(ctx, s, recording.Options{Secrets: []string{a.Community, a.User.AuthKey, a.User.PrivKey}})
+	if err != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: recorded, but not whole: %v\n", a.record, err)
+	}
+	var out bytes.Buffer
+	if err := rec.Write(&out); err != nil {
+		return fmt.Errorf("--record: %w", err)
+	}
+	if err := os.WriteFile(a.record, out.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("--record: %w", err)
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d variables recorded\n", a.record, rec.Len())
+	return nil
+}
+
+func (a *asking) print(w io.Writer, address string, facts []probes.Fact) error {
+	if a.json {
 		enc := json.NewEncoder(w)
 		enc.SetEscapeHTML(false)
-		return enc.Encode(asIdentified(address, id.Facts))
+		return enc.Encode(asIdentified(address, facts))
 	}
-	_, err = fmt.Fprint(w, id)
-	return err
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range facts {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%.0f %%\n", f.Name, f.Value, f.Source, 100*f.Confidence)
+	}
+	return t.Flush()
 }

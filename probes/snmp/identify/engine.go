@@ -90,7 +90,7 @@ const (
 // Identify asks a device what it is. An error means that it did not answer at all; one that stopped answering half-way
 // gives what is known until then.
 func (e *Engine) Identify(ctx context.Context, dev ask.Device) (Identity, error) {
-	r := &reading{dev: dev, scalars: map[ask.OID]ask.Value{}, columns: map[ask.OID][]ask.Var{}}
+	r := &reading{dev: dev, scalars: map[ask.OID]ask.Value{}, columns: map[ask.OID][]ask.Var{}, tables: map[ask.OID]bool{}}
 	r.fetch(ctx, []ask.OID{sysDescr, sysObjectID, sysName, sysLocation})
 	if r.failed > 0 {
 		return Identity{}, r.err

@@ -90,11 +90,7 @@ func (e *Engine) choose(ctx context.Context, r *reading) []*Profile {
 			continue
 		}
 		fits = append(fits, fitting{p, rank})
-		for _, o := range p.Match.Answers {
-			if strings.HasSuffix(string(o), ".0") {
-				ask = append(ask, o)
-			}
-		}
+		ask = append(ask, p.Match.Answers...)
 	}
 	r.fetch(ctx, ask)
 	fits = slices.DeleteFunc(fits, func(f fitting) bool {

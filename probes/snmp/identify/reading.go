@@ -18,6 +18,7 @@ type reading struct {
 
 	scalars map[ask.OID]ask.Value // asked: the zero Value where the device has none
 	columns map[ask.OID][]ask.Var
+	tables  map[ask.OID]bool // whether something is below
 	chassis []string // rows of entPhysicalTable to look at, best first; nil until asked
 	failed  int      // questions that got no answer
 	err     error    // the last of their errors
@@ -77,10 +78,20 @@ func (r *reading) column(ctx context.Context, o ask.OID, most int) []ask.Var {
 
 // answers reports whether the device has a variable, or one below it.
 func (r *reading) answers(ctx context.Context, o ask.OID) bool {
-	if strings.HasSuffix(string(o), ".0") {
-		return r.scalar(ctx, o).Type != 0
+	if r.scalar(ctx, o).Type != 0 {
+		return true
 	}
-	return len(r.column(ctx, o, maxColumn)) > 0
+	if strings.HasSuffix(string(o), ".0") {
+		return false // nothing is below a scalar
+	}
+	has, asked := r.tables[o]
+	if !asked && r.failed < giveUp {
+		rows, err := r.dev.Walk(ctx, o, 1)
+		r.note(err)
+		has = len(rows) > 0
+		r.tables[o] = has
+	}
+	return has
 }
 
 // entity returns a column of ENTITY-MIB's rows that stand for the device itself: its chassis, else its stack, else the
