@@ -15,7 +15,7 @@ var junk = map[string]bool{
 	"o.e.m": true, "oem": true, "invalid": true, "no serial": true, "unspecified": true, "empty": true, "tbd": true, "test": true,
 	"model": true, "serial": true, "version": true, "-": true, "--": true, "---": true, "?": true, ".": true, "\"\"": true, "''": true,
 	"0123456789": true, "123456789": true, "1234567890": true, "12345678": true, "123456": true, "not defined": true, "unknow": true,
-	"no such object": true, "nosuchobject": true, "nosuchinstance": true, "no such instance": true, "not supported": true,
+	"<private>": true, "private": true, "no such object": true, "nosuchobject": true, "nosuchinstance": true, "no such instance": true, "not supported": true,
 }
 
 // clean makes a value fit to be shown as a fact, "" if it says nothing. vendor is the vendor's name, if known.

@@ -19,9 +19,9 @@ type reading struct {
 	scalars map[ask.OID]ask.Value // asked: the zero Value where the device has none
 	columns map[ask.OID][]ask.Var
 	tables  map[ask.OID]bool // whether something is below
-	chassis []string // rows of entPhysicalTable to look at, best first; nil until asked
-	failed  int      // questions that got no answer
-	err     error    // the last of their errors
+	chassis []string         // rows of entPhysicalTable to look at, best first; nil until asked
+	failed  int              // questions that got no answer
+	err     error            // the last of their errors
 }
 
 // Bounds of one identification.
