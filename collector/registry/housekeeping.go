@@ -60,6 +60,9 @@ func (r *Registry) keep(ctx context.Context, doing string, first, every time.Dur
 // prune removes what is older than it is kept, and more than a site may have. The newest change of everything is
 // kept for ever.
 func (r *Registry) prune(ctx context.Context) error {
+	if err := r.devices.Prune(ctx); err != nil {
+		return err
+	}
 	for _, t := range []struct {
 		table, key, time string
 		keep             time.Duration

@@ -1,6 +1,6 @@
 // Package registry keeps what the collector knows besides measurements, in one SQLite file: the sites and their
 // dated names, the tokens of those who may write, which batches arrived, how much each agent's clock was off, and
-// the changes of state.
+// the changes of state. Equipment has rooms of its own in the same file: devices and paper.
 //
 // # How it writes
 //
@@ -23,6 +23,8 @@ import (
 	"sync"
 	"time"
 
+	"communewatch/collector/registry/devices"
+	"communewatch/collector/registry/paper"
 	"communewatch/collector/registry/sqlite"
 )
 
@@ -51,6 +53,8 @@ type Registry struct {
 	accounts *accountant // used by db's writer only
 	tokens   tokenCache
 	clocks   clockCache
+	devices  *devices.Store
+	paper    *paper.Store
 
 	stop      context.CancelFunc // ends the goroutines
 	running   sync.WaitGroup
@@ -73,6 +77,8 @@ func Open(ctx context.Context, path string, o Options) (*Registry, error) {
 		return nil, err
 	}
 	r.read = r.db.Read()
+	r.devices = devices.New(r.db, devices.Options{Log: r.log, Now: r.now, Fail: r.fail})
+	r.paper = paper.New(r.devices)
 	if r.tokens.conn, err = r.read.Conn(ctx); err == nil {
 		err = r.tokens.load(ctx, time.Now())
 	}
@@ -92,6 +98,12 @@ func Open(ctx context.Context, path string, o Options) (*Registry, error) {
 	r.running.Go(func() { r.keep(running, "remove old rows", pruneFirst, pruneEvery, r.prune) })
 	return r, nil
 }
+
+// Devices is what is known of equipment from the network and by people's word.
+func (r *Registry) Devices() *devices.Store { return r.devices }
+
+// Paper is what is known of equipment from documents.
+func (r *Registry) Paper() *paper.Store { return r.paper }
 
 // Close writes down what is still cached and closes the database.
 func (r *Registry) Close() error {

@@ -1,0 +1,393 @@
+package paper
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"communewatch/collector/registry/devices"
+	"communewatch/inventory/lifecycle"
+	"communewatch/inventory/purchases"
+)
+
+// Store is the tables of documents. All methods may be called concurrently.
+type Store struct{ d *devices.Store }
+
+// New returns the documents beside devices.
+func New(d *devices.Store) *Store { return &Store{d} }
+
+// Phase is a purchase phase as it was imported.
+type Phase struct {
+	Name     string
+	File     string
+	Imported time.Time
+	By       string
+}
+
+// Link is what a person said of which piece is which device.
+type Link struct {
+	Unit   string     // purchases.Purchase.ID
+	Device devices.ID // 0: none of the known ones
+	Source string
+	By     string
+	At     time.Time
+}
+
+// Paper is what is known from documents rather than from the network.
+type Paper struct {
+	Others    int64 // rises with every change of it
+	Phases    []Phase
+	Units     []purchases.Purchase // by phase, then id
+	Links     []Link
+	Catalogue []lifecycle.Row // local rows in force; ID "local-7", By and the rest as entered
+}
+
+// Read returns what is known from documents.
+func (s *Store) Read(ctx context.Context) (Paper, error) {
+	var p Paper
+	err := s.d.Snapshot(ctx, "read purchases", func(tx devices.Querier) (err error) {
+		if err = devices.Each(ctx, tx, "SELECT others FROM device_revision", func(r *sql.Rows) error { return r.Scan(&p.Others) }); err != nil {
+			return err
+		}
+		if err = devices.Each(ctx, tx, "SELECT name, file, imported_ms, imported_by FROM purchase_phases ORDER BY name", func(r *sql.Rows) error {
+			var ph Phase
+			var at int64
+			err := r.Scan(&ph.Name, &ph.File, &at, &ph.By)
+			ph.Imported = devices.Time(at)
+			p.Phases = append(p.Phases, ph)
+			return err
+		}); err != nil {
+			return err
+		}
+		if p.Units, err = units(ctx, tx, ""); err != nil {
+			return err
+		}
+		if err = devices.Each(ctx, tx, "SELECT unit, device, source, said_by, at_ms FROM purchase_links ORDER BY unit", func(r *sql.Rows) error {
+			var l Link
+			var at int64
+			err := r.Scan(&l.Unit, &l.Device, &l.Source, &l.By, &at)
+			l.At = devices.Time(at)
+			p.Links = append(p.Links, l)
+			return err
+		}); err != nil {
+			return err
+		}
+		p.Catalogue, err = localRows(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return Paper{}, err
+	}
+	return p, nil
+}
+
+// units reads the pieces of a phase, or of all (""), by phase and id.
+func units(ctx context.Context, q devices.Querier, phase string) ([]purchases.Purchase, error) {
+	var out []purchases.Purchase
+	err := devices.Each(ctx, q, "SELECT id, unit FROM purchase_units WHERE ?1 = '' OR phase = ?1 ORDER BY phase, id", func(r *sql.Rows) error {
+		var id, text string
+		if err := r.Scan(&id, &text); err != nil {
+			return err
+		}
+		var u purchases.Purchase
+		if err := json.Unmarshal([]byte(text), &u); err != nil {
+			return fmt.Errorf("piece %s: %w", id, err)
+		}
+		out = append(out, u)
+		return nil
+	}, phase)
+	return out, err
+}
+
+// ImportResult says what an import of purchases did, or would do.
+type ImportResult struct {
+	Phases                             []string
+	Added, Changed, Removed, Unchanged int
+	RemovedUnits                       []purchases.Purchase // pieces of the phases that the list has no more
+}
+
+// maxUnits is how many pieces there may be of all phases: a province with some hundred offices buys some thousands.
+const maxUnits = 200_000
+
+// ImportPurchases writes a list down, all or nothing. It holds whole phases: pieces of them that the list does not
+// have are removed. With dryRun it only says what it would do.
+func (s *Store) ImportPurchases(ctx context.Context, list []purchases.Purchase, file, by string, dryRun bool) (ImportResult, error) {
+	if err := errors.Join(devices.CheckText("the file's name", file, false), devices.CheckText("who imports it", by, false)); err != nil {
+		return ImportResult{}, err
+	}
+	for _, u := range list {
+		if err := errors.Join(devices.CheckText("the id of a piece", u.ID, false), devices.CheckText("the phase of a piece", u.Phase, false)); err != nil {
+			return ImportResult{}, err
+		}
+	}
+	var result ImportResult
+	undo := &devices.Mistake{Text: "nothing is written by a dry run"}
+	err := s.d.Change(ctx, "import purchases", func(ctx context.Context, c *devices.Tx) (err error) {
+		result, err = s.importPurchases(ctx, c, list, file, by)
+		if err == nil && dryRun {
+			err = undo
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, undo) {
+		return ImportResult{}, err
+	}
+	return result, nil
+}
+
+func (s *Store) importPurchases(ctx context.Context, c *devices.Tx, list []purchases.Purchase, file, by string) (ImportResult, error) {
+	var result ImportResult
+	now := s.d.Now()
+	byPhase := map[string][]purchases.Purchase{}
+	for _, u := range list {
+		if byPhase[u.Phase] == nil {
+			result.Phases = append(result.Phases, u.Phase)
+		}
+		byPhase[u.Phase] = append(byPhase[u.Phase], u)
+	}
+	slices.Sort(result.Phases)
+	for _, phase := range result.Phases {
+		before, err := units(ctx, c, phase)
+		if err != nil {
+			return result, err
+		}
+		old := map[string]string{}
+		for _, u := range before {
+			old[u.ID] = text(u)
+		}
+		if _, err := c.ExecContext(ctx, `INSERT INTO purchase_phases (name, file, imported_ms, imported_by) VALUES (?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET file = excluded.file, imported_ms = excluded.imported_ms, imported_by = excluded.imported_by`,
+			phase, file, devices.Millis(now), by); err != nil {
+			return result, err
+		}
+		added, changed := 0, 0
+		for _, u := range byPhase[phase] {
+			now, known := text(u), old[u.ID]
+			delete(old, u.ID)
+			switch {
+			case known == now:
+				result.Unchanged++
+				continue
+			case known == "":
+				added++
+			default:
+				changed++
+			}
+			done, err := c.ExecContext(ctx, `INSERT INTO purchase_units (id, phase, unit) VALUES (?, ?, ?)
+				ON CONFLICT DO UPDATE SET unit = excluded.unit WHERE phase = excluded.phase`, u.ID, phase, now)
+			if err != nil {
+				return result, err
+			}
+			if n, err := done.RowsAffected(); err != nil || n == 0 {
+				return result, errors.Join(err, devices.Mistakef("row %d: this piece (%s) is already in another phase; remove it there first", u.Row, u.ID))
+			}
+		}
+		for _, u := range before {
+			if _, left := old[u.ID]; !left {
+				continue
+			}
+			result.RemovedUnits = append(result.RemovedUnits, u)
+			if _, err := c.ExecContext(ctx, "DELETE FROM purchase_units WHERE id = ?", u.ID); err != nil {
+				return result, err
+			}
+		}
+		result.Added += added
+		result.Changed += changed
+		result.Removed = len(result.RemovedUnits)
+		if err := c.Audit(ctx, devices.Audit{At: now, By: by, Action: "import purchases", Object: phase, Before: fmt.Sprintf("%d pieces", len(before)),
+			After: fmt.Sprintf("%d pieces from %s: %d added, %d changed, %d removed", len(byPhase[phase]), file, added, changed, len(old))}); err != nil {
+			return result, err
+		}
+	}
+	total := 0
+	if err := devices.Each(ctx, c, "SELECT count(*) FROM purchase_units", func(r *sql.Rows) error { return r.Scan(&total) }); err != nil {
+		return result, err
+	}
+	if total > maxUnits {
+		return result, devices.Mistakef("there would be %d pieces, more than %d; is it the right file?", total, maxUnits)
+	}
+	return result, c.PaperChanged(ctx)
+}
+
+// text is a value as it is kept.
+func text(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // plain structs always marshal
+	}
+	return string(b)
+}
+
+// SetLink says which device a bought piece is: device 0 says that it is none of those known. What was said before of
+// the piece is replaced, and stays in the audit.
+func (s *Store) SetLink(ctx context.Context, unit string, device devices.ID, source, by string) error {
+	if err := errors.Join(devices.CheckText("the source document", source, false), devices.CheckText("who says it", by, false)); err != nil {
+		return err
+	}
+	now := s.d.Now()
+	return s.d.Change(ctx, "link a purchase", func(ctx context.Context, c *devices.Tx) (err error) {
+		if err := hasUnit(ctx, c, unit); err != nil {
+			return err
+		}
+		if device != 0 {
+			if device, err = c.Existing(ctx, device); err != nil {
+				return err
+			}
+			taken := ""
+			if err := devices.Each(ctx, c, "SELECT unit FROM purchase_links WHERE device = ? AND unit <> ?", func(r *sql.Rows) error { return r.Scan(&taken) }, int64(device), unit); err != nil {
+				return err
+			}
+			if taken != "" {
+				return devices.Mistakef("%v is linked to the piece %s already; take that link back first with: communewatch-collector inventory unlink --purchase %s --by NAME", device, taken, taken)
+			}
+		}
+		before, err := linkText(ctx, c, unit)
+		if err != nil {
+			return err
+		}
+		if _, err := c.ExecContext(ctx, `INSERT INTO purchase_links (unit, device, source, said_by, at_ms) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET device = excluded.device, source = excluded.source, said_by = excluded.said_by, at_ms = excluded.at_ms`,
+			unit, int64(device), source, by, devices.Millis(now)); err != nil {
+			return err
+		}
+		after := "none of the known devices"
+		if device != 0 {
+			after = device.String()
+		}
+		if err := c.Audit(ctx, devices.Audit{At: now, By: by, Action: "link purchase", Object: unit, Before: before, After: after + " (" + source + ")"}); err != nil {
+			return err
+		}
+		return c.PaperChanged(ctx)
+	})
+}
+
+// RemoveLink takes back what was said of a piece; devices.ErrUnknown when nothing was.
+func (s *Store) RemoveLink(ctx context.Context, unit, by string) error {
+	if err := devices.CheckText("who takes it back", by, false); err != nil {
+		return err
+	}
+	now := s.d.Now()
+	return s.d.Change(ctx, "unlink a purchase", func(ctx context.Context, c *devices.Tx) error {
+		before, err := linkText(ctx, c, unit)
+		if err != nil {
+			return err
+		}
+		if before == "" {
+			return devices.ErrUnknown
+		}
+		if _, err := c.ExecContext(ctx, "DELETE FROM purchase_links WHERE unit = ?", unit); err != nil {
+			return err
+		}
+		if err := c.Audit(ctx, devices.Audit{At: now, By: by, Action: "unlink purchase", Object: unit, Before: before}); err != nil {
+			return err
+		}
+		return c.PaperChanged(ctx)
+	})
+}
+
+func hasUnit(ctx context.Context, c *devices.Tx, unit string) error {
+	found := false
+	err := devices.Each(ctx, c, "SELECT 1 FROM purchase_units WHERE id = ?", func(*sql.Rows) error { found = true; return nil }, unit)
+	if err == nil && !found {
+		err = devices.ErrUnknown
+	}
+	return err
+}
+
+func linkText(ctx context.Context, c *devices.Tx, unit string) (text string, err error) {
+	err = devices.Each(ctx, c, "SELECT device, source FROM purchase_links WHERE unit = ?", func(r *sql.Rows) error {
+		var d devices.ID
+		var source string
+		err := r.Scan(&d, &source)
+		text = d.String() + " (" + source + ")"
+		return err
+	}, unit)
+	return text, err
+}
+
+func localRows(ctx context.Context, q devices.Querier) ([]lifecycle.Row, error) {
+	var out []lifecycle.Row
+	err := devices.Each(ctx, q, "SELECT id, row, said_by FROM catalogue_rows WHERE retired_ms IS NULL ORDER BY id", func(r *sql.Rows) error {
+		var id int64
+		var text, by string
+		if err := r.Scan(&id, &text, &by); err != nil {
+			return err
+		}
+		var row lifecycle.Row
+		if err := json.Unmarshal([]byte(text), &row); err != nil {
+			return fmt.Errorf("local catalogue row %d: %w", id, err)
+		}
+		row.ID, row.By = fmt.Sprintf("local-%d", id), by
+		out = append(out, row)
+		return nil
+	})
+	return out, err
+}
+
+// maxLocalRows bounds the local catalogue.
+const maxLocalRows = 20_000
+
+// AddCatalogueRows adds local rows, all or none, and returns their ids. They must have been checked.
+func (s *Store) AddCatalogueRows(ctx context.Context, rows []lifecycle.Row, by string) ([]string, error) {
+	if err := devices.CheckText("who adds it", by, false); err != nil {
+		return nil, err
+	}
+	now := s.d.Now()
+	var ids []string
+	err := s.d.Change(ctx, "add catalogue rows", func(ctx context.Context, c *devices.Tx) error {
+		there, err := localRows(ctx, c)
+		if err != nil {
+			return err
+		}
+		if len(there)+len(rows) > maxLocalRows {
+			return devices.Mistakef("there would be %d local rows, more than %d", len(there)+len(rows), maxLocalRows)
+		}
+		ids = nil
+		for _, row := range rows {
+			row.ID, row.By = "", ""
+			result, err := c.ExecContext(ctx, "INSERT INTO catalogue_rows (row, said_by, at_ms) VALUES (?, ?, ?)", text(row), by, devices.Millis(now))
+			if err != nil {
+				return err
+			}
+			n, err := result.LastInsertId()
+			if err != nil {
+				return err
+			}
+			id := fmt.Sprintf("local-%d", n)
+			ids = append(ids, id)
+			if err := c.Audit(ctx, devices.Audit{At: now, By: by, Action: "add catalogue row", Object: id, After: row.Vendor + " " + row.Pattern + " (" + row.Source + ")"}); err != nil {
+				return err
+			}
+		}
+		return c.PaperChanged(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ids, nil
+}
+
+// RetireCatalogueRow takes a local row ("local-7") out of force; devices.ErrUnknown when it is not in force.
+func (s *Store) RetireCatalogueRow(ctx context.Context, id, by string) error {
+	if err := devices.CheckText("who retires it", by, false); err != nil {
+		return err
+	}
+	now := s.d.Now()
+	return s.d.Change(ctx, "retire a catalogue row", func(ctx context.Context, c *devices.Tx) error {
+		result, err := c.ExecContext(ctx, "UPDATE catalogue_rows SET retired_ms = ? WHERE 'local-' || id = ? AND retired_ms IS NULL", devices.Millis(now), id)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, devices.ErrUnknown)
+		}
+		if err := c.Audit(ctx, devices.Audit{At: now, By: by, Action: "retire catalogue row", Object: id}); err != nil {
+			return err
+		}
+		return c.PaperChanged(ctx)
+	})
+}
