@@ -71,6 +71,7 @@ func (r *reading) column(ctx context.Context, o ask.OID, most int) []ask.Var {
 		var err error
 		rows, err = r.dev.Walk(ctx, o, most)
 		r.note(err)
+		rows = slices.DeleteFunc(rows, func(v ask.Var) bool { return v.OID.Index(o) == "" }) // not believed either
 		r.columns[o] = rows
 	}
 	return rows
@@ -88,7 +89,7 @@ func (r *reading) answers(ctx context.Context, o ask.OID) bool {
 	if !asked && r.failed < giveUp {
 		rows, err := r.dev.Walk(ctx, o, 1)
 		r.note(err)
-		has = len(rows) > 0
+		has = len(rows) > 0 && rows[0].OID.Below(o)
 		r.tables[o] = has
 	}
 	return has

@@ -1,0 +1,140 @@
+package identify
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"communewatch/probes"
+	"communewatch/probes/snmp/ask"
+	"communewatch/probes/snmp/recording"
+)
+
+// counted counts the questions that a device is asked, and stops answering after some.
+type counted struct {
+	ask.Device
+	questions, answers int
+}
+
+var errSilent = errors.New("no answer")
+
+func (c *counted) Get(ctx context.Context, oids ...ask.OID) ([]ask.Var, error) {
+	if c.questions++; c.questions > c.answers {
+		return nil, errSilent
+	}
+	return c.Device.Get(ctx, oids...)
+}
+
+func (c *counted) Walk(ctx context.Context, root ask.OID, most int) ([]ask.Var, error) {
+	if c.questions++; c.questions > c.answers {
+		return nil, errSilent
+	}
+	return c.Device.Walk(ctx, root, most)
+}
+
+func newEngine(t testing.TB) *Engine {
+	t.Helper()
+	e, err := New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestASilentDeviceIsAnError(t *testing.T) {
+	_, err := newEngine(t).Identify(context.Background(), &counted{Device: device{}})
+	if !errors.Is(err, errSilent) {
+		t.Errorf("error %v, want that the device is silent", err)
+	}
+}
+
+func TestADeviceThatStopsAnsweringIsLeftAlone(t *testing.T) {
+	dev := &counted{answers: 1, Device: device{sysDescr: text("Some Device 1.2"), sysObjectID: object("1.3.6.1.4.1.9.1.1")}}
+	id, err := newEngine(t).Identify(context.Background(), dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dev.questions > dev.answers+giveUp {
+		t.Errorf("%d questions were sent after it stopped answering, want at most %d", dev.questions-dev.answers, giveUp)
+	}
+	if got := id.Fact(probes.FactDescr).Value; got != "Some Device 1.2" {
+		t.Errorf("what it said before is lost: descr is %q", got)
+	}
+}
+
+// liar answers every question with variables that were not asked for.
+type liar struct{}
+
+func (liar) Get(context.Context, ...ask.OID) ([]ask.Var, error) {
+	return []ask.Var{{OID: "1.3.6.1.2.1.99.1", Value: text("liar")}}, nil
+}
+
+func (liar) Walk(context.Context, ask.OID, int) ([]ask.Var, error) {
+	return []ask.Var{{OID: "1.3.6.1.2.1.99.1", Value: text("liar")}}, nil
+}
+
+func TestALiarIsNotBelieved(t *testing.T) {
+	id, err := newEngine(t).Identify(context.Background(), liar{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range id.Facts {
+		if strings.Contains(f.Value, "liar") {
+			t.Errorf("%s is %q from an answer to another question", f.Name, f.Value)
+		}
+	}
+}
+
+func TestJunkIsNoFact(t *testing.T) {
+	for _, c := range []struct {
+		name       probes.FactName
+		value, why string
+	}{
+		{probes.FactSerial, "0123456789", "counting"}, {probes.FactSerial, "None", "none"}, {probes.FactSerial, "000000000", "zeros"},
+		{probes.FactSerial, "To be filled by O.E.M.", "the maker forgot"}, {probes.FactSerial, "123", "short"},
+		{probes.FactModel, "N/A", "n/a"}, {probes.FactVersion, "unknown", "unknown"}, {probes.FactVersion, "0.0", "zero"},
+		{probes.FactVersion, "latest", "no digit"},
+	} {
+		if got := clean(c.name, c.value, ""); got != "" {
+			t.Errorf("%s %q (%s) became %q", c.name, c.value, c.why, got)
+		}
+	}
+	for _, c := range []struct {
+		name               probes.FactName
+		value, maker, want string
+	}{
+		{probes.FactModel, "Cisco C9200L-24T-4G", "Cisco", "C9200L-24T-4G"}, {probes.FactModel, "Ciscotronic 5", "Cisco", "Ciscotronic 5"},
+		{probes.FactSerial, "S/N: ABC12345", "", "ABC12345"}, {probes.FactVersion, "Version 6.49.10", "", "6.49.10"}, {probes.FactSerial, "SN12345678", "", "SN12345678"},
+	} {
+		if got := clean(c.name, c.value, c.maker); got != c.want {
+			t.Errorf("%s %q became %q, want %q", c.name, c.value, got, c.want)
+		}
+	}
+}
+
+func FuzzIdentify(f *testing.F) {
+	f.Add([]byte("1.3.6.1.2.1.1.1.0|4|Cisco IOS Software, C2960 Software, Version 12.2(55)SE\n1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.9.1.716\n"))
+	f.Add([]byte("1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.8072.3.2.10\n1.3.6.1.2.1.47.1.1.1.1.5.1|2|3\n1.3.6.1.2.1.47.1.1.1.1.11.1|4x|ff00\n"))
+	e := newEngine(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		rec, err := recording.Parse(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		dev := &counted{Device: rec, answers: 1000}
+		id, err := e.Identify(context.Background(), dev)
+		if err != nil {
+			t.Fatalf("a recording answers everything: %v", err)
+		}
+		if dev.questions > 200 {
+			t.Errorf("%d questions for one device", dev.questions)
+		}
+		for _, fact := range id.Facts {
+			if fact.Value == "" || fact.Source == "" || fact.Confidence <= 0 || fact.Confidence > 1 || len(fact.Value) > probes.MaxText {
+				t.Errorf("fact without evidence, or out of bounds: %+v", fact)
+			}
+		}
+	})
+}
