@@ -55,10 +55,10 @@ type Device struct {
 	Address string
 
 	Vendor, Model, Class, SysName string
-	Serials                       []string // normalised (NormalSerial), trusted, sorted
-	ChassisIDs, MACs              []string // normalised (NormalMAC), trusted, sorted
-	EngineIDs                     []string // normalised, trusted, sorted
-	LastSeen                      time.Time
+	Serials                       []string  // normalised (NormalSerial), trusted, sorted
+	ChassisIDs, MACs              []string  // normalised (NormalMAC), trusted, sorted
+	EngineIDs                     []string  // normalised, trusted, sorted
+	LastSeen                      time.Time // when anything of it last answered, by whichever check
 }
 
 // Kind is the kind of a decision.
@@ -98,7 +98,7 @@ type Decision struct {
 	// Joins are other known devices that this sighting shows to be the same one: they match by a trusted identifier
 	// and contradict in nothing, such as one known by its MAC address alone beside one known by its serial.
 	Joins      []string
-	Replaces   string   // for ReasonReplaced: the device that stood there before
+	Replaces   string   // another device that stood at this place before: it is gone, or moved
 	Candidates []string // for KindAmbiguous, sorted
 
 	MovedFrom       string // the site it was known at, where that is another; else ""
