@@ -100,7 +100,7 @@ func (e *Engine) Identify(ctx context.Context, dev ask.Device) (Identity, error)
 		r.objectID = id
 	}
 	chain := e.choose(ctx, r)
-	r.fetch(ctx, scalarsOf(chain))
+	r.fetch(ctx, r.scalarsOf(chain))
 
 	id := Identity{}
 	for _, p := range chain {
@@ -171,11 +171,14 @@ func (e *Engine) fallback(r *reading, chain []*Profile, name probes.FactName) (p
 }
 
 // scalarsOf lists the variables that the profiles name, so that they are asked for together.
-func scalarsOf(chain []*Profile) (oids []ask.OID) {
+func (r *reading) scalarsOf(chain []*Profile) (oids []ask.OID) {
 	var add func(s *Source)
 	add = func(s *Source) {
 		if s.OID != "" {
 			oids = append(oids, s.OID)
+		}
+		if o := r.under(s.Under); s.Under != "" && strings.HasSuffix(string(o), ".0") {
+			oids = append(oids, o)
 		}
 		for i := range s.Join {
 			add(&s.Join[i])

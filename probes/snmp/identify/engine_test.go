@@ -111,3 +111,34 @@ func (e *Engine) eachPattern(do func(*Profile, string)) {
 		}
 	}
 }
+
+func TestVariablesBelowTheDevicesOwnObjectID(t *testing.T) {
+	folder := fstest.MapFS{"acme.yaml": {Data: []byte(`
+vendor: Acme
+profiles:
+  - name: acme
+    match: {object_id: [1.3.6.1.4.1.99999]}
+    facts:
+      version: [{under: 1.4.0}]
+      serial: [{under: "1.5"}]
+`)}}
+	e, err := New(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for objectID, want := range map[string]string{"1.3.6.1.4.1.99999.7": "1.2.3", "1.3.6.1.4.1.99999.8": "", "1.3.6.1.4.1.99999": ""} {
+		id, err := e.Identify(context.Background(), device{
+			sysDescr: text("x"), sysObjectID: object(objectID),
+			"1.3.6.1.4.1.99999.7.1.4.0": text("1.2.3"), "1.3.6.1.4.1.99999.7.1.5.1": text("AB1234"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := id.Fact(probes.FactVersion).Value; got != want {
+			t.Errorf("%s: version is %q, want %q\n%s", objectID, got, want, id)
+		}
+		if got := id.Fact(probes.FactSerial).Value; (got == "AB1234") != (want != "") {
+			t.Errorf("%s: serial is %q\n%s", objectID, got, id)
+		}
+	}
+}

@@ -43,6 +43,7 @@ type Match struct {
 type Source struct {
 	OID      ask.OID           `yaml:"oid"`       // a variable
 	Column   ask.OID           `yaml:"column"`    // a table's column: its first value that is not junk
+	Under    ask.OID           `yaml:"under"`     // what stands below the device's own sysObjectID: a variable if it ends in .0, else a column
 	Entity   string            `yaml:"entity"`    // a column of ENTITY-MIB's entPhysicalTable by name, of the chassis
 	Descr    string            `yaml:"descr"`     // a pattern on sysDescr
 	SysName  string            `yaml:"sys_name"`  // a pattern on sysName
@@ -180,15 +181,15 @@ func (p *Profile) validate(doc *settings.Doc, at string) {
 
 func (s *Source) validate(doc *settings.Doc, at string, user bool, oids func(string, ...ask.OID), patterns func(string, ...string)) {
 	given := 0
-	for _, is := range []bool{s.OID != "", s.Column != "", s.Entity != "", s.Descr != "", s.SysName != "", s.ObjectID != nil, s.Text != "", s.Join != nil} {
+	for _, is := range []bool{s.OID != "", s.Column != "", s.Under != "", s.Entity != "", s.Descr != "", s.SysName != "", s.ObjectID != nil, s.Text != "", s.Join != nil} {
 		if is {
 			given++
 		}
 	}
 	if given != 1 {
-		doc.Problem(at, "give exactly one of oid, column, entity, descr, sys_name, object_id, text, join")
+		doc.Problem(at, "give exactly one of oid, column, under, entity, descr, sys_name, object_id, text, join")
 	}
-	oids(at, s.OID, s.Column)
+	oids(at, s.OID, s.Column, s.Under)
 	if s.Where != nil {
 		oids(at+".where", s.Where.Column)
 	}

@@ -77,6 +77,15 @@ func (r *reading) column(ctx context.Context, o ask.OID, most int) []ask.Var {
 	return rows
 }
 
+// under returns what stands below the device's own sysObjectID, which for some makers is where the variables of a model
+// are. It is "" for a device that names none of its maker's.
+func (r *reading) under(o ask.OID) ask.OID {
+	if !r.objectID.Below(private) || arcs(r.objectID) < arcs(private)+2 {
+		return ""
+	}
+	return r.objectID + "." + o
+}
+
 // answers reports whether the device has a variable, or one below it.
 func (r *reading) answers(ctx context.Context, o ask.OID) bool {
 	if r.scalar(ctx, o).Type != 0 {

@@ -47,6 +47,15 @@ func (e *Engine) read(ctx context.Context, r *reading, s *Source) []found {
 			}
 			add(v.Value, "snmp "+string(v.OID), confidenceOID)
 		}
+	case s.Under != "":
+		at := r.under(s.Under)
+		if strings.HasSuffix(string(at), ".0") {
+			add(r.scalar(ctx, at), "snmp "+string(at), confidenceOID)
+		} else if at != "" {
+			for _, v := range r.column(ctx, at, maxColumn) {
+				add(v.Value, "snmp "+string(v.OID), confidenceOID)
+			}
+		}
 	case s.Entity != "":
 		column := entityColumns[s.Entity]
 		var vars []ask.Var
