@@ -13,10 +13,24 @@ const (
 	StateOutdated      State = "outdated"
 	StateReview        State = "review" // a source says "may be", or sources disagree
 	StateNotApplicable State = "not_applicable"
+
+	// Of legal rules alone.
+	StateEligible   State = "eligible"    // a ground to dispose of it is met
+	StateNotYet     State = "not_yet"     // it is not
+	StateNotAllowed State = "not_allowed" // a maximum is exceeded by more than anybody may approve
 )
 
 // Severity is how much a finding weighs, from S0 (information) to S4 (critical).
 type Severity uint8
+
+// The severities. The zero Severity is S0.
+const (
+	S0 Severity = iota // information
+	S1                 // low
+	S2                 // medium
+	S3                 // high
+	S4                 // critical
+)
 
 // Action is what is proposed.
 type Action string
@@ -53,4 +67,13 @@ type Finding struct {
 	Due      inventory.Date // the date it turns on; zero where there is none
 	Stale    bool           // the row's source was last looked at more than StaleDays before as-of
 	Missing  []string       // inputs that would be needed, for StateUnknown
+	Grade    string         // the weakest source it rests on: A, B, C, U; "" where it rests on nothing but values
 }
+
+// Fired reports whether the finding says that something is to be done: it is then part of the priority.
+func (f Finding) Fired() bool {
+	return f.State == StateOutdated || f.State == StateDueSoon || f.State == StateReview
+}
+
+// Legal reports whether the finding is of a legal rule.
+func (f Finding) Legal() bool { return len(f.Rule) > 0 && f.Rule[0] == 'L' }

@@ -60,6 +60,7 @@ type Item struct {
 	InService     inventory.Date // zero: unknown
 	InServiceFrom Value          // where the date comes from: invoice, ledger, BIOS date (weak)
 	Price         int64          // original price in VND, taxes included; 0: unknown
+	PriceFrom     Value          // where the prices come from: invoice, ledger; unknown: taken from InServiceFrom
 	ReplacePrice  int64          // proposed price of a replacement, VND; 0: none proposed
 	EquivalentNew int64          // price of an equivalent new one, VND; 0: unknown
 	Life          int            // useful life in years from the ledger; 0: by the legal table

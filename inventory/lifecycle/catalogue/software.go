@@ -1,0 +1,210 @@
+package catalogue
+
+import (
+	_ "embed"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+//go:embed products.csv
+var productsCSV string
+
+// software knows products with version numbers (RouterOS, FortiOS, IOS XE), and the rows of their trains.
+type software struct {
+	names    *names
+	products []*product
+	byName   map[string]*product
+	trains   map[string][]train // by folded product name
+}
+
+type product struct {
+	name    string
+	vendor  string   // group
+	names   []string // lower case, how it is written where it is named outright; longest first
+	classes []string // classes whose versions may be taken for its, where it is not named
+	majors  []int
+}
+
+type train struct {
+	version Version
+	below   bool // a range: all versions below
+	row     *Row
+}
+
+func loadSoftware(n *names) *software {
+	s := &software{names: n, byName: map[string]*product{}, trains: map[string][]train{}}
+	for _, r := range records(productsCSV) {
+		p := &product{name: r[0], vendor: n.of(r[1]), classes: split(r[3])}
+		for _, name := range split(r[2]) {
+			p.names = append(p.names, strings.ToLower(name))
+		}
+		for _, m := range split(r[4]) {
+			major, _ := strconv.Atoi(m)
+			p.majors = append(p.majors, major)
+		}
+		s.products = append(s.products, p)
+		s.byName[strings.ToLower(p.name)] = p
+	}
+	return s
+}
+
+// parseTrain takes "RouterOS 7.21", "CE9", "IOS 12.0T" or "RouterOS <6.42.1" apart.
+func parseTrain(pattern string) (product string, t train, ok bool) {
+	at := strings.LastIndexAny(pattern, " <") + 1
+	if at == 0 { // CE9
+		at = strings.IndexAny(pattern, "0123456789")
+		if at < 1 {
+			return "", train{}, false
+		}
+	}
+	t.version, ok = ParseVersion(pattern[at:])
+	product = strings.TrimRight(pattern[:at], " ")
+	product, t.below = strings.CutSuffix(product, "<")
+	product = strings.TrimSpace(product)
+	return product, t, ok && product != ""
+}
+
+func (s *software) add(r *Row) {
+	name, t, ok := parseTrain(r.Pattern)
+	if !ok {
+		return // Check does not let such a row pass
+	}
+	t.row = r
+	key := strings.ToLower(name)
+	s.trains[key] = append(s.trains[key], t)
+	if s.byName[key] == nil { // a product of a local row: found where it is named outright
+		p := &product{name: name, vendor: s.names.of(r.Vendor), names: []string{key}}
+		s.products = append(s.products, p)
+		s.byName[key] = p
+	}
+}
+
+// Software is a product and the version of it that runs.
+type Software struct {
+	Product string // "" : not known
+	Version Version
+}
+
+// Software tells which product a device runs and in which version. os and version are what was read of it; a product
+// is taken from the vendor and class alone only where the major version is one of its own.
+func (c *Catalogue) Software(vendor, class, os, version string) Software {
+	return c.soft.find(c.names.of(vendor), class, os, version)
+}
+
+func (s *software) find(vendor, class, os, version string) Software {
+	lowOS, low := strings.ToLower(os), strings.ToLower(strings.TrimSpace(version))
+	var best *product
+	var rest string
+	bestLen := 0
+	for _, p := range s.products {
+		for _, n := range p.names {
+			if len(n) <= bestLen {
+				continue
+			}
+			if p.vendor != vendor && len(n) < 4 { // "IOS" and "CE" are words of other makers too
+				continue
+			}
+			if after, ok := cutWord(low, n); ok {
+				best, bestLen, rest = p, len(n), after
+			} else if _, ok := cutWord(lowOS, n); ok {
+				best, bestLen, rest = p, len(n), low
+			}
+		}
+	}
+	if best != nil {
+		if v, ok := ParseVersion(strings.TrimLeft(rest, " v,:[]abcdefghijklmnopqrstuvwxyz")); ok {
+			return Software{best.name, v}
+		}
+		if after, ok := cutWord(lowOS, best.names[0]); ok {
+			if v, ok := ParseVersion(strings.TrimLeft(after, " ")); ok {
+				return Software{best.name, v}
+			}
+		}
+		return Software{Product: best.name}
+	}
+	v, ok := ParseVersion(low)
+	if !ok || vendor == "" {
+		return Software{Version: v}
+	}
+	for _, p := range s.products {
+		if p.vendor == vendor && slices.Contains(p.majors, v.Numbers[0]) && (len(p.classes) == 0 || slices.Contains(p.classes, class)) {
+			return Software{p.name, v}
+		}
+	}
+	return Software{Version: v}
+}
+
+// cutWord returns what follows the word w in s. A digit may follow directly: "ce9.15".
+func cutWord(s, w string) (after string, ok bool) {
+	for from := 0; ; {
+		i := strings.Index(s[from:], w)
+		if i < 0 {
+			return "", false
+		}
+		i += from
+		after = s[i+len(w):]
+		if (i == 0 || !letter(s[i-1])) && (after == "" || !letter(after[0]) && after[0] != '-' || len(w) > 3 && after[0] == '-') {
+			return after, true
+		}
+		from = i + len(w)
+	}
+}
+
+func letter(c byte) bool { return 'a' <= c && c <= 'z' }
+
+// Firmware finds the rows of the train that a version belongs to: the longest train, or else ranges it falls into.
+func (c *Catalogue) Firmware(sw Software) Hit {
+	var hit Hit
+	longest := 0
+	for _, t := range c.soft.trains[strings.ToLower(sw.Product)] {
+		if t.below || !sw.Version.In(t.version) {
+			continue
+		}
+		n := 2 * len(t.version.Numbers)
+		if t.version.Rest != "" {
+			n++
+		}
+		switch {
+		case n > longest:
+			longest, hit = n, Hit{[]*Row{t.row}, MatchTrain}
+		case n == longest:
+			hit.Rows = append(hit.Rows, t.row)
+		}
+	}
+	if hit.Found() {
+		return hit
+	}
+	return c.Ranges(sw)
+}
+
+// Ranges finds the rows that speak of all versions below one, and hold for this version.
+func (c *Catalogue) Ranges(sw Software) Hit {
+	var hit Hit
+	for _, t := range c.soft.trains[strings.ToLower(sw.Product)] {
+		if t.below && len(sw.Version.Numbers) > 0 && sw.Version.Compare(t.version) < 0 {
+			hit.Rows = append(hit.Rows, t.row)
+			hit.Match = MatchRange
+		}
+	}
+	return hit
+}
+
+// HasRanges reports whether a product has rows about all versions below one: not knowing its version then leaves
+// something open.
+func (c *Catalogue) HasRanges(product string) bool {
+	return slices.ContainsFunc(c.soft.trains[strings.ToLower(product)], func(t train) bool { return t.below })
+}
+
+// Platform finds the row of a conference platform's own train, as "Teams Rooms on Android 10".
+func (c *Catalogue) Platform(name string) *Row {
+	product, t, ok := parseTrain(name)
+	if !ok {
+		return nil
+	}
+	hit := c.Firmware(Software{product, t.version})
+	if !hit.Found() {
+		return nil
+	}
+	return hit.Rows[0]
+}

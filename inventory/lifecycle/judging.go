@@ -1,0 +1,174 @@
+package lifecycle
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"communewatch/inventory"
+	"communewatch/inventory/lifecycle/catalogue"
+)
+
+// judging is the judging of one item.
+type judging struct {
+	item     *Item
+	cat      *Catalogue
+	asOf     inventory.Date
+	ctx      Context
+	class    string
+	support  catalogue.Hit // rows about the support of the model
+	findings []Finding     // so far
+}
+
+func newJudging(item *Item, cat *Catalogue, asOf inventory.Date, ctx Context) *judging {
+	j := &judging{item: item, cat: cat, asOf: asOf, ctx: ctx, class: item.Class.Text}
+	j.support = j.model(catalogue.TopicSupport)
+	if j.class == "" && j.support.Found() {
+		j.class = j.support.Rows[0].Class
+	}
+	return j
+}
+
+// rules lists the rules in the order of their numbers. Later ones may look at what earlier ones found.
+func (j *judging) rules() []func() []Finding {
+	return []func() []Finding{j.hardware, j.system}
+}
+
+func (j *judging) model(t catalogue.Topic) catalogue.Hit {
+	return j.cat.Model(t, j.item.Vendor.Text, j.item.Model.Text, j.item.Hardware.Text)
+}
+
+// found returns what an earlier rule found.
+func (j *judging) found(rule string) Finding {
+	for _, f := range j.findings {
+		if f.Rule == rule {
+			return f
+		}
+	}
+	return Finding{}
+}
+
+// edge reports whether the item stands between the office and the outside, where a flaw is met first.
+func (j *judging) edge() bool {
+	switch j.class {
+	case "router", "firewall", "access_point", "modem", "ont", "wireless_controller":
+		return true
+	case "videoconference", "conference_server", "camera", "nvr":
+		return j.item.Reachable == Yes
+	}
+	return false
+}
+
+// network reports whether the item is other network or conference equipment.
+func (j *judging) network() bool {
+	return slices.Contains([]string{"switch", "network", "videoconference", "vc_peripheral", "conference_server", "pbx", "phone"}, j.class)
+}
+
+func (j *judging) pc() bool { return j.class == "pc" || j.class == "laptop" || j.class == "desktop" }
+
+// days returns the days from as-of to d; negative where d is past.
+func (j *judging) days(d inventory.Date) int {
+	return int(d.Sub(j.asOf.Time) / (24 * time.Hour))
+}
+
+// past reports whether d is as-of or before.
+func (j *judging) past(d inventory.Date) bool { return !d.After(j.asOf.Time) }
+
+// evidence lists the values that are known, under their labels.
+func evidence(pairs ...any) []Evidence {
+	var all []Evidence
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if v := pairs[i+1].(Value); v.Known() {
+			all = append(all, Evidence{pairs[i].(string), v})
+		}
+	}
+	return all
+}
+
+func (j *judging) identity() []Evidence {
+	return evidence("vendor", j.item.Vendor, "model", j.item.Model, "hardware", j.item.Hardware)
+}
+
+// with adds rows to a finding, and what follows from them: its grade, whether they are stale.
+func (j *judging) with(f Finding, match MatchKind, rows ...*Row) Finding {
+	f.Rows, f.Match = rows, match
+	for _, r := range rows {
+		if r.ReviewedOn.IsZero() || -j.days(r.ReviewedOn) > StaleDays {
+			f.Stale = true
+		}
+		f.Grade = max(f.Grade, r.Grade()) // A < B < C < U
+	}
+	return f
+}
+
+func unknown(rule, code string, missing ...string) Finding {
+	return Finding{Rule: rule, State: StateUnknown, Code: code, Missing: missing}
+}
+
+func notApplicable(rule, code string) Finding {
+	return Finding{Rule: rule, State: StateNotApplicable, Code: code}
+}
+
+func args(pairs ...string) map[string]string {
+	m := make(map[string]string, len(pairs)/2)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			m[pairs[i]] = pairs[i+1]
+		}
+	}
+	return m
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// dated is the answer to: which day do these rows state?
+type dated struct {
+	date inventory.Date
+	rows []*Row // those that state it, or all of them where code is set
+	code string // why there is no day
+	weak bool   // only sources that may say "perhaps"
+}
+
+// pick finds the day that rows agree on. Rows without a source never count, rows of press or resellers only where there
+// is no better one; two of them from different publishers make one good one.
+func pick(rows []*Row, day func(*Row) inventory.Date) dated {
+	if len(rows) == 0 {
+		return dated{code: CodeNoRow}
+	}
+	var sure, weak []*Row
+	sourced := false
+	for _, r := range rows {
+		switch {
+		case r.Grade() == catalogue.ConfU:
+			continue
+		case day(r).IsZero():
+		case r.Grade() == catalogue.ConfC:
+			weak = append(weak, r)
+		default:
+			sure = append(sure, r)
+		}
+		sourced = true
+	}
+	if !sourced {
+		return dated{rows: rows, code: CodeUnsourced}
+	}
+	use := sure
+	if len(use) == 0 {
+		use = weak
+	}
+	if len(use) == 0 {
+		return dated{rows: rows, code: CodeNoDate}
+	}
+	var publishers []string
+	for _, r := range use {
+		if !day(r).Equal(day(use[0]).Time) {
+			return dated{rows: use, code: CodeDisagree}
+		}
+		for _, p := range r.Publishers() {
+			if !slices.Contains(publishers, p) {
+				publishers = append(publishers, p)
+			}
+		}
+	}
+	return dated{date: day(use[0]), rows: use, weak: len(sure) == 0 && len(publishers) < 2}
+}

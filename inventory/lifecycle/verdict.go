@@ -1,0 +1,174 @@
+package lifecycle
+
+import (
+	"slices"
+
+	"communewatch/inventory"
+)
+
+// StaleDays is the age above which the review of a source is stale: the finding stays and is marked. A proposal of the
+// rules; an unknown day of review counts as stale too.
+const StaleDays = 180
+
+// Context is what legal rules need to know beyond the item. The zero Context is: nothing known.
+type Context struct {
+	Norm    *NormCount // of the item's kind at its office; nil: not counted
+	Surplus *Surplus   // of other offices of the province; nil: not looked for
+	Post    string     // whose equipment it is, one of legal.Posts; "": not known
+}
+
+// NormCount is what L04 compares. Units are those the office owns and can use, this one included.
+type NormCount struct {
+	Units int
+	Staff int   // people the norm counts
+	From  Value // where both numbers come from
+}
+
+// Surplus is what L06 looks at: a usable unit that another office does not need.
+type Surplus struct {
+	Units int    // 0: looked for and none found
+	Site  string // where the nearest one is
+	Item  string // of the registry
+	From  Value  // who said so
+}
+
+// LegalState answers whether the item may be disposed of or replaced.
+type LegalState string
+
+// The answers. The zero LegalState is that it cannot be told.
+const (
+	LegalCannotTell LegalState = "cannot_tell"
+	LegalEligible   LegalState = "eligible"
+	LegalNotYet     LegalState = "not_yet"
+)
+
+// Replacement answers whether "replace" may be proposed: it needs technical evidence and a legal ground.
+type Replacement string
+
+// The answers.
+const (
+	ReplaceNone       Replacement = ""            // nothing technical asks for it
+	ReplaceProposed   Replacement = "proposed"    // technical evidence, and L01, L02 or L03
+	ReplaceNotYet     Replacement = "not_yet"     // outdated, not yet legally replaceable
+	ReplaceCannotTell Replacement = "cannot_tell" // outdated; a fact is missing to tell whether the law allows it
+)
+
+// Bucket is one of the three numbers of every total.
+type Bucket string
+
+// The three numbers.
+const (
+	BucketOutdated Bucket = "outdated"
+	BucketFine     Bucket = "fine"
+	BucketUnknown  Bucket = "unknown" // cannot tell
+)
+
+// Verdict is all that the rules say of an item on one date.
+type Verdict struct {
+	Item     string // its ID
+	Site     string
+	AsOf     inventory.Date
+	Class    string    // of the item, or else of the row that was found; "": not known
+	Findings []Finding // one per rule, R01 to R17 and L01 to L06, in this order
+
+	State        State          // technical: see Judge
+	Support      inventory.Date // the next end of support of its hardware or software, past or to come; zero: not known
+	Bucket       Bucket
+	Priority     Priority
+	Action       Action   // what is proposed
+	Offers       []Action // what is offered instead, where it is outdated and may not be replaced yet
+	Legal        LegalState
+	Unverified   bool // the legal answer rests on a table that was not verified against the gazette
+	Replace      Replacement
+	Quality      Quality
+	Completeness Completeness
+}
+
+// Quality is what the findings that fired rest on; it stands beside the priority and is never added to it.
+type Quality struct {
+	Grades map[string]int // "A": 2, "C": 1
+	Stale  bool           // a source was last looked at more than StaleDays ago
+}
+
+// Completeness is the share of inputs that are known.
+type Completeness struct {
+	Known, Wanted int
+	Missing       []string // names of the inputs that are not known
+}
+
+// Ratio returns the share, 0..1; 0 where nothing is wanted.
+func (c Completeness) Ratio() float64 {
+	if c.Wanted == 0 {
+		return 0
+	}
+	return float64(c.Known) / float64(c.Wanted)
+}
+
+// Finding returns what a rule says, and the zero Finding (unknown) where the verdict does not have it.
+func (v *Verdict) Finding(rule string) Finding {
+	for i := range v.Findings {
+		if v.Findings[i].Rule == rule {
+			return v.Findings[i]
+		}
+	}
+	return Finding{Rule: rule, State: StateUnknown}
+}
+
+// Judge applies all rules to an item. It is a pure function: the same arguments give the same verdict.
+//
+// The technical State is the worst of what the technical rules say, in the order outdated, review, due_soon, ok. It is
+// ok only where a rule about support (R01, R05, R06 or R17) says so: that a device is young and well kept does not mean
+// that its maker stands behind it. Findings whose action is to reconfigure make an item due_soon at most, since the
+// equipment is not what is outdated. Where no rule can say anything it is unknown.
+func Judge(item Item, cat *Catalogue, asOf inventory.Date, ctx Context) Verdict {
+	j := newJudging(&item, cat, asOf, ctx)
+	for _, rule := range j.rules() {
+		for _, f := range rule() {
+			j.findings = append(j.findings, f)
+		}
+	}
+	v := Verdict{Item: item.ID, Site: item.Site, AsOf: asOf, Class: j.class, Findings: j.findings}
+	v.State = stateOf(v.Findings)
+	v.Support = supportOf(v.Findings)
+	return v
+}
+
+func stateOf(findings []Finding) State {
+	rank := []State{StateUnknown, StateOK, StateDueSoon, StateReview, StateOutdated}
+	worst := StateUnknown
+	for _, f := range findings {
+		s := f.State
+		switch {
+		case f.Legal() || s == StateNotApplicable:
+			continue
+		case s == StateOK && !aboutSupport(f.Rule):
+			continue
+		case f.Fired() && f.Action == ActionReconfigure:
+			s = StateDueSoon
+		}
+		if slices.Index(rank, s) > slices.Index(rank, worst) {
+			worst = s
+		}
+	}
+	return worst
+}
+
+// aboutSupport reports whether a rule answers whether somebody still stands behind the item.
+func aboutSupport(rule string) bool {
+	switch rule {
+	case "R01", "R05", "R06", "R17":
+		return true
+	}
+	return false
+}
+
+// supportOf returns the earliest end of support of hardware and software.
+func supportOf(findings []Finding) inventory.Date {
+	var first inventory.Date
+	for _, f := range findings {
+		if (f.Rule == "R01" || f.Rule == "R05" || f.Rule == "R06") && !f.Due.IsZero() && (first.IsZero() || f.Due.Before(first.Time)) {
+			first = f.Due
+		}
+	}
+	return first
+}
