@@ -60,11 +60,11 @@ type layout [columnCount]int
 
 // findHeader returns the index of the row with the most known headings, and where the columns are. Problems are what
 // keeps the list from being read at all, warnings what is ignored.
-func findHeader(rows []row) (at int, where layout, problems, warnings []Problem) {
+func findHeader(rows []Row) (at int, where layout, problems, warnings []Problem) {
 	best := 0
 	for i, r := range rows[:min(len(rows), titleRows)] {
 		known := 0
-		for _, h := range r.cells {
+		for _, h := range r.Cells {
 			if _, ok := columnOf(h); ok {
 				known++
 			}
@@ -78,26 +78,26 @@ func findHeader(rows []row) (at int, where layout, problems, warnings []Problem)
 		where[c] = -1
 	}
 	var found, ignored []string
-	for i, h := range header.cells {
+	for i, h := range header.Cells {
 		h = strings.TrimSpace(h)
 		if h == "" {
 			continue
 		}
-		found = append(found, printable(h))
+		found = append(found, Quote(h))
 		c, ok := columnOf(h)
 		switch {
 		case !ok:
-			ignored = append(ignored, printable(h))
+			ignored = append(ignored, Quote(h))
 		case where[c] >= 0:
-			problems = append(problems, Problem{Row: header.number, Column: c.String(), Text: "two columns mean this: " +
-				printable(header.cells[where[c]]) + " and " + printable(h) + "; remove or rename one"})
+			problems = append(problems, Problem{Row: header.Number, Column: c.String(), Text: "two columns mean this: " +
+				Quote(header.Cells[where[c]]) + " and " + Quote(h) + "; remove or rename one"})
 		default:
 			where[c] = i
 		}
 	}
 	have := "found: " + cmp.Or(strings.Join(found, ", "), "nothing")
 	missing := func(c column, text string) {
-		problems = append(problems, Problem{Row: header.number, Column: c.String(), Text: text + "; " + have})
+		problems = append(problems, Problem{Row: header.Number, Column: c.String(), Text: text + "; " + have})
 	}
 	if where[colName] < 0 {
 		missing(colName, "no column with names; add one headed name (or tên)")
@@ -112,7 +112,7 @@ func findHeader(rows []row) (at int, where layout, problems, warnings []Problem)
 		missing(colLat, "there is a longitude but no latitude; add a column headed lat (or vĩ độ)")
 	}
 	if len(ignored) > 0 && len(problems) == 0 {
-		warnings = append(warnings, Problem{Row: header.number, Text: "columns not read: " + strings.Join(ignored, ", ")})
+		warnings = append(warnings, Problem{Row: header.Number, Text: "columns not read: " + strings.Join(ignored, ", ")})
 	}
 	return at, where, problems, warnings
 }

@@ -13,9 +13,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Problem is one mistake, or something worth knowing, in a site list.
+// Problem is one mistake, or something worth knowing, in a list.
 type Problem struct {
 	File   string
+	Sheet  string // of a workbook of which several sheets are read; else ""
 	Row    int    // as a spreadsheet or an editor counts, from 1; 0 where the file as a whole is meant
 	Column string // "lat"; "" where the row as a whole is meant
 	Text   string // with the fix
@@ -25,6 +26,9 @@ type Problem struct {
 func (p Problem) String() string {
 	var b strings.Builder
 	b.WriteString(p.File + ": ")
+	if p.Sheet != "" {
+		fmt.Fprintf(&b, "sheet %s: ", Quote(p.Sheet))
+	}
 	if p.Row > 0 {
 		fmt.Fprintf(&b, "row %d", p.Row)
 	}
@@ -41,7 +45,7 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// ListError holds all mistakes of a site list, by row.
+// ListError holds all mistakes of a list, by row.
 type ListError struct{ Problems []Problem }
 
 // maxShown bounds the mistakes in an error's text; all of them are in Problems.
@@ -77,17 +81,17 @@ func ReadSites(name string, data []byte) ([]Site, error) { return ReadOptions{}.
 // name is used for messages alone.
 func (o ReadOptions) ReadSites(name string, data []byte) ([]Site, error) {
 	t, problem := readTable(data)
-	if problem == nil && len(t.rows) == 0 {
+	if problem == nil && len(t.Rows) == 0 {
 		problem = &Problem{Text: "is empty; write headings into the first row and one site into each of the others"}
 	}
 	if problem != nil {
 		problem.File = name
 		return nil, &ListError{[]Problem{*problem}}
 	}
-	at, where, problems, warnings := findHeader(t.rows)
-	r := reader{options: o, table: t, where: where, headings: len(t.rows[at].cells), problems: problems, warnings: warnings}
+	at, where, problems, warnings := findHeader(t.Rows)
+	r := reader{options: o, table: t, where: where, headings: len(t.Rows[at].Cells), problems: problems, warnings: warnings}
 	if len(problems) == 0 {
-		r.read(t.rows[at+1:])
+		r.read(t.Rows[at+1:])
 	}
 	for _, p := range r.warnings {
 		if p.File = name; o.Warn != nil {
@@ -107,7 +111,7 @@ func (o ReadOptions) ReadSites(name string, data []byte) ([]Site, error) {
 // reader is the reading of one list.
 type reader struct {
 	options            ReadOptions
-	table              table
+	table              Table
 	where              layout
 	headings           int // cells of the header row
 	problems, warnings []Problem
@@ -120,15 +124,15 @@ func (r *reader) problem(row int, c column, format string, args ...any) {
 	r.problems = append(r.problems, Problem{Row: row, Column: c.String(), Text: fmt.Sprintf(format, args...)})
 }
 
-func (r *reader) read(rows []row) {
+func (r *reader) read(rows []Row) {
 	if len(rows) == 0 {
 		r.problems = append(r.problems, Problem{Text: "has headings but no sites; write one site into each row"})
 	}
 	for _, row := range rows {
-		if len(row.cells) > r.headings && !r.table.spreadsheet { // there, notes beside the table are common and harmless
-			r.problems = append(r.problems, Problem{Row: row.number, Text: fmt.Sprintf(
+		if len(row.Cells) > r.headings && !r.table.spreadsheet { // there, notes beside the table are common and harmless
+			r.problems = append(r.problems, Problem{Row: row.Number, Text: fmt.Sprintf(
 				"has %d cells but there are %d headings; put text with commas in quotes, and use semicolons between columns if numbers have decimal commas",
-				len(row.cells), r.headings)})
+				len(row.Cells), r.headings)})
 			continue
 		}
 		s := Site{
@@ -141,14 +145,14 @@ func (r *reader) read(rows []row) {
 			Position:   r.position(row),
 		}
 		if s.Name == "" {
-			r.problem(row.number, colName, "is empty; every site needs a name")
+			r.problem(row.Number, colName, "is empty; every site needs a name")
 		}
 		var err error
-		if s.ValidFrom, err = r.table.date(r.text(row, colValidFrom)); err != nil {
-			r.problem(row.number, colValidFrom, "%v", err)
+		if s.ValidFrom, err = r.table.Date(r.text(row, colValidFrom)); err != nil {
+			r.problem(row.Number, colValidFrom, "%v", err)
 		}
 		r.sites = append(r.sites, s)
-		r.numbers = append(r.numbers, row.number)
+		r.numbers = append(r.numbers, row.Number)
 	}
 	r.pad(colCode, 5, func(s *Site) *string { return &s.Code })
 	r.pad(colParentCode, 3, func(s *Site) *string { return &s.ParentCode })
@@ -161,28 +165,36 @@ func (r *reader) read(rows []row) {
 // Bounds of a text, in characters.
 const maxText = 200
 
-// text returns a cell cleaned: NFC, no spaces around, single ones inside.
-func (r *reader) text(row row, c column) string {
+// text returns a cell cleaned.
+func (r *reader) text(row Row, c column) string {
 	i := r.where[c]
-	if i < 0 || i >= len(row.cells) {
+	if i < 0 || i >= len(row.Cells) {
 		return ""
 	}
-	s := strings.Join(strings.Fields(norm.NFC.String(row.cells[i])), " ")
-	if utf8.RuneCountInString(s) > maxText {
-		r.problem(row.number, c, "is longer than %d characters: %s", maxText, printable(s))
-		return ""
-	}
-	for _, ch := range s {
-		if unicode.IsControl(ch) || unicode.Is(unicode.Cf, ch) || ch == utf8.RuneError {
-			r.problem(row.number, c, "has the unreadable character %U in %s; type the text again", ch, printable(s))
-			break
-		}
+	s, err := CleanCell(row.Cells[i])
+	if err != nil {
+		r.problem(row.Number, c, "%v", err)
 	}
 	return s
 }
 
-// printable quotes a text for a message and cuts it short.
-func printable(s string) string {
+// CleanCell returns the text of a cell in NFC, without spaces around and with single ones inside. The error tells of
+// a text that is too long, and then comes with "", or of a character that can't be read.
+func CleanCell(cell string) (string, error) {
+	s := strings.Join(strings.Fields(norm.NFC.String(cell)), " ")
+	if utf8.RuneCountInString(s) > maxText {
+		return "", fmt.Errorf("is longer than %d characters: %s", maxText, Quote(s))
+	}
+	for _, ch := range s {
+		if unicode.IsControl(ch) || unicode.Is(unicode.Cf, ch) || ch == utf8.RuneError {
+			return s, fmt.Errorf("has the unreadable character %U in %s; type the text again", ch, Quote(s))
+		}
+	}
+	return s, nil
+}
+
+// Quote quotes a text for a message and cuts it short.
+func Quote(s string) string {
 	if runes := []rune(s[:min(len(s), 400)]); len(runes) > 60 {
 		s = string(runes[:60]) + "..."
 	}
@@ -195,7 +207,7 @@ const (
 	minLon, maxLon = 102.0, 118.0
 )
 
-func (r *reader) position(row row) *LatLon {
+func (r *reader) position(row Row) *LatLon {
 	latText, lonText := r.text(row, colLat), r.text(row, colLon)
 	if latText == "" && lonText == "" {
 		return nil
@@ -205,16 +217,16 @@ func (r *reader) position(row row) *LatLon {
 		if latText != "" {
 			empty = colLon
 		}
-		r.problem(row.number, empty, "is empty while the other coordinate is not; fill in both, or neither")
+		r.problem(row.Number, empty, "is empty while the other coordinate is not; fill in both, or neither")
 		return nil
 	}
 	lat, latErr := parseDegrees(latText)
 	lon, lonErr := parseDegrees(lonText)
 	if latErr != nil {
-		r.problem(row.number, colLat, "%v; write decimal degrees, such as 21.3067", latErr)
+		r.problem(row.Number, colLat, "%v; write decimal degrees, such as 21.3067", latErr)
 	}
 	if lonErr != nil {
-		r.problem(row.number, colLon, "%v; write decimal degrees, such as 105.5856", lonErr)
+		r.problem(row.Number, colLon, "%v; write decimal degrees, such as 105.5856", lonErr)
 	}
 	if latErr != nil || lonErr != nil {
 		return nil
@@ -225,15 +237,15 @@ func (r *reader) position(row row) *LatLon {
 	switch {
 	case inside(lat, lon):
 	case inside(lon, lat):
-		r.problem(row.number, colLat, "lat %v and lon %v lie outside Vietnam, but the other way round inside it: swapped?", lat, lon)
+		r.problem(row.Number, colLat, "lat %v and lon %v lie outside Vietnam, but the other way round inside it: swapped?", lat, lon)
 	case lat == 0 && lon == 0:
-		r.problem(row.number, colLat, "0 and 0 is a place in the Atlantic; leave both empty where the position is not known")
+		r.problem(row.Number, colLat, "0 and 0 is a place in the Atlantic; leave both empty where the position is not known")
 	case lat < -90 || lat > 90:
-		r.problem(row.number, colLat, "%v is no latitude; those go from -90 to 90", lat)
+		r.problem(row.Number, colLat, "%v is no latitude; those go from -90 to 90", lat)
 	case lon < -180 || lon > 180:
-		r.problem(row.number, colLon, "%v is no longitude; those go from -180 to 180", lon)
+		r.problem(row.Number, colLon, "%v is no longitude; those go from -180 to 180", lon)
 	case !r.options.Anywhere:
-		r.problem(row.number, colLat, "lat %v, lon %v is outside Vietnam (%v to %v, %v to %v); correct it, or allow places anywhere", lat, lon, minLat, maxLat, minLon, maxLon)
+		r.problem(row.Number, colLat, "lat %v, lon %v is outside Vietnam (%v to %v, %v to %v); correct it, or allow places anywhere", lat, lon, minLat, maxLat, minLon, maxLon)
 	}
 	return &LatLon{lat, lon}
 }
@@ -248,7 +260,7 @@ func parseDegrees(s string) (float64, error) {
 	if v, err := strconv.ParseFloat(plain, 64); err == nil && strings.Trim(plain, "+-.0123456789eE") == "" {
 		return v, nil
 	}
-	return 0, fmt.Errorf("%s is not a number", printable(s))
+	return 0, fmt.Errorf("%s is not a number", Quote(s))
 }
 
 // pad puts the zeros back that a spreadsheet took from the front of codes when it read them as numbers: 8707 was
@@ -297,14 +309,14 @@ func (r *reader) identify(s *Site, row int) {
 		r.problem(row, colID, "is empty, and so is the code it could be made from; fill in one of them")
 	case s.ID == "":
 		if s.ID = "s" + strings.ToLower(s.Code); !idPattern.MatchString(s.ID) {
-			r.problem(row, colCode, "%s can't be made an id; use only letters without accents, digits, dot, dash and underscore, or add a column headed id", printable(s.Code))
+			r.problem(row, colCode, "%s can't be made an id; use only letters without accents, digits, dot, dash and underscore, or add a column headed id", Quote(s.Code))
 		}
 	case !idPattern.MatchString(s.ID):
 		fix := "use 1 to 63 of a-z 0-9 . _ - and begin with a letter or digit"
 		if lower := strings.ToLower(s.ID); idPattern.MatchString(lower) {
 			fix = "write it in lower case: " + lower
 		}
-		r.problem(row, colID, "%s can't be an id; %s", printable(s.ID), fix)
+		r.problem(row, colID, "%s can't be an id; %s", Quote(s.ID), fix)
 	}
 }
 
@@ -330,7 +342,7 @@ func (r *reader) findDoubles() {
 			next[i] = successor
 		} else {
 			r.problem(r.numbers[successor], colID, "%s is in row %d too (%s); remove one of the rows, or give them different valid_from dates if they are the site's history",
-				a.ID, r.numbers[i], printable(a.Name))
+				a.ID, r.numbers[i], Quote(a.Name))
 		}
 	}
 
@@ -351,7 +363,7 @@ func (r *reader) findDoubles() {
 		if holder >= 0 && r.sites[holder].Code == s.Code && r.sites[holder].ID != s.ID &&
 			(next[holder] < 0 || r.sites[next[holder]].ValidFrom.After(s.ValidFrom.Time)) {
 			r.problem(r.numbers[i], colCode, "%s is the code of %s (%s) in row %d on the same day; correct one of them, or allow shared codes if both are offices of one merged commune",
-				printable(s.Code), printable(r.sites[holder].Name), r.sites[holder].ID, r.numbers[holder])
+				Quote(s.Code), Quote(r.sites[holder].Name), r.sites[holder].ID, r.numbers[holder])
 			continue
 		}
 		holder = i

@@ -114,7 +114,7 @@ func TestBadLists(t *testing.T) {
 		"old Excel": {[]byte("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1"), []string{
 			`l.csv: is an old or a password-protected Excel file; save it as .xlsx without a password, or as CSV UTF-8`}},
 		"too large": {make([]byte, maxFile+1), []string{
-			`l.csv: has 20 MB, more than the 20 that a site list may have; is it the right file?`}},
+			`l.csv: has 20 MB, more than the 20 that a list may have; is it the right file?`}},
 		"too many": {[]byte("id,name\n" + strings.Repeat("a,b\n", maxRows)), []string{
 			`l.csv: row 100001: the list has more than 100000 rows; is it the right file?`}},
 		"too wide": {[]byte("id,name" + strings.Repeat(",x", 300)), []string{

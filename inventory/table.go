@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"encoding/csv"
 	"errors"
@@ -26,36 +25,80 @@ const (
 	maxSheets  = 20
 )
 
-// row is one row of a list, with its number as a spreadsheet or an editor shows it.
-type row struct {
-	number int
-	cells  []string
+// Row is one row of a list.
+type Row struct {
+	Number int // as a spreadsheet or an editor shows it, from 1
+	Cells  []string
+	Hidden bool // a person who opens the file does not see it
 }
 
-func (r row) empty() bool {
-	return !slices.ContainsFunc(r.cells, func(c string) bool { return strings.TrimSpace(c) != "" })
+func (r Row) empty() bool {
+	return !slices.ContainsFunc(r.Cells, func(c string) bool { return strings.TrimSpace(c) != "" })
 }
 
-// table is the rows of a list that hold something.
-type table struct {
-	rows        []row
+// Table is the rows of a list, or of one sheet of a workbook, that hold something.
+type Table struct {
+	Sheet  string // its name; "" for text files
+	Hidden bool   // a person who opens the file does not see it
+	Rows   []Row
+	Merges []Merge // only of ReadTables
+
 	spreadsheet bool // so dates may be day numbers
 	date1904    bool // which are counted from 1904, as old Macs did
 }
 
+// Spreadsheet reports whether the table is a workbook's, where numbers are written as 12500000 or 1.25E+07 whatever
+// the screen shows, and not a text file's.
+func (t *Table) Spreadsheet() bool { return t.spreadsheet }
+
+// Merge is a block of cells that are shown as one; its value is in the first. Rows are numbers as in Row, columns are
+// counted from 0.
+type Merge struct{ FirstRow, LastRow, FirstColumn, LastColumn int }
+
 // readTable takes a file apart. What it is, is told by its content: names lie.
-func readTable(data []byte) (table, *Problem) {
+func readTable(data []byte) (Table, *Problem) {
+	workbook, problem := isWorkbook(data)
+	switch {
+	case problem != nil:
+		return Table{}, problem
+	case workbook:
+		return readXLSX(data)
+	}
+	return readText(data)
+}
+
+// ReadTables takes a file apart whose list goes over all sheets, as readTable does for one: all sheets that hold
+// something, with their merged cells; of a text file the one table it is. The problem has no file name.
+func ReadTables(data []byte) ([]Table, *Problem) {
+	workbook, problem := isWorkbook(data)
+	if problem != nil {
+		return nil, problem
+	}
+	if workbook {
+		return readSheets(data)
+	}
+	t, problem := readText(data)
+	if problem != nil || len(t.Rows) == 0 {
+		return nil, problem
+	}
+	return []Table{t}, nil
+}
+
+// isWorkbook tells Excel files from text.
+func isWorkbook(data []byte) (bool, *Problem) {
 	switch {
 	case len(data) > maxFile:
-		return table{}, &Problem{Text: fmt.Sprintf("has %d MB, more than the %d that a site list may have; is it the right file?", len(data)>>20, maxFile>>20)}
-	case bytes.HasPrefix(data, []byte("PK\x03\x04")):
-		return readXLSX(data)
+		return false, &Problem{Text: fmt.Sprintf("has %d MB, more than the %d that a list may have; is it the right file?", len(data)>>20, maxFile>>20)}
 	case bytes.HasPrefix(data, []byte("\xD0\xCF\x11\xE0")):
-		return table{}, &Problem{Text: "is an old or a password-protected Excel file; save it as .xlsx without a password, or as CSV UTF-8"}
+		return false, &Problem{Text: "is an old or a password-protected Excel file; save it as .xlsx without a password, or as CSV UTF-8"}
 	}
+	return bytes.HasPrefix(data, []byte("PK\x03\x04")), nil
+}
+
+func readText(data []byte) (Table, *Problem) {
 	text, problem := decodeText(data)
 	if problem != nil {
-		return table{}, problem
+		return Table{}, problem
 	}
 	return readCSV(text)
 }
@@ -99,7 +142,7 @@ func decodeText(data []byte) (string, *Problem) {
 	return "", &Problem{Row: line, Text: "is in an unknown encoding (not UTF-8; perhaps Windows-1258, TCVN3 or VNI); in Excel save it as \"CSV UTF-8\" or as .xlsx"}
 }
 
-func readCSV(text string) (table, *Problem) {
+func readCSV(text string) (Table, *Problem) {
 	if !strings.Contains(text, "\n") {
 		text = strings.ReplaceAll(text, "\r", "\n") // old Macs
 	}
@@ -110,12 +153,12 @@ func readCSV(text string) (table, *Problem) {
 		comma, text, skipped = rune(first[4]), rest, 1
 	}
 	if comma != ',' && comma != ';' && comma != '\t' && comma != '|' {
-		return table{}, &Problem{Row: 1, Text: fmt.Sprintf("separator %q: use a comma, a semicolon or a tab", comma)}
+		return Table{}, &Problem{Row: 1, Text: fmt.Sprintf("separator %q: use a comma, a semicolon or a tab", comma)}
 	}
 	reader := csv.NewReader(strings.NewReader(text))
 	reader.Comma = comma
 	reader.FieldsPerRecord = -1
-	var t table
+	var t Table
 	for {
 		cells, err := reader.Read()
 		if err == io.EOF {
@@ -123,14 +166,14 @@ func readCSV(text string) (table, *Problem) {
 		}
 		var wrong *csv.ParseError
 		if errors.As(err, &wrong) {
-			return table{}, &Problem{Row: wrong.StartLine + skipped, Text: fmt.Sprintf("quotes don't match (%v); put text with quotes in it in quotes, and double those inside it", wrong.Err)}
+			return Table{}, &Problem{Row: wrong.StartLine + skipped, Text: fmt.Sprintf("quotes don't match (%v); put text with quotes in it in quotes, and double those inside it", wrong.Err)}
 		}
 		if err != nil {
-			return table{}, &Problem{Text: err.Error()}
+			return Table{}, &Problem{Text: err.Error()}
 		}
 		line, _ := reader.FieldPos(0)
-		if problem := t.add(row{line + skipped, cells}); problem != nil {
-			return table{}, problem
+		if problem := t.add(Row{Number: line + skipped, Cells: cells}); problem != nil {
+			return Table{}, problem
 		}
 	}
 }
@@ -156,89 +199,25 @@ func separatorOf(text string) rune {
 }
 
 // add keeps a row that is not empty, within bounds.
-func (t *table) add(r row) *Problem {
+func (t *Table) add(r Row) *Problem {
 	if r.empty() {
 		return nil
 	}
-	for len(r.cells) > 0 && strings.TrimSpace(r.cells[len(r.cells)-1]) == "" {
-		r.cells = r.cells[:len(r.cells)-1]
+	for len(r.Cells) > 0 && strings.TrimSpace(r.Cells[len(r.Cells)-1]) == "" {
+		r.Cells = r.Cells[:len(r.Cells)-1]
 	}
-	if len(r.cells) > maxColumns {
-		return &Problem{Row: r.number, Text: fmt.Sprintf("has %d columns, at most %d are read; is it the right file?", len(r.cells), maxColumns)}
+	if len(r.Cells) > maxColumns {
+		return &Problem{Row: r.Number, Text: fmt.Sprintf("has %d columns, at most %d are read; is it the right file?", len(r.Cells), maxColumns)}
 	}
-	if len(t.rows) == maxRows {
-		return &Problem{Row: r.number, Text: fmt.Sprintf("the list has more than %d rows; is it the right file?", maxRows)}
+	if len(t.Rows) == maxRows {
+		return &Problem{Row: r.Number, Text: fmt.Sprintf("the list has more than %d rows; is it the right file?", maxRows)}
 	}
-	t.rows = append(t.rows, r)
+	t.Rows = append(t.Rows, r)
 	return nil
 }
 
-// readXLSX reads the first sheet that looks like a site list, or the first of all.
-func readXLSX(data []byte) (t table, problem *Problem) {
-	damaged := func(err any) *Problem {
-		return &Problem{Text: fmt.Sprintf("can't be read as an Excel file (%v); open and save it again in Excel, or save it as CSV UTF-8", err)}
-	}
-	defer func() { // the library walks structures that the file dictates
-		if p := recover(); p != nil {
-			t, problem = table{}, damaged(p)
-		}
-	}()
-	book, err := excelize.OpenReader(bytes.NewReader(data), excelize.Options{
-		RawCellValue:   true,                                  // numbers as they are, not as a column happens to be formatted
-		UnzipSizeLimit: maxUnzip, UnzipXMLSizeLimit: maxUnzip, // never a temporary file
-	})
-	if err != nil {
-		return table{}, damaged(err)
-	}
-	defer book.Close()
-	var first *table
-	sheets := book.GetSheetList()
-	for _, sheet := range sheets[:min(len(sheets), maxSheets)] {
-		t, problem := readSheet(book, sheet)
-		if problem != nil {
-			return table{}, problem
-		}
-		if len(t.rows) == 0 {
-			continue
-		}
-		if _, where, _, _ := findHeader(t.rows); where[colName] >= 0 {
-			return t, nil
-		}
-		first = cmp.Or(first, &t)
-	}
-	if first == nil {
-		return table{}, nil
-	}
-	return *first, nil
-}
-
-func readSheet(book *excelize.File, sheet string) (table, *Problem) {
-	t := table{spreadsheet: true}
-	if props, err := book.GetWorkbookProps(); err == nil && props.Date1904 != nil {
-		t.date1904 = *props.Date1904
-	}
-	rows, err := book.Rows(sheet)
-	if err != nil {
-		return table{}, &Problem{Text: fmt.Sprintf("sheet %q can't be read: %v", sheet, err)}
-	}
-	defer rows.Close()
-	for number := 1; rows.Next(); number++ {
-		cells, err := rows.Columns()
-		if err == nil {
-			err = rows.Error()
-		}
-		if err != nil {
-			return table{}, &Problem{Row: number, Text: fmt.Sprintf("sheet %q can't be read: %v", sheet, err)}
-		}
-		if problem := t.add(row{number, cells}); problem != nil {
-			return table{}, problem
-		}
-	}
-	return t, nil
-}
-
-// date reads a cell of the column valid_from.
-func (t *table) date(cell string) (Date, error) {
+// Date reads a cell that holds a day: as ParseDate does, and in a workbook also as a day number.
+func (t *Table) Date(cell string) (Date, error) {
 	cell = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(cell, "Z"), " 00:00:00"), "T00:00:00")
 	if days, err := strconv.ParseFloat(cell, 64); err == nil && t.spreadsheet && days >= 1 && days < 110_000 {
 		if at, err := excelize.ExcelDateToTime(days, t.date1904); err == nil {
