@@ -8,6 +8,9 @@
 //	.3  the anchor that is reachable over the dedicated network only: a portal and a name server
 //	.4  the room's conference endpoint: H.323 and SIP signalling ports and a web page
 //
+// and, if they are added, the devices of package fleet, which answer SNMP on PortSNMP: the router and the endpoint at
+// the addresses above, others from .10 on.
+//
 // Every address of 127.0.0.0/8 answers pings by itself: the kernel does. Services listen on ports above 1024, so that
 // nobody needs to be root.
 package gear
@@ -120,6 +123,7 @@ func (f Fault) Validate() error {
 type Gear struct {
 	mu       sync.Mutex // guards the fields below
 	services map[string]*service
+	devices  map[string]*device
 	closed   bool
 }
 
@@ -130,7 +134,7 @@ func Start(block Block, n int) (*Gear, error) {
 	if n < 0 || n > block.MaxSites() {
 		return nil, fmt.Errorf("%d sites: the lab has room for %d", n, block.MaxSites())
 	}
-	g := &Gear{services: make(map[string]*service, n*len(services))}
+	g := &Gear{services: make(map[string]*service, n*len(services)), devices: map[string]*device{}}
 	for i := range n {
 		for _, spec := range services {
 			s := &service{addr: netip.AddrPortFrom(block.Addr(i, spec.host), spec.port), proto: spec.proto, done: make(chan struct{})}
@@ -180,6 +184,9 @@ func (g *Gear) Close() {
 	var wg sync.WaitGroup
 	for _, s := range g.services {
 		wg.Go(s.close)
+	}
+	for _, d := range g.devices {
+		d.close()
 	}
 	wg.Wait()
 }

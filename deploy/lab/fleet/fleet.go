@@ -1,0 +1,186 @@
+package fleet
+
+import (
+	"embed"
+	"fmt"
+	"hash/fnv"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"communewatch/deploy/lab/gear/snmp"
+	"communewatch/inventory"
+)
+
+//go:embed recordings/*.snmprec
+var recordings embed.FS
+
+// Device is one device of a site.
+type Device struct {
+	Site   int    // number of the site
+	Name   string // of the device within its site: router, switch, ...
+	Host   byte   // of the address within the site's network
+	Table  *snmp.Table
+	Own    snmp.Own
+	Phase  int  // the purchase phase that its model was given out in, from 1; 0: none
+	Bought bool // the list of purchases has it
+}
+
+// Responder makes the device that answers.
+func (d Device) Responder(now time.Time) *snmp.Device { return snmp.NewDevice(d.Table, d.Own, now) }
+
+// place is where a kind of device stands in a site, how many sites have one, and of which models: those of the first
+// phase, the second and the third.
+type place struct {
+	name   string
+	host   byte
+	share  int // of 100 sites
+	models [3][]string
+}
+
+// places lists the kinds of devices. Hosts 1 and 4 are the router and the conference endpoint, whose other services the
+// gear has.
+func places() []place {
+	return []place{
+		{"router", 1, 100, [3][]string{
+			{"draytek-vigor2912", "cisco-881", "mikrotik-rb750gr2-6", "draytek-vigor2912"},
+			{"draytek-vigor2925", "mikrotik-rb750gr3-6", "huawei-ar161", "draytek-vigor2925"},
+			{"cisco-c1111-8p", "mikrotik-rb750gr3-7", "draytek-vigor2927"}}},
+		{"endpoint", 4, 100, [3][]string{
+			{"polycom-hdx7000", "cisco-c40"},
+			{"polycom-group500", "cisco-sx20", "aver-evc300"},
+			{"cisco-roomkit", "yealink-vc500"}}},
+		{"firewall", 10, 30, [3][]string{{"fortinet-60e"}, {"fortinet-60e"}, {"fortinet-60f"}}},
+		{"switch", 11, 95, [3][]string{
+			{"cisco-2960-24tt", "dlink-dgs1210-28", "cisco-2960-24tt"},
+			{"cisco-2960x-24ts", "cisco-2960plus-24tc", "aruba-2530-24g", "tplink-t1600g-28ts"},
+			{"huawei-s5720-28p", "cisco-2960x-24ts"}}},
+		{"ap", 12, 60, [3][]string{{"ubiquiti-uap-ac-lr"}, {"ubiquiti-uap-ac-lr"}, {"tplink-eap225"}}},
+		{"printer", 13, 85, [3][]string{
+			{"hp-p2055dn"}, {"canon-lbp226dw", "brother-hl-l2366dw"}, {"hp-m404dn"}}},
+		{"ups", 14, 50, [3][]string{{"apc-smart-ups-1500"}, {"santak-castle-2k"}, {"santak-castle-2k"}}},
+		{"nvr", 15, 25, [3][]string{{"hikvision-ds7608ni"}, {"hikvision-ds7608ni"}, {"hikvision-ds7608ni"}}},
+		{"nas", 16, 15, [3][]string{{"synology-ds218"}, {"synology-ds218"}, {"synology-ds218"}}},
+		{"pc", 17, 40, [3][]string{{"windows10-22h2"}, {"windows10-22h2"}, {"windows10-22h2"}}},
+		{"server", 18, 8, [3][]string{{"linux-server"}, {"linux-server"}, {"cisco-isr4321"}}},
+		{"box", 19, 12, [3][]string{{"unknown-box", "junk-switch"}, {"unknown-box", "junk-switch"}, {"unknown-box"}}},
+	}
+}
+
+// Names lists the names of devices that a site may have.
+func Names() []string {
+	var names []string
+	for _, p := range places() {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// Tables decodes every recording, by its name.
+func Tables() (map[string]*snmp.Table, error) {
+	files, err := recordings.ReadDir("recordings")
+	if err != nil {
+		return nil, err
+	}
+	tables := map[string]*snmp.Table{}
+	for _, f := range files {
+		text, err := recordings.ReadFile(path.Join("recordings", f.Name()))
+		if err != nil {
+			return nil, err
+		}
+		name := strings.TrimSuffix(f.Name(), ".snmprec")
+		if tables[name], err = snmp.ParseTable(name, text); err != nil {
+			return nil, err
+		}
+	}
+	return tables, nil
+}
+
+// dice is a stable choice for a site and a question.
+type dice string
+
+// below returns a number from 0 to n-1.
+func (d dice) below(n int, question string) int {
+	h := fnv.New64a()
+	h.Write([]byte(string(d) + "/" + question))
+	x := h.Sum64() // the low bits of FNV alone tell similar texts badly apart
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	return int(x % uint64(n))
+}
+
+// Plan gives every site its devices: mostly those of the phase that the site was equipped in, some of another.
+func Plan(sites []inventory.Site) ([]Device, error) {
+	tables, err := Tables()
+	if err != nil {
+		return nil, err
+	}
+	var all []Device
+	for i, site := range sites {
+		roll := dice(site.ID)
+		main := phaseOf(roll.below(100, "phase"))
+		for _, p := range places() {
+			if roll.below(100, p.name) >= p.share {
+				continue
+			}
+			phase := main
+			if roll.below(100, p.name+" phase") < 25 {
+				phase = 1 + roll.below(3, p.name+" other phase")
+			}
+			models := p.models[phase-1]
+			model := models[roll.below(len(models), p.name+" model")]
+			table := tables[model]
+			if table == nil {
+				return nil, fmt.Errorf("there is no recording %q", model)
+			}
+			d := Device{Site: i, Name: p.name, Host: p.host, Table: table, Phase: phase, Bought: roll.below(100, p.name+" bought") < 88}
+			if slices.Contains([]string{"pc", "box"}, p.name) {
+				d.Phase, d.Bought = 0, false // bought by the offices themselves, and in nobody's list
+			}
+			d.Own = snmp.Own{
+				Number:   i*20 + int(p.host), // hosts are below 20
+				Name:     sysName(p.name, site),
+				Location: fmt.Sprintf("UBND %s %s", site.Type, site.Name),
+				Quirk:    quirk(model, roll),
+			}
+			all = append(all, d)
+		}
+	}
+	return all, nil
+}
+
+func phaseOf(percent int) int {
+	switch {
+	case percent < 40:
+		return 1
+	case percent < 75:
+		return 2
+	}
+	return 3
+}
+
+// sysName is what a technician would have called the device.
+func sysName(name string, site inventory.Site) string {
+	return strings.ToUpper(name + "-" + strings.ReplaceAll(inventory.Fold(site.Name), " ", "") + "-" + site.Code)
+}
+
+// quirk is how devices of a model are odd.
+func quirk(model string, roll dice) snmp.Quirk {
+	switch model {
+	case "draytek-vigor2912":
+		return snmp.Quirk{Delay: 40 * time.Millisecond, MaxSize: 900} // a slow processor
+	case "hp-p2055dn":
+		return snmp.Quirk{BulkOver: 10}
+	case "brother-hl-l2366dw":
+		return snmp.Quirk{V1Only: true}
+	case "dlink-dgs1210-28":
+		return snmp.Quirk{Delay: 15 * time.Millisecond, MaxSize: 484}
+	case "junk-switch":
+		return snmp.Quirk{Lie: []snmp.Lie{snmp.Truth, snmp.Disorder, snmp.Types}[roll.below(3, "junk")]}
+	case "unknown-box":
+		return snmp.Quirk{Lie: []snmp.Lie{snmp.Truth, snmp.Endless, snmp.Garbage, snmp.Silence}[roll.below(4, "box")]}
+	}
+	return snmp.Quirk{}
+}

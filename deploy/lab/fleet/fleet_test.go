@@ -1,0 +1,133 @@
+package fleet
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"communewatch/deploy/lab/gear/snmp"
+	"communewatch/inventory"
+	"communewatch/probes"
+)
+
+func sites(t *testing.T) []inventory.Site {
+	t.Helper()
+	data, err := os.ReadFile("../sites.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := inventory.ReadSites("sites.csv", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func plan(t *testing.T) []Device {
+	t.Helper()
+	d, err := Plan(sites(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestEveryRecordingIsUsedAndSound(t *testing.T) {
+	tables, err := Tables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{}
+	for _, p := range places() {
+		for _, phase := range p.models {
+			for _, m := range phase {
+				used[m] = true
+				if tables[m] == nil {
+					t.Errorf("there is no recording %s", m)
+				}
+			}
+		}
+	}
+	for name, table := range tables {
+		if !used[name] {
+			t.Errorf("nobody has a %s", name)
+		}
+		if c := table.Expect.Class; c != "" && !slices.Contains(probes.Classes(), c) {
+			t.Errorf("%s: %q is no class of equipment", name, c)
+		}
+		if table.Len() < 20 {
+			t.Errorf("%s has only %d variables", name, table.Len())
+		}
+	}
+}
+
+func TestThePlanIsBelievable(t *testing.T) {
+	all := plan(t)
+	if n := len(all); n < 136*5 || n > 136*9 {
+		t.Errorf("%d devices", n)
+	}
+	now := time.Now()
+	serials, macs, models, odd := map[string]string{}, map[[6]byte]bool{}, map[string]int{}, map[snmp.Lie]int{}
+	for _, d := range all {
+		r := d.Responder(now)
+		models[d.Table.Name]++
+		odd[d.Own.Quirk.Lie]++
+		if macs[r.MAC()] {
+			t.Errorf("two devices have the address %x", r.MAC())
+		}
+		macs[r.MAC()] = true
+		if s := r.Serial(); s != "" && s != "0123456789" {
+			id := d.Table.Name + " " + s
+			if other, ok := serials[id]; ok {
+				t.Errorf("site %d: %s has the serial of %s", d.Site, id, other)
+			}
+			serials[id] = fmt.Sprint("site ", d.Site)
+		}
+	}
+	if len(models) < 35 {
+		t.Errorf("only %d models: %v", len(models), models)
+	}
+	for m, n := range models {
+		if n > len(all)/5 {
+			t.Errorf("%d of %d devices are a %s", n, len(all), m)
+		}
+	}
+	for _, lie := range append(snmp.Lies(), snmp.Truth) {
+		if odd[lie] == 0 {
+			t.Errorf("no device is %q", lie)
+		}
+	}
+	again := plan(t)
+	for i := range all {
+		if all[i].Own != again[i].Own || all[i].Table.Name != again[i].Table.Name {
+			t.Fatalf("device %d differs from plan to plan", i)
+		}
+	}
+}
+
+func TestThePurchaseListMatchesThePlan(t *testing.T) {
+	all, where := plan(t), sites(t)
+	list, err := PurchaseList(all, where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := bytes.Count(list, []byte("\n")) - 1
+	bought, none := 0, 0
+	for _, d := range all {
+		if d.Bought && d.Table.Expect.Model != "" {
+			bought++
+		} else {
+			none++
+		}
+	}
+	if rows <= bought || rows > bought*11/10 || none < 50 {
+		t.Errorf("%d rows for %d bought devices; %d were not bought", rows, bought, none)
+	}
+	if !strings.Contains(string(list), ";119.500.000;") {
+		t.Error("prices are not written as in Vietnam")
+	}
+}
