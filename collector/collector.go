@@ -118,7 +118,7 @@ func closedTexts() (all []string) {
 
 func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 	c.ingest = ingest.New(ingest.Options{
-		Store: c.store, Registry: c.reg, Judge: c.judge, Rules: c.cfg.Health,
+		Store: c.store, Registry: c.reg, Judge: c.judge, Devices: c.reg.Devices(), Rules: c.cfg.Health,
 		Bucket: c.cfg.Bucket, Version: c.o.Version, Now: c.o.Now, Log: c.log, Metrics: metrics,
 		Limits: ingest.Limits{MaxAge: c.cfg.OutOfOrder, WriterSeries: c.cfg.WriterSeries},
 	})

@@ -18,6 +18,7 @@ import (
 	"communewatch/collector/health"
 	"communewatch/collector/ingest/contract"
 	"communewatch/collector/registry"
+	"communewatch/collector/registry/devices"
 	"communewatch/collector/store"
 	"communewatch/probes/wire"
 )
@@ -31,11 +32,17 @@ type Registry interface {
 	Sync(ctx context.Context) error
 }
 
+// Devices is who keeps the inventory; *devices.Store does it. Sightings may come again and in any order.
+type Devices interface {
+	See(ctx context.Context, list []devices.Sighting) error
+}
+
 // Options of an Ingest. Store and Registry are required.
 type Options struct {
 	Store    store.Store
 	Registry Registry
 	Judge    contract.Judge // nil: nothing is judged
+	Devices  Devices        // nil: no inventory is kept
 	Rules    health.Rules   // only fields that they use are handed to the judge
 
 	Bucket  string // the one bucket (or database) there is; "" means communewatch

@@ -196,6 +196,12 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 	}
 	j.stored += len(s.good)
 	in.metrics.values.Add(float64(values))
+	if agents && in.o.Devices != nil {
+		// Before the judge: what fails here comes again as a whole.
+		if err := in.o.Devices.See(ctx, contract.Sightings(s.good, s.series)); err != nil {
+			return err
+		}
+	}
 	if agents && in.o.Judge != nil {
 		contract.Report(s.good, s.series, in.o.Judge)
 	}

@@ -172,6 +172,10 @@ func (c *Contract) CheckKey(key []byte) (*Series, string) {
 			s.kind = probes.Kind(value)
 		case "layer":
 			s.layer = probes.Layer(value)
+		case "device":
+			s.device = value
+		case "fact":
+			s.fact = probes.FactName(value)
 		}
 	}
 	if len(parsed.Tags) > len(m.tags) {

@@ -18,6 +18,8 @@ type Series struct {
 	path        probes.Path
 	kind        probes.Kind
 	layer       probes.Layer // of check rows only
+	device      string       // of equipment rows only, as fact
+	fact        probes.FactName
 	admitted    atomic.Uint64
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 
 	"communewatch/inventory/identity"
@@ -158,6 +159,9 @@ func (w *seer) learn(ctx context.Context, id ID, sg *Sighting) error {
 }
 
 func (w *seer) know(ctx context.Context, id ID, d identity.Device) error {
+	if reflect.DeepEqual(w.known.devices[id], d) {
+		return nil
+	}
 	w.known.put(id, d)
 	text, err := json.Marshal(d)
 	if err != nil {

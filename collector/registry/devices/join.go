@@ -119,24 +119,22 @@ func (w *seer) joinSightings(ctx context.Context, into, from ID) error {
 		if _, err := w.exec(ctx, "UPDATE device_sightings SET first_ms = min(first_ms, ?), last_ms = max(last_ms, ?) WHERE id = ?", m.first, m.last, m.same); err != nil {
 			return err
 		}
-		type named struct {
-			fact string
-			run
-		}
-		var runs []named
-		if err := w.query(ctx, `SELECT fact, from_ms, to_ms, value, source, confidence FROM device_facts WHERE device = ? AND sighting = ?`, func(r *sql.Rows) error {
-			var n named
-			err := r.Scan(&n.fact, &n.from, &n.to, &n.value, &n.source, &n.confidence)
-			runs = append(runs, n)
-			return err
-		}, int64(from), m.sighting); err != nil {
+		mine, err := w.runsOf(ctx, into, m.same)
+		if err != nil {
 			return err
 		}
-		for _, n := range runs {
-			for _, at := range []int64{n.from, n.to} {
-				if err := w.noteFact(ctx, into, m.same, at, n.fact, n.run); err != nil {
-					return err
-				}
+		theirs, err := w.runsOf(ctx, from, m.sighting)
+		if err != nil {
+			return err
+		}
+		for fact, runs := range theirs {
+			after := slices.Clone(mine[fact])
+			for _, r := range runs {
+				after, _ = place(after, r.from, r)
+				after, _ = place(after, r.to, r)
+			}
+			if err := w.replaceRuns(ctx, into, fact, m.same, mine[fact], trim(after)); err != nil {
+				return err
 			}
 		}
 	}

@@ -144,11 +144,8 @@ func (w *seer) see(ctx context.Context, sg *Sighting) error {
 	if err != nil || sighting == 0 {
 		return err
 	}
-	for _, f := range facts {
-		r := run{value: f.Value, source: f.Source, confidence: f.Confidence}
-		if err := w.noteFact(ctx, device, sighting, at, string(f.Name), r); err != nil {
-			return err
-		}
+	if err := w.noteFacts(ctx, device, sighting, at, facts); err != nil {
+		return err
 	}
 	_, err = w.exec(ctx, `UPDATE devices SET site = CASE WHEN last_ms <= ?2 THEN ?3 ELSE site END,
 		first_ms = CASE WHEN first_ms = 0 THEN ?2 ELSE min(first_ms, ?2) END, last_ms = max(last_ms, ?2) WHERE id = ?1`,
@@ -187,46 +184,73 @@ func (w *seer) count(ctx context.Context, query string, args ...any) (n int, err
 	return n, err
 }
 
-// noteFact puts one reading into the runs of its fact.
-func (w *seer) noteFact(ctx context.Context, device ID, sighting, at int64, fact string, read run) error {
-	var runs []run
-	err := w.query(ctx, `SELECT from_ms, to_ms, value, source, confidence FROM device_facts
-		WHERE device = ? AND fact = ? AND sighting = ? ORDER BY from_ms`, func(rows *sql.Rows) error {
+// runsOf reads the runs of all facts of one sighting of a device.
+func (w *seer) runsOf(ctx context.Context, device ID, sighting int64) (map[string][]run, error) {
+	runs := map[string][]run{}
+	err := w.query(ctx, `SELECT fact, from_ms, to_ms, value, source, confidence FROM device_facts
+		WHERE device = ? AND sighting = ? ORDER BY fact, from_ms`, func(rows *sql.Rows) error {
+		var fact string
 		var r run
-		err := rows.Scan(&r.from, &r.to, &r.value, &r.source, &r.confidence)
-		runs = append(runs, r)
+		err := rows.Scan(&fact, &r.from, &r.to, &r.value, &r.source, &r.confidence)
+		runs[fact] = append(runs[fact], r)
 		return err
-	}, int64(device), fact, sighting)
+	}, int64(device), sighting)
+	return runs, err
+}
+
+// noteFacts puts the readings of one moment into the runs of their facts.
+func (w *seer) noteFacts(ctx context.Context, device ID, sighting, at int64, facts []probes.Fact) error {
+	known, err := w.runsOf(ctx, device, sighting)
 	if err != nil {
 		return err
 	}
-	before := slices.Clone(runs)
-	after, changed := place(runs, at, read)
-	if !changed {
-		return nil
+	for _, f := range facts {
+		fact := string(f.Name)
+		before := known[fact]
+		after, changed := place(slices.Clone(before), at, run{value: f.Value, source: f.Source, confidence: f.Confidence})
+		if !changed {
+			continue
+		}
+		after = trim(after)
+		if err := w.replaceRuns(ctx, device, fact, sighting, before, after); err != nil {
+			return err
+		}
+		known[fact] = after
 	}
-	if over := len(after) - maxRuns; over > 0 { // the oldest are forgotten, but the first stays: since when it is known
-		after = append(after[:1], after[1+over:]...)
+	return nil
+}
+
+// trim forgets the oldest runs of too many; but the first stays: since when the fact is known.
+func trim(runs []run) []run {
+	if over := len(runs) - maxRuns; over > 0 {
+		runs = slices.Delete(runs, 1, 1+over)
 	}
-	return w.replaceRuns(ctx, device, fact, sighting, before, after)
+	return runs
 }
 
 // replaceRuns writes the difference between two lists of runs.
 func (w *seer) replaceRuns(ctx context.Context, device ID, fact string, sighting int64, before, after []run) error {
+	left := make(map[int64]run, len(before))
 	for _, b := range before {
-		if !slices.Contains(after, b) {
-			if _, err := w.exec(ctx, "DELETE FROM device_facts WHERE device = ? AND fact = ? AND sighting = ? AND from_ms = ?",
-				int64(device), fact, sighting, b.from); err != nil {
-				return err
-			}
-		}
+		left[b.from] = b
 	}
 	for _, a := range after {
-		if !slices.Contains(before, a) {
-			if _, err := w.exec(ctx, `INSERT INTO device_facts (device, fact, sighting, from_ms, to_ms, value, source, confidence)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, int64(device), fact, sighting, a.from, a.to, a.value, a.source, a.confidence); err != nil {
-				return err
-			}
+		b, known := left[a.from]
+		delete(left, a.from)
+		if known && a == b {
+			continue
+		}
+		if _, err := w.exec(ctx, `INSERT INTO device_facts (device, fact, sighting, from_ms, to_ms, value, source, confidence)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET to_ms = excluded.to_ms, value = excluded.value,
+			source = excluded.source, confidence = excluded.confidence`,
+			int64(device), fact, sighting, a.from, a.to, a.value, a.source, a.confidence); err != nil {
+			return err
+		}
+	}
+	for from := range left {
+		if _, err := w.exec(ctx, "DELETE FROM device_facts WHERE device = ? AND fact = ? AND sighting = ? AND from_ms = ?",
+			int64(device), fact, sighting, from); err != nil {
+			return err
 		}
 	}
 	return nil
