@@ -50,9 +50,9 @@ type Filter struct {
 	Phase                 string // as in Row; NoPhase: devices without a purchase
 	Standing              Standing
 	State                 lifecycle.State
-	Band                  string // as in Row
+	Band                  lifecycle.Band // as in Row
 	Action                lifecycle.Action
-	Legal                 LegalVerdict
+	Legal                 lifecycle.LegalState
 	Search                string // words that must all occur in some text of the row, without regard to accents and case
 	OnlyGone, WithoutGone bool   // devices not seen for GoneAfter
 	Unmatched             bool   // only devices that no purchase is known of
@@ -65,23 +65,13 @@ const NoPhase = "-"
 const GoneAfter = 30 * 24 * time.Hour
 
 // Standing is what a device counts as in the three numbers of a summary.
-type Standing string
+type Standing = lifecycle.Bucket
 
 // The standings. Unknown is never fine and never outdated.
 const (
-	Outdated Standing = "outdated"
-	Fine     Standing = "fine"    // ok, or due soon
-	Unknown  Standing = "unknown" // nothing known, to be reviewed, or too little known to call it fine
-)
-
-// LegalVerdict says whether a device may be replaced by law.
-type LegalVerdict string
-
-// The legal verdicts. The zero LegalVerdict is LegalUnknown.
-const (
-	LegalUnknown  LegalVerdict = "unknown"
-	LegalEligible LegalVerdict = "eligible"
-	LegalNotYet   LegalVerdict = "not_yet"
+	Outdated = lifecycle.BucketOutdated
+	Fine     = lifecycle.BucketFine    // ok, or due soon
+	Unknown  = lifecycle.BucketUnknown // nothing known, to be reviewed, or too little known to call it fine
 )
 
 // Row is one device as a table shows it. Texts are empty where nothing is known.
@@ -101,10 +91,12 @@ type Row struct {
 	LinkConfidence           float64          // 0..1; 0 without a link
 	State                    lifecycle.State
 	Standing                 Standing
-	Legal                    LegalVerdict
+	Legal                    lifecycle.LegalState
 	Severity                 lifecycle.Severity
-	Score                    int    // replacement priority, 0..100
-	Band                     string // "replace_first", "this_year", "next_year", "watch", "none"
+	Replace                  lifecycle.Replacement // whether "replace" may be proposed
+	Unverified               bool                  // the legal answer rests on a table that was not verified against the gazette
+	Score                    int                   // replacement priority, 0..100
+	Band                     lifecycle.Band
 	Rule                     string // of the main finding; empty when there is none
 	Reason, LegalReason      string // sentences
 	Action                   lifecycle.Action
@@ -167,11 +159,10 @@ type Finding struct {
 	ActionText string // empty where nothing is proposed
 }
 
-// Points is one part of a priority.
+// Points is one part of a priority, with its sentence.
 type Points struct {
-	Code   string // "base", "further", "exposure", "service", "time", "mitigation", "cap", "max"
-	Text   string
-	Points int // may be negative
+	lifecycle.Part
+	Text string
 }
 
 // Purchase is one bought piece, as its list has it, and the device it is.
@@ -267,8 +258,8 @@ type Replacement struct {
 	Findings    []Finding // those that speak for it
 	LegalChecks []Finding
 	Priority    []Points
-	Allowed     bool   // the law allows it now; else Alternative says what can be done
-	Alternative string // a sentence
+	ReplaceText string   // may it be proposed, as a sentence
+	Offers      []string // what is offered instead, where it may not be replaced yet
 }
 
 // Question is a fact that nobody knows yet.
@@ -310,9 +301,10 @@ const WeakLink = 0.8
 
 // Choices lists what can be filtered by.
 type Choices struct {
-	Sites                                              []Choice
-	Districts, Classes, Vendors, Models, Phases, Bands []string
-	Actions                                            []lifecycle.Action
+	Sites                                       []Choice
+	Districts, Classes, Vendors, Models, Phases []string
+	Bands                                       []lifecycle.Band
+	Actions                                     []lifecycle.Action
 }
 
 // Choice is a value with its name.

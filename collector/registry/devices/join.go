@@ -18,7 +18,7 @@ func (w *seer) join(ctx context.Context, a, b ID, at int64) (ID, error) {
 	for _, move := range []string{
 		"UPDATE device_statements SET device = ?1 WHERE device = ?2",
 		"UPDATE device_tickets SET device = ?1 WHERE device = ?2",
-		"UPDATE purchase_links SET device = ?1 WHERE device = ?2",
+		"UPDATE OR IGNORE purchase_links SET device = ?1 WHERE device = ?2",
 		"UPDATE device_aliases SET became = ?1 WHERE became = ?2",
 		`UPDATE devices SET last_ms = max(devices.last_ms, f.last_ms), first_ms = CASE
 			WHEN devices.first_ms = 0 THEN f.first_ms WHEN f.first_ms = 0 THEN devices.first_ms

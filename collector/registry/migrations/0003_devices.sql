@@ -112,14 +112,17 @@ CREATE TABLE purchase_units (
 ) WITHOUT ROWID;
 CREATE INDEX purchase_units_phase ON purchase_units (phase);
 
--- What people said of which piece is which device; all other links are worked out. device 0: none of those known.
+-- What people said of which piece is which device; all other links are worked out.
 CREATE TABLE purchase_links (
-    unit    TEXT PRIMARY KEY,
+    unit    TEXT NOT NULL,
     device  INTEGER NOT NULL,
+    denied  INTEGER NOT NULL CHECK (denied IN (0, 1)), -- 1: they are not the same
     source  TEXT NOT NULL,
     said_by TEXT NOT NULL,
-    at_ms   INTEGER NOT NULL
+    at_ms   INTEGER NOT NULL,
+    PRIMARY KEY (unit, device)
 ) WITHOUT ROWID;
+CREATE INDEX purchase_links_device ON purchase_links (device);
 
 -- Rows that reviewers added to the catalogue.
 CREATE TABLE catalogue_rows (

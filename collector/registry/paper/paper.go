@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"communewatch/collector/registry/devices"
@@ -28,10 +29,11 @@ type Phase struct {
 	By       string
 }
 
-// Link is what a person said of which piece is which device.
+// Link is what a person said of a piece and a device.
 type Link struct {
-	Unit   string     // purchases.Purchase.ID
-	Device devices.ID // 0: none of the known ones
+	Unit   string // purchases.Purchase.ID
+	Device devices.ID
+	Not    bool // they are not the same
 	Source string
 	By     string
 	At     time.Time
@@ -66,10 +68,10 @@ func (s *Store) Read(ctx context.Context) (Paper, error) {
 		if p.Units, err = units(ctx, tx, ""); err != nil {
 			return err
 		}
-		if err = devices.Each(ctx, tx, "SELECT unit, device, source, said_by, at_ms FROM purchase_links ORDER BY unit", func(r *sql.Rows) error {
+		if err = devices.Each(ctx, tx, "SELECT unit, device, denied, source, said_by, at_ms FROM purchase_links ORDER BY unit, device", func(r *sql.Rows) error {
 			var l Link
 			var at int64
-			err := r.Scan(&l.Unit, &l.Device, &l.Source, &l.By, &at)
+			err := r.Scan(&l.Unit, &l.Device, &l.Not, &l.Source, &l.By, &at)
 			l.At = devices.Time(at)
 			p.Links = append(p.Links, l)
 			return err
@@ -222,51 +224,55 @@ func text(v any) string {
 	return string(b)
 }
 
-// SetLink says which device a bought piece is: device 0 says that it is none of those known. What was said before of
-// the piece is replaced, and stays in the audit.
-func (s *Store) SetLink(ctx context.Context, unit string, device devices.ID, source, by string) error {
-	if err := errors.Join(devices.CheckText("the source document", source, false), devices.CheckText("who says it", by, false)); err != nil {
+// SetLink says that a bought piece is a device, or with Not that it is not. Unit, Device, Not, Source and By are the
+// caller's. A piece is one device at most and the other way round, so a new device replaces the one that was said of
+// the piece before, and a device that is another piece already is a mistake.
+func (s *Store) SetLink(ctx context.Context, l Link) error {
+	if err := errors.Join(devices.CheckText("the source document", l.Source, false), devices.CheckText("who says it", l.By, false)); err != nil {
 		return err
 	}
 	now := s.d.Now()
-	return s.d.Change(ctx, "link a purchase", func(ctx context.Context, c *devices.Tx) (err error) {
-		if err := hasUnit(ctx, c, unit); err != nil {
+	return s.d.Change(ctx, "link a purchase", func(ctx context.Context, c *devices.Tx) error {
+		if err := hasUnit(ctx, c, l.Unit); err != nil {
 			return err
 		}
-		if device != 0 {
-			if device, err = c.Existing(ctx, device); err != nil {
-				return err
-			}
-			taken := ""
-			if err := devices.Each(ctx, c, "SELECT unit FROM purchase_links WHERE device = ? AND unit <> ?", func(r *sql.Rows) error { return r.Scan(&taken) }, int64(device), unit); err != nil {
-				return err
-			}
-			if taken != "" {
-				return devices.Mistakef("%v is linked to the piece %s already; take that link back first with: communewatch-collector inventory unlink --purchase %s --by NAME", device, taken, taken)
-			}
-		}
-		before, err := linkText(ctx, c, unit)
+		device, err := c.Existing(ctx, l.Device)
 		if err != nil {
 			return err
 		}
-		if _, err := c.ExecContext(ctx, `INSERT INTO purchase_links (unit, device, source, said_by, at_ms) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET device = excluded.device, source = excluded.source, said_by = excluded.said_by, at_ms = excluded.at_ms`,
-			unit, int64(device), source, by, devices.Millis(now)); err != nil {
+		before, err := linkText(ctx, c, l.Unit)
+		if err != nil {
 			return err
 		}
-		after := "none of the known devices"
-		if device != 0 {
-			after = device.String()
+		after := device.String()
+		if l.Not {
+			after = "not " + after
+		} else {
+			taken := ""
+			if err := devices.Each(ctx, c, "SELECT unit FROM purchase_links WHERE device = ? AND unit <> ? AND denied = 0", func(r *sql.Rows) error { return r.Scan(&taken) }, int64(device), l.Unit); err != nil {
+				return err
+			}
+			if taken != "" {
+				return devices.Mistakef("%v is the piece %s already; take that back first with: communewatch-collector inventory unlink --purchase %s --by NAME", device, taken, taken)
+			}
+			if _, err := c.ExecContext(ctx, "DELETE FROM purchase_links WHERE unit = ? AND denied = 0", l.Unit); err != nil {
+				return err
+			}
 		}
-		if err := c.Audit(ctx, devices.Audit{At: now, By: by, Action: "link purchase", Object: unit, Before: before, After: after + " (" + source + ")"}); err != nil {
+		if _, err := c.ExecContext(ctx, `INSERT INTO purchase_links (unit, device, denied, source, said_by, at_ms) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET denied = excluded.denied, source = excluded.source, said_by = excluded.said_by, at_ms = excluded.at_ms`,
+			l.Unit, int64(device), l.Not, l.Source, l.By, devices.Millis(now)); err != nil {
+			return err
+		}
+		if err := c.Audit(ctx, devices.Audit{At: now, By: l.By, Action: "link purchase", Object: l.Unit, Before: before, After: after + " (" + l.Source + ")"}); err != nil {
 			return err
 		}
 		return c.PaperChanged(ctx)
 	})
 }
 
-// RemoveLink takes back what was said of a piece; devices.ErrUnknown when nothing was.
-func (s *Store) RemoveLink(ctx context.Context, unit, by string) error {
+// RemoveLinks takes back all that was said of which device a piece is; devices.ErrUnknown when nothing was.
+func (s *Store) RemoveLinks(ctx context.Context, unit, by string) error {
 	if err := devices.CheckText("who takes it back", by, false); err != nil {
 		return err
 	}
@@ -298,15 +304,22 @@ func hasUnit(ctx context.Context, c *devices.Tx, unit string) error {
 	return err
 }
 
-func linkText(ctx context.Context, c *devices.Tx, unit string) (text string, err error) {
-	err = devices.Each(ctx, c, "SELECT device, source FROM purchase_links WHERE unit = ?", func(r *sql.Rows) error {
+// linkText is what is said of a piece, for the audit.
+func linkText(ctx context.Context, c *devices.Tx, unit string) (string, error) {
+	var said []string
+	err := devices.Each(ctx, c, "SELECT device, denied, source FROM purchase_links WHERE unit = ? ORDER BY device", func(r *sql.Rows) error {
 		var d devices.ID
+		var not bool
 		var source string
-		err := r.Scan(&d, &source)
-		text = d.String() + " (" + source + ")"
+		err := r.Scan(&d, &not, &source)
+		text := d.String() + " (" + source + ")"
+		if not {
+			text = "not " + text
+		}
+		said = append(said, text)
 		return err
 	}, unit)
-	return text, err
+	return strings.Join(said, ", "), err
 }
 
 func localRows(ctx context.Context, q devices.Querier) ([]lifecycle.Row, error) {
