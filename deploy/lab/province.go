@@ -15,6 +15,7 @@ import (
 	"communewatch/agent"
 	"communewatch/collector"
 	"communewatch/collector/registry"
+	"communewatch/deploy/lab/fleet"
 	"communewatch/deploy/lab/gear"
 	"communewatch/inventory"
 )
@@ -26,6 +27,8 @@ type Config struct {
 	Sites    int           // simulated sites
 	Block    gear.Block    // of their loopback networks
 	Interval time.Duration // between runs of a check
+	Devices  bool          // with devices that answer SNMP, and checks that poll them
+	Poll     time.Duration // between polls of a device; 0: DefaultPoll
 	Local    bool          // with an agent that measures this machine's own network
 	Boundary string        // GeoJSON file for the map, or ""
 	Log      *slog.Logger  `json:"-"`
@@ -38,7 +41,12 @@ const (
 	minInterval = 6 * time.Second
 	// maxInterval keeps a lab one that can be watched: a fault shows after two or three runs.
 	maxInterval = 10 * time.Minute
+	// minPoll leaves an old device the time to say all that it has.
+	minPoll = 10 * time.Second
 )
+
+// DefaultPoll is how often a device is polled.
+const DefaultPoll = time.Minute
 
 // Validate says what is wrong with a lab's size or pace, so that it is said once and not by every agent.
 func (c Config) Validate() error {
@@ -49,14 +57,18 @@ func (c Config) Validate() error {
 		return fmt.Errorf("interval %v: choose %v to %v; a run may take %v until its timeouts are over, and a fault shows after two or three runs",
 			c.Interval, minInterval, maxInterval, minInterval)
 	}
+	if c.Poll != 0 && (c.Poll < minPoll || c.Poll > time.Hour) {
+		return fmt.Errorf("a poll every %v: choose %v to 1h; a device that does not answer takes most of that", c.Poll, minPoll)
+	}
 	return nil
 }
 
 // Province is a lab's files, made or found again. Nothing runs yet.
 type Province struct {
-	cfg   Config
-	sites []inventory.Site
-	local bool
+	cfg     Config
+	sites   []inventory.Site
+	devices []fleet.Device // none without Config.Devices
+	local   bool
 }
 
 // Prepare makes the files of a lab in its folder, or completes those that are there. Sites and tokens are made the
@@ -76,6 +88,9 @@ func Prepare(ctx context.Context, cfg Config) (*Province, error) {
 		return nil, err
 	}
 	p := &Province{cfg: cfg, sites: sites, local: cfg.Local}
+	if err := p.plan(); err != nil {
+		return nil, err
+	}
 	for _, dir := range []string{"collector", "agents", "ledger"} {
 		if err := os.MkdirAll(filepath.Join(cfg.Dir, dir), 0o700); err != nil {
 			return nil, err
@@ -108,8 +123,23 @@ func Open(dir string, log *slog.Logger) (*Province, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Province{cfg: cfg, sites: sites, local: cfg.Local}, nil
+	p := &Province{cfg: cfg, sites: sites, local: cfg.Local}
+	return p, p.plan()
 }
+
+// plan finds out which devices the sites have.
+func (p *Province) plan() (err error) {
+	if p.cfg.Poll == 0 {
+		p.cfg.Poll = DefaultPoll
+	}
+	if p.cfg.Devices {
+		p.devices, err = fleet.Plan(p.sites)
+	}
+	return err
+}
+
+// Devices lists the devices of the simulated sites, site by site; none if the lab has none.
+func (p *Province) Devices() []fleet.Device { return p.devices }
 
 // configFile keeps a lab's Config in its folder.
 const configFile = "lab.json"
@@ -269,7 +299,22 @@ func (p *Province) siteChecks(i int) string {
 	tcp("endpoint-h323", gear.PortH323)
 	tcp("endpoint-sip", gear.PortSIP)
 	web("endpoint-web", "lan", "conference", gear.HostEndpoint)
+	for _, d := range p.devices {
+		if d.Site == i {
+			b.WriteString(pollCheck(d, at(d.Host), p.cfg.Poll))
+		}
+	}
 	return b.String()
+}
+
+// pollCheck is the check that polls a device.
+func pollCheck(d fleet.Device, at netip.Addr, every time.Duration) string {
+	layer := "lan"
+	if d.Name == "endpoint" {
+		layer = "conference"
+	}
+	return fmt.Sprintf("  - {name: snmp-%s, kind: snmp, path: lan, layer: %s, interval: %v, address: \"%s:%d\", options: {community: public}}\n",
+		d.Name, layer, every, at, gear.PortSNMP)
 }
 
 // agentConfig reads the settings of a site's agent.

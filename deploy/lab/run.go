@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,6 +75,9 @@ func Start(ctx context.Context, p *Province, parts Parts) (_ *Lab, err error) {
 	if parts.Gear {
 		if l.gear, err = gear.Start(p.cfg.Block, len(p.sites)); err != nil {
 			return nil, fmt.Errorf("equipment: %w", err)
+		}
+		if err = l.gear.AddDevices(p.cfg.Block, p.devices); err != nil {
+			return nil, fmt.Errorf("devices: %w", err)
 		}
 	}
 	if parts.Collector {
@@ -264,6 +269,14 @@ func (l *Lab) apply(o scenario.Order) error {
 			if err := l.setService(i, o); err != nil {
 				return err
 			}
+		case scenario.DoDevice:
+			i, ok := l.index[site]
+			if !ok || l.gear == nil {
+				return fmt.Errorf("site %s has no simulated equipment", site)
+			}
+			if err := l.setDevice(i, o); err != nil {
+				return fmt.Errorf("site %s: %w", site, err)
+			}
 		case scenario.DoAgent:
 			if a == nil {
 				return fmt.Errorf("the agent of %s does not run in this process", site)
@@ -299,6 +312,26 @@ func (l *Lab) setService(site int, o scenario.Order) error {
 	}
 	return nil
 }
+
+// setDevice carries out an order for one device of a site, or for all that it has.
+func (l *Lab) setDevice(site int, o scenario.Order) error {
+	has := l.gear.DeviceNames(site)
+	names := []string{o.Device}
+	if o.Device == "all" {
+		names = has
+	} else if !slices.Contains(has, o.Device) {
+		return fmt.Errorf("there is no %q; it has %s", o.Device, strings.Join(has, ", "))
+	}
+	for _, name := range names {
+		if err := l.gear.SetDevice(site, name, o.DeviceFault()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Gear is the equipment that runs in this process; nil if none does.
+func (l *Lab) Gear() *gear.Gear { return l.gear }
 
 // CollectorDir is the data folder of the lab's collector.
 func CollectorDir(dir string) string { return filepath.Join(dir, "collector", "data") }

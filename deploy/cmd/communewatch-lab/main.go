@@ -19,6 +19,7 @@ import (
 	"communewatch/deploy/lab/audit"
 	"communewatch/deploy/lab/chaos"
 	"communewatch/deploy/lab/demo"
+	"communewatch/deploy/lab/fleet"
 	"communewatch/deploy/lab/gear"
 	"communewatch/deploy/lab/scenario"
 
@@ -77,6 +78,8 @@ func demoCommand() *cobra.Command {
 	}
 	labFlags(cmd, &cfg)
 	f := cmd.Flags()
+	f.BoolVar(&cfg.Devices, "devices", false, "with devices that answer SNMP and are polled")
+	f.DurationVar(&cfg.Poll, "poll", lab.DefaultPoll, "time between polls of a device, 10s to 1h")
 	f.BoolVar(&cfg.Local, "local", true, "with an agent that measures this machine's own gateway and resolvers")
 	f.StringVar(&cfg.Boundary, "boundaries", "", "GeoJSON file with the sites' areas")
 	f.StringVar(&o.Scenario, "scenario", "", `file of faults to play ("none" for none; default: a few of each kind)`)
@@ -88,13 +91,15 @@ func faultCommand() *cobra.Command {
 	var dir string
 	var o scenario.Order
 	cmd := &cobra.Command{
-		Use:   "fault service|agent|clock|collector",
+		Use:   "fault service|device|agent|clock|collector",
 		Short: "Set a fault in a running lab",
 		Example: `  communewatch-lab fault service --site s08707 --service broadband-portal --mode slow --delay 4s --for 2m
+  communewatch-lab fault device --site s08707 --device router --mode slow --delay 900ms
   communewatch-lab fault agent --site s08707 --mode stop
   communewatch-lab fault clock --site s08707 --skew -3h
   communewatch-lab fault collector --mode stop --for 1m
-Services: ` + strings.Join(gear.ServiceNames(), ", ") + `, all. Modes: down, hang, slow, wrong, up.`,
+Services: ` + strings.Join(gear.ServiceNames(), ", ") + `, all. Modes: down, hang, slow, wrong, up.
+Devices: ` + strings.Join(fleet.Names(), ", ") + `, all. Modes: ` + strings.Join(gear.DeviceModes(), ", ") + `.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Do = args[0]
@@ -109,8 +114,9 @@ Services: ` + strings.Join(gear.ServiceNames(), ", ") + `, all. Modes: down, han
 	f.StringVar(&dir, "data", defaultDir(), "folder of the lab")
 	f.StringSliceVar(&o.Sites, "site", nil, "site ids, separated by commas")
 	f.StringVar(&o.Service, "service", "", "service of the site")
+	f.StringVar(&o.Device, "device", "", "device of the site")
 	f.StringVar(&o.Mode, "mode", "", "what happens to it")
-	f.DurationVar(&o.Delay, "delay", 0, "for slow services")
+	f.DurationVar(&o.Delay, "delay", 0, "for slow services and devices")
 	f.DurationVar(&o.Skew, "skew", 0, "how far the agent's clock is wrong; 0 sets it right")
 	f.DurationVar(&o.For, "for", 0, "undo it after this long")
 	return cmd

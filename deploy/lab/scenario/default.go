@@ -19,6 +19,8 @@ func Default(sites []string) Scenario {
 		{30 * time.Second, Order{Do: DoAgent, Sites: at(77), Mode: "stop"}},
 		{30 * time.Second, Order{Do: DoAgent, Sites: at(118), Mode: "stop"}},
 		{35 * time.Second, Order{Do: DoClock, Sites: at(90), Skew: 2 * time.Hour}},
+		{3 * time.Minute, Order{Do: DoDevice, Sites: at(12), Device: "router", Mode: "reboot"}},
+		{4 * time.Minute, Order{Do: DoDevice, Sites: at(25), Device: "endpoint", Mode: "replaced"}},
 	}
 	passing := []Order{
 		{Do: DoService, Service: "broadband-portal", Mode: "slow", Delay: 4 * time.Second, For: 3 * time.Minute},
@@ -27,6 +29,8 @@ func Default(sites []string) Scenario {
 		{Do: DoService, Service: "router-dns", Mode: "down", For: 2 * time.Minute},
 		{Do: DoAgent, Mode: "stop", For: 3 * time.Minute},
 		{Do: DoService, Service: "broadband-portal", Mode: "wrong", For: 2 * time.Minute},
+		{Do: DoDevice, Device: "router", Mode: "dead", For: 4 * time.Minute},
+		{Do: DoDevice, Device: "endpoint", Mode: "slow", Delay: 2500 * time.Millisecond, For: 4 * time.Minute},
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for t := time.Minute; t < time.Hour; t += 40 * time.Second {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"communewatch/deploy/lab/fleet"
 	"communewatch/deploy/lab/gear"
 	"communewatch/probes/settings"
 )
@@ -17,6 +18,7 @@ import (
 // What an order does.
 const (
 	DoService   = "service"   // put a service of a site into a mode
+	DoDevice    = "device"    // let something happen to a device of a site
 	DoAgent     = "agent"     // stop or start the agent of a site
 	DoClock     = "clock"     // set the clock of a site's agent wrong by Skew
 	DoCollector = "collector" // stop or start the collector
@@ -27,8 +29,9 @@ type Order struct {
 	Do      string        `yaml:"do" json:"do"`
 	Sites   []string      `yaml:"sites" json:"sites,omitempty"`     // ids; not for the collector
 	Service string        `yaml:"service" json:"service,omitempty"` // gear.ServiceNames, or "all"
-	Mode    string        `yaml:"mode" json:"mode,omitempty"`       // service: up down hang slow wrong; agent, collector: stop start
-	Delay   time.Duration `yaml:"delay" json:"delay,omitempty"`     // service slow
+	Device  string        `yaml:"device" json:"device,omitempty"`   // fleet.Names, or "all"
+	Mode    string        `yaml:"mode" json:"mode,omitempty"`       // service: up down hang slow wrong; device: gear.DeviceModes; agent, collector: stop start
+	Delay   time.Duration `yaml:"delay" json:"delay,omitempty"`     // service, device slow
 	Skew    time.Duration `yaml:"skew" json:"skew,omitempty"`       // clock
 	For     time.Duration `yaml:"for" json:"for,omitempty"`
 }
@@ -111,6 +114,13 @@ func (o Order) check(sites []string, problem func(key, format string, args ...an
 		if err := o.Fault().Validate(); err != nil {
 			problem("mode", "%v", err)
 		}
+	case DoDevice:
+		if o.Device != "all" && !slices.Contains(fleet.Names(), o.Device) {
+			problem("device", "%q is not one of %s, or all", o.Device, strings.Join(fleet.Names(), ", "))
+		}
+		if err := o.DeviceFault().Validate(); err != nil {
+			problem("mode", "%v", err)
+		}
 	case DoAgent, DoCollector:
 		if o.Mode != "stop" && o.Mode != "start" {
 			problem("mode", "%q is not stop or start", o.Mode)
@@ -120,7 +130,7 @@ func (o Order) check(sites []string, problem func(key, format string, args ...an
 			problem("skew", "at most %v", maxSkew)
 		}
 	default:
-		problem("do", "%q is not one of service, agent, clock, collector", o.Do)
+		problem("do", "%q is not one of service, device, agent, clock, collector", o.Do)
 	}
 }
 
@@ -140,11 +150,14 @@ func (o Order) Fault() gear.Fault {
 	return gear.Fault{Mode: mode, Delay: o.Delay}
 }
 
+// DeviceFault is what an order of DoDevice sets.
+func (o Order) DeviceFault() gear.DeviceFault { return gear.DeviceFault{Mode: o.Mode, Delay: o.Delay} }
+
 // Undo is the order that takes back o.
 func (o Order) Undo() Order {
-	u := Order{Do: o.Do, Sites: o.Sites, Service: o.Service}
+	u := Order{Do: o.Do, Sites: o.Sites, Service: o.Service, Device: o.Device}
 	switch o.Do {
-	case DoService:
+	case DoService, DoDevice:
 		u.Mode = "up"
 	case DoAgent, DoCollector:
 		u.Mode = "start"
@@ -159,7 +172,7 @@ func (o Order) Undo() Order {
 func (o Order) String() string {
 	var b strings.Builder
 	b.WriteString(o.Do)
-	for _, w := range []string{o.Service, o.Mode} {
+	for _, w := range []string{o.Service, o.Device, o.Mode} {
 		if w != "" {
 			b.WriteString(" " + w)
 		}

@@ -14,6 +14,8 @@ steps:
   - {at: 2m, do: collector, mode: stop, for: 30s}
   - {at: 10s, do: service, sites: [s1, s2], service: broadband-portal, mode: slow, delay: 4s, for: 1m}
   - {at: 1m, do: clock, sites: [s2], skew: -3h}
+  - {at: 3m, do: device, sites: [s1], device: switch, mode: slow, delay: 900ms}
+  - {at: 4m, do: device, sites: [s1], device: router, mode: reboot}
 `), sites)
 	if err != nil {
 		t.Fatal(err)
@@ -22,7 +24,8 @@ steps:
 	for _, st := range s.Steps {
 		got = append(got, st.At.String()+" "+st.Order.String())
 	}
-	want := "10s service broadband-portal slow by 4s at 2 sites for 1m0s\n1m0s clock wrong by -3h0m0s at s2\n2m0s collector stop for 30s"
+	want := "10s service broadband-portal slow by 4s at 2 sites for 1m0s\n1m0s clock wrong by -3h0m0s at s2\n2m0s collector stop for 30s\n" +
+		"3m0s device switch slow by 900ms at s1\n4m0s device router reboot at s1"
 	if strings.Join(got, "\n") != want {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
 	}
@@ -35,6 +38,7 @@ func TestEveryMistakeIsNamed(t *testing.T) {
   - {at: 1s, do: agent, mode: sleep}
   - {at: 1s, do: clock, sites: [s1], skew: 900000h}
   - {at: 1s, do: dance}
+  - {at: 1s, do: device, sites: [s1], device: fax, mode: tired}
 `), sites)
 	if err == nil {
 		t.Fatal("no error")
@@ -48,6 +52,8 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		`s.yaml:4: steps[2].mode: "sleep" is not stop or start`,
 		"s.yaml:5: steps[3].skew: at most",
 		`s.yaml:6: steps[4].do: "dance" is not one of`,
+		`s.yaml:7: steps[5].device: "fax" is not one of`,
+		`s.yaml:7: steps[5].mode: mode "tired": use up`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in\n%v", want, err)
@@ -57,6 +63,7 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 
 func TestUndoTakesBack(t *testing.T) {
 	for _, tc := range []struct{ order, undo Order }{
+		{Order{Do: DoDevice, Sites: sites, Device: "router", Mode: "dead"}, Order{Do: DoDevice, Sites: sites, Device: "router", Mode: "up"}},
 		{Order{Do: DoService, Sites: sites, Service: "router-web", Mode: "slow", Delay: time.Second}, Order{Do: DoService, Sites: sites, Service: "router-web", Mode: "up"}},
 		{Order{Do: DoAgent, Sites: sites, Mode: "stop"}, Order{Do: DoAgent, Sites: sites, Mode: "start"}},
 		{Order{Do: DoClock, Sites: sites, Skew: time.Hour}, Order{Do: DoClock, Sites: sites}},
