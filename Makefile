@@ -40,7 +40,7 @@ web: $(DIST)/.done ## build the screens (TypeScript and CSS)
 
 .PHONY: needs
 needs:
-	@deploy/setup/need.sh gcc ip:iproute2 nft:nftables snmpd chromium
+	@deploy/setup/need.sh gcc ip:iproute2 nft:nftables snmpd snmpbulkwalk:snmp chromium
 
 .PHONY: test
 test: needs web ## set up and run every test: unit, race, fuzz seeds, conformance, layout, end-to-end, screens
@@ -58,7 +58,7 @@ test: needs web ## set up and run every test: unit, race, fuzz seeds, conformanc
 
 .PHONY: bench
 bench: build ## measure, beside peers where there are any, and write docs/BENCHMARKS.md (at most 10 minutes)
-	@deploy/setup/need.sh fping victoria-metrics
+	@deploy/setup/need.sh fping snmpbulkwalk:snmp victoria-metrics
 	@$(GO) build -trimpath -o bin/ ./deploy/cmd/communewatch-bench
 	@bin/communewatch-bench $(ARGS)
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math"
@@ -19,6 +20,8 @@ type Own struct {
 	Name      string // sysName
 	Location  string // sysLocation
 	Community string // "" is public
+	User      *User  // of version 3; nil: version 3 is answered as by a device without users
+	OnlyV3    bool   // does not answer the older versions
 	Serial    string // instead of the one made from Number; "-" leaves the recording's
 	Quirk     Quirk
 }
@@ -267,24 +270,32 @@ func (d *Device) answerTo(datagram []byte, now time.Time) (answer []byte, delay 
 	if q.Lie == Silence {
 		return nil, 0
 	}
-	r, err := decodeRequest(datagram)
-	if err != nil || string(r.community) != d.own.Community || q.V1Only && r.version != version1 {
-		return nil, 0
-	}
-	if r.kind == pduGetBulk && q.BulkOver > 0 && r.maxRepetitions > q.BulkOver {
-		return nil, 0
-	}
 	size := q.MaxSize
 	if size == 0 {
 		size = DefaultSize
 	}
-	b := r.response(make([]byte, 0, min(size, 4096)+64), size, func(b []byte, room int) ([]byte, int, int) {
-		return d.bindings(b, room, &r, now, q.Lie)
-	})
+	var b []byte
+	switch r, err := decodeRequest(datagram); {
+	case errors.Is(err, errVersion3) && !q.V1Only:
+		b = d.answer3(datagram, now, q, size)
+	case err != nil || d.own.OnlyV3 || string(r.community) != d.own.Community || q.silentFor(&r):
+	default:
+		b = r.response(make([]byte, 0, min(size, 4096)+64), size, func(b []byte, room int) ([]byte, int, int) {
+			return d.bindings(b, room, &r, now, q.Lie)
+		})
+	}
+	if b == nil {
+		return nil, 0
+	}
 	if q.Lie == Garbage {
 		b = spoil(b, d.asked.Load())
 	}
 	return b, q.Delay
+}
+
+// silentFor reports whether a device with this quirk does not answer a request.
+func (q Quirk) silentFor(r *request) bool {
+	return q.V1Only && r.version != version1 || r.kind == pduGetBulk && q.BulkOver > 0 && r.maxRepetitions > q.BulkOver
 }
 
 // spoil makes garbage of an answer, one kind after the other.

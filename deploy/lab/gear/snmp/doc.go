@@ -4,7 +4,9 @@
 // length and its bytes. A message of version 1 (RFC 1157) or 2c (RFC 3416) holds the version, a community (a password in
 // clear) and a PDU: Get asks for variables by number, GetNext for the ones that follow them, GetBulk for several that
 // follow. The versions differ where something is missing: in version 1 the whole request fails (noSuchName, and nothing
-// else is answered), in 2c each variable carries its own exception.
+// else is answered), in 2c each variable carries its own exception. Version 3 (RFC 3412, 3414) puts users in place of the
+// community: a message is signed with a key made of the user's passphrase and the device's engine id, carries the
+// device's clock so that it can't be replayed, and is encrypted. Whoever asks learns engine id and clock from reports.
 //
 // A Table is a decoded recording, shared by every device of a model; a Device lays over it what is its own (serial
 // number, MAC addresses, names), its clock and its quirks; a Responder is a socket on which a device answers. A thousand

@@ -1,5 +1,7 @@
 package snmp
 
+import "errors"
+
 // Versions as messages number them.
 const (
 	version1  = 0
@@ -39,7 +41,10 @@ type request struct {
 	bindings       []byte // as they came, for answers that repeat them
 }
 
-// decodeRequest reads a message. What it returns points into b.
+// errVersion3 says that a message is none of the two older versions.
+var errVersion3 = errors.New("version 3")
+
+// decodeRequest reads a message of version 1 or 2c. What it returns points into b.
 func decodeRequest(b []byte) (request, error) {
 	var r request
 	msg, _, err := expect(b, tagSequence)
@@ -49,7 +54,11 @@ func decodeRequest(b []byte) (request, error) {
 	if r.version, msg, err = expectInt(msg); err != nil {
 		return r, err
 	}
-	if r.version != version1 && r.version != version2c {
+	switch r.version {
+	case version1, version2c:
+	case version3:
+		return r, errVersion3
+	default:
 		return r, errBER
 	}
 	if r.community, msg, err = expect(msg, tagOctets); err != nil {
@@ -116,13 +125,13 @@ func (r *request) response(b []byte, max int, bindings func(b []byte, room int) 
 	b, message := open(b, tagSequence)
 	b = appendInt(b, int64(r.version))
 	b = appendTLV(b, tagOctets, r.community)
-	b = r.pdu(b, max, bindings)
+	b = r.pdu(b, pduResponse, max, bindings)
 	shut(b, message)
 	return b
 }
 
-func (r *request) pdu(b []byte, max int, bindings func(b []byte, room int) (_ []byte, status, index int)) []byte {
-	b, pdu := open(b, pduResponse)
+func (r *request) pdu(b []byte, kind byte, max int, bindings func(b []byte, room int) (_ []byte, status, index int)) []byte {
+	b, pdu := open(b, kind)
 	b = appendInt(b, int64(r.id))
 	errorAt := len(b)
 	b = appendInt(appendInt(b, 0), 0) // three bytes each, as every status and index up to 127 takes

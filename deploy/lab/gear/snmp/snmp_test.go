@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -349,10 +350,13 @@ func FuzzRequest(f *testing.F) {
 			f.Add(b, uint8(lie))
 		}
 	}
+	// A discovery of version 3, as it is sent before anything is known.
+	f.Add([]byte("\x30\x3e\x02\x01\x03\x30\x11\x02\x04\x1b\x5a\x2c\x10\x02\x03\x00\xff\xe3\x04\x01\x04\x02\x01\x03\x04\x10\x30\x0e\x04\x00\x02\x01\x00\x02\x01\x00\x04\x00\x04\x00\x04\x00\x30\x14\x04\x00\x04\x00\xa0\x0e\x02\x04\x1b\x5a\x2c\x11\x02\x01\x00\x02\x01\x00\x30\x00"), uint8(0))
+	user := NewUser("monitor", "authentic-pass", "private-pass")
 	lies := append([]Lie{Truth}, Lies()...)
 	now := time.Now()
 	f.Fuzz(func(t *testing.T, b []byte, lie uint8) {
-		d := NewDevice(tab, Own{Quirk: Quirk{Lie: lies[int(lie)%len(lies)]}}, now)
+		d := NewDevice(tab, Own{User: user, Quirk: Quirk{Lie: lies[int(lie)%len(lies)]}}, now)
 		answer, _ := d.answerTo(b, now)
 		if len(answer) > DefaultSize+len(b) {
 			t.Fatalf("an answer of %d bytes", len(answer))
@@ -398,6 +402,83 @@ func BenchmarkBulk(b *testing.B) {
 	for b.Loop() {
 		if a, _ := d.answerTo(req, now); len(a) == 0 {
 			b.Fatal("silence")
+		}
+	}
+}
+
+func TestUsersOfVersion3(t *testing.T) {
+	user := NewUser("monitor", "authentic-pass", "private-pass")
+	r, v2 := serve(t, sample, Own{Serial: "-", User: user, OnlyV3: true})
+	if _, err := v2.Get([]string{"1.3.6.1.2.1.1.5.0"}); err == nil {
+		t.Error("version 2c was answered")
+	}
+	client := func(name, auth, priv string, flags gosnmp.SnmpV3MsgFlags) *gosnmp.GoSNMP {
+		usm := &gosnmp.UsmSecurityParameters{UserName: name, AuthenticationProtocol: gosnmp.SHA256, AuthenticationPassphrase: auth}
+		if priv != "" {
+			usm.PrivacyProtocol, usm.PrivacyPassphrase = gosnmp.AES, priv
+		}
+		c := &gosnmp.GoSNMP{Target: "127.0.0.1", Port: r.Addr().Port(), Version: gosnmp.Version3, Timeout: 150 * time.Millisecond, MaxOids: 60, MaxRepetitions: 20,
+			SecurityModel: gosnmp.UserSecurityModel, MsgFlags: flags, SecurityParameters: usm}
+		if err := c.Connect(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Conn.Close() })
+		return c
+	}
+	c := client("monitor", "authentic-pass", "private-pass", gosnmp.AuthPriv)
+	n := 0
+	if err := c.BulkWalk("1.3", func(gosnmp.SnmpPDU) error { n++; return nil }); err != nil || n != r.Device().Table().Len() {
+		t.Errorf("a walk met %d of %d variables: %v", n, r.Device().Table().Len(), err)
+	}
+	for _, other := range []*gosnmp.GoSNMP{
+		client("nobody", "authentic-pass", "private-pass", gosnmp.AuthPriv),
+		client("monitor", "wrong-passphrase", "private-pass", gosnmp.AuthPriv),
+		client("monitor", "authentic-pass", "", gosnmp.AuthNoPriv),
+		client("monitor", "authentic-pass", "wrong-passphrase", gosnmp.AuthPriv),
+	} {
+		if _, err := other.Get([]string{"1.3.6.1.2.1.1.5.0"}); err == nil {
+			t.Errorf("%v was answered", other.SecurityParameters.SafeString())
+		}
+	}
+}
+
+// TestNetSNMPReadsEveryValue lets the programs of net-snmp read a device, in every version.
+func TestNetSNMPReadsEveryValue(t *testing.T) {
+	if _, err := exec.LookPath("snmpbulkwalk"); err != nil {
+		t.Skip("needs net-snmp's programs: deploy/setup/need.sh snmpbulkwalk:snmp")
+	}
+	r, _ := serve(t, sample, Own{Serial: "-", User: NewUser("monitor", "authentic-pass", "private-pass")})
+	n := r.Device().Table().Len()
+	for _, args := range [][]string{
+		{"snmpwalk", "-v1", "-c", "public"},
+		{"snmpbulkwalk", "-v2c", "-c", "public"},
+		{"snmpbulkwalk", "-v3", "-u", "monitor", "-l", "authPriv", "-a", "SHA-256", "-A", "authentic-pass", "-x", "AES", "-X", "private-pass"},
+	} {
+		args = append(args, "-On", "-Oe", "-m", "", "-t", "1", r.Addr().String(), ".1.3")
+		out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput()
+		lines := bytes.Count(append([]byte("\n"), out...), []byte("\n.")) - bytes.Count(out, []byte("No more variables"))
+		want := n
+		if args[1] == "-v1" {
+			want -= 1 + 2*8 // Counter64 is unknown there
+		}
+		if err != nil || lines != want {
+			t.Errorf("%v: %d variables of %d, %v\n%.600s", args, lines, want, err, out)
+		}
+		for _, text := range []string{".1.3.6.1.2.1.1.2.0 = OID: .1.3.6.1.4.1.9.1.716", ".1.3.6.1.2.1.1.7.0 = INTEGER: -6", "IpAddress: 10.0.0.1", "Gauge32: 4294967295"} {
+			if !bytes.Contains(out, []byte(text)) {
+				t.Errorf("%v: there is no %q in\n%.1500s", args, text, out)
+			}
+		}
+	}
+	for want, args := range map[string][]string{
+		"Unknown user name":          {"-u", "nobody", "-l", "authPriv", "-A", "authentic-pass", "-X", "private-pass"},
+		"Authentication failure":     {"-u", "monitor", "-l", "authPriv", "-A", "wrong-passphrase", "-X", "private-pass"},
+		"Unsupported security level": {"-u", "monitor", "-l", "authNoPriv", "-A", "authentic-pass"},
+		"Decryption error":           {"-u", "monitor", "-l", "authPriv", "-A", "authentic-pass", "-X", "wrong-passphrase"},
+	} {
+		args = append([]string{"-v3", "-a", "SHA-256", "-x", "AES", "-m", "", "-t", "1", "-r", "0"}, append(args, r.Addr().String(), ".1.3.6.1.2.1.1.5.0")...)
+		if out, err := exec.CommandContext(t.Context(), "snmpget", args...).CombinedOutput(); err == nil || !bytes.Contains(out, []byte(want)) {
+			t.Errorf("%v: %v %s, want %q", args, err, out, want)
 		}
 	}
 }
