@@ -19,6 +19,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"communewatch/collector/api"
+	"communewatch/collector/web/frame"
 )
 
 // Bounds of a boundaries file. A province at full detail of the national survey is about 10 MB; these keep a mistaken
@@ -294,7 +295,7 @@ func (b *boundaries) prepare(sites []api.Site) (report string) {
 		}
 	}
 	b.plain = out.Bytes()
-	b.zipped = zipped(b.plain, gzip.BestSpeed)
+	b.zipped = frame.Zip(b.plain, gzip.BestSpeed)
 	digest := sha256.Sum256(b.plain)
 	b.etag = `"` + hex.EncodeToString(digest[:8]) + `"`
 	b.sites = fingerprint
@@ -355,7 +356,7 @@ func (w *Web) boundariesFile(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, "no boundaries file is configured; areas are computed from the sites' positions", http.StatusNotFound)
 		return
 	}
-	sites, err := w.source.Sites(r.Context(), w.defaultLang)
+	sites, err := w.source.Sites(r.Context(), w.house.DefaultLang())
 	if err != nil {
 		w.log.Error("sites not read", "error", err)
 		http.Error(rw, "the sites could not be read", http.StatusInternalServerError)
@@ -378,7 +379,7 @@ func (w *Web) boundariesFile(rw http.ResponseWriter, r *http.Request) {
 		rw.WriteHeader(http.StatusNotModified)
 		return
 	}
-	if acceptsGzip(r) {
+	if frame.AcceptsGzip(r) {
 		h.Set("Content-Encoding", "gzip")
 		plain = packed
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -16,9 +17,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"communewatch/collector/api"
+	"communewatch/collector/web/frame"
 )
 
 func get(t *testing.T, h http.Handler, target string, change ...func(*http.Request)) *httptest.ResponseRecorder {
@@ -32,18 +35,26 @@ func get(t *testing.T, h http.Handler, target string, change ...func(*http.Reque
 	return w
 }
 
+func languages() (map[string]frame.Catalogue, error) {
+	files, err := fs.Sub(words, "i18n")
+	if err != nil {
+		return nil, err
+	}
+	return frame.LoadWords(files)
+}
+
 func TestCataloguesHaveTheSameWords(t *testing.T) {
-	all, err := loadCatalogues()
+	all, err := languages()
 	if err != nil {
 		t.Fatal(err)
 	}
 	places := regexp.MustCompile(`\{\w+\}`)
-	for _, lang := range Languages {
+	for _, lang := range frame.Languages {
 		for key, text := range all[lang] {
 			if strings.TrimSpace(text) == "" {
 				t.Errorf("%s: %s is empty", lang, key)
 			}
-			for _, other := range Languages {
+			for _, other := range frame.Languages {
 				twin, ok := all[other][key]
 				if !ok {
 					t.Errorf("%s lacks %s, which %s has", other, key, lang)
@@ -62,12 +73,14 @@ func TestCataloguesHaveTheSameWords(t *testing.T) {
 
 // Every key that a template or script asks for by name is in the catalogue. (Scripts are also held to it by tsc.)
 func TestTemplatesAskForWordsThatExist(t *testing.T) {
-	all, err := loadCatalogues()
+	all, err := languages()
 	if err != nil {
 		t.Fatal(err)
 	}
 	asked := regexp.MustCompile(`\.T "([^"]+)"`)
 	files, _ := filepath.Glob("templates/*.html")
+	more, _ := filepath.Glob("*/templates/*.html")
+	files = append(files, more...)
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -79,7 +92,7 @@ func TestTemplatesAskForWordsThatExist(t *testing.T) {
 			}
 		}
 	}
-	for prefix, values := range map[string][]string{"state.": states, "layer.": layers, "nav.theme_": themes,
+	for prefix, values := range map[string][]string{"state.": states, "layer.": layers, "nav.theme_": {"auto", "light", "dark"},
 		"proof.": {"proved", "bound", "unproven", "wrong"}, "path.": {"lan", "broadband", "dedicated"}} {
 		for _, v := range values {
 			if _, ok := all["vi"][prefix+v]; !ok {
@@ -95,9 +108,9 @@ func TestTwinsAgree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for state, outline := range outlines {
-		if !strings.Contains(string(ts), fmt.Sprintf("%s: %q", state, outline)) {
-			t.Errorf("ui/src/glyph.ts draws %s otherwise than pages.go", state)
+	for _, state := range states {
+		if !strings.Contains(string(ts), fmt.Sprintf("%s: %q", state, frame.Outline(state))) {
+			t.Errorf("ui/src/glyph.ts draws %s otherwise than package frame", state)
 		}
 	}
 	css, err := os.ReadFile("ui/style/app.css")
@@ -118,7 +131,7 @@ func TestTwinsAgree(t *testing.T) {
 }
 
 func TestNumbersAndDurations(t *testing.T) {
-	all, _ := loadCatalogues()
+	all, _ := languages()
 	for _, c := range []struct {
 		lang     string
 		v        float64
@@ -128,7 +141,7 @@ func TestNumbersAndDurations(t *testing.T) {
 		{"vi", 1234.56, 1, "1.234,6"}, {"en", 1234.56, 1, "1,234.6"}, {"vi", -0.182, 3, "-0,182"}, {"vi", -0.0002, 3, "0,000"},
 		{"vi", 13600, 0, "13.600"}, {"en", 999, 0, "999"}, {"vi", 1234567, 0, "1.234.567"},
 	} {
-		if got := Number(c.lang, c.v, c.decimals); got != c.want {
+		if got := frame.Number(c.lang, c.v, c.decimals); got != c.want {
 			t.Errorf("Number(%s, %v, %d) = %q, want %q", c.lang, c.v, c.decimals, got, c.want)
 		}
 	}
@@ -263,7 +276,7 @@ func TestScreens(t *testing.T) {
 	if _, err := os.Stat(chromium); err != nil {
 		t.Skip("no browser at " + chromium + "; install Debian's chromium or set CHROMIUM; `make test` installs it")
 	}
-	if a, err := loadAssets(dist); err != nil || !a.built() {
+	if h, err := newHouse(Options{}); err != nil || !h.Built() {
 		t.Skip("the user interface is not bundled; run `npm run build` in collector/web/ui, or `make test`")
 	}
 	plain := serve(t, 136, "")
@@ -286,7 +299,13 @@ func TestServerWorksWithoutTheBundle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages.assets = &assets{}
+	files, err := fs.Sub(words, "i18n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pages.house, err = frame.New(frame.Options{Words: files, Bundle: fstest.MapFS{}}); err != nil {
+		t.Fatal(err)
+	}
 	body := get(t, pages.Handler(), "/?lang=en").Body.String()
 	if !strings.Contains(body, "npm run build") || !strings.Contains(body, "Tích Sơn") {
 		t.Errorf("%s", body)

@@ -1,9 +1,8 @@
-package web
+package frame
 
 import (
 	"bytes"
 	"compress/gzip"
-	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,10 +12,8 @@ import (
 	"time"
 )
 
-// What `npm run build` made of collector/web/ui. Without it the folder holds .gitkeep alone and this still compiles.
-//
-//go:embed all:dist
-var dist embed.FS
+// assetPath is where the bundle is served.
+const assetPath = "/static/"
 
 // assets serves the bundled scripts and styles. Their names carry a hash, so browsers keep them for ever.
 type assets struct {
@@ -38,7 +35,7 @@ var mimeTypes = map[string]string{
 
 func loadAssets(files fs.FS) (*assets, error) {
 	a := &assets{names: map[string]string{}, files: map[string]asset{}}
-	manifest, err := fs.ReadFile(files, "dist/manifest.json")
+	manifest, err := fs.ReadFile(files, "manifest.json")
 	if errors.Is(err, fs.ErrNotExist) {
 		return a, nil
 	}
@@ -49,11 +46,11 @@ func loadAssets(files fs.FS) (*assets, error) {
 		return nil, fmt.Errorf("dist/manifest.json: %w; bundle the user interface again", err)
 	}
 	for _, name := range a.names {
-		data, err := fs.ReadFile(files, "dist/"+name)
+		data, err := fs.ReadFile(files, name)
 		if err != nil {
 			return nil, fmt.Errorf("%w; bundle the user interface again", err)
 		}
-		a.files[name] = asset{mime: mimeTypes[path.Ext(name)], plain: data, zipped: zipped(data, gzip.BestCompression)}
+		a.files[name] = asset{mime: mimeTypes[path.Ext(name)], plain: data, zipped: Zip(data, gzip.BestCompression)}
 	}
 	return a, nil
 }
@@ -64,7 +61,7 @@ func (a *assets) built() bool { return len(a.names) > 0 }
 // path returns the address of the asset called name, or "" when it was not bundled.
 func (a *assets) path(name string) string {
 	if hashed, ok := a.names[name]; ok {
-		return "/static/" + hashed
+		return assetPath + hashed
 	}
 	return ""
 }
@@ -81,7 +78,7 @@ func (a *assets) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Vary", "Accept-Encoding")
 	body := file.plain
-	if acceptsGzip(r) {
+	if AcceptsGzip(r) {
 		h.Set("Content-Encoding", "gzip")
 		body = file.zipped
 	}

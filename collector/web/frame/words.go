@@ -1,18 +1,13 @@
-package web
+package frame
 
 import (
-	"embed"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
 	"time"
 )
-
-// The words of the pages: one flat JSON object per language, read by the templates here and bundled into the scripts.
-//
-//go:embed i18n/*.json
-var i18nFiles embed.FS
 
 // Languages are those with a catalogue, the project's first.
 var Languages = []string{"vi", "en"}
@@ -20,10 +15,11 @@ var Languages = []string{"vi", "en"}
 // Catalogue holds the words of one language by key.
 type Catalogue map[string]string
 
-func loadCatalogues() (map[string]Catalogue, error) {
+// LoadWords reads the catalogues of all Languages.
+func LoadWords(words fs.FS) (map[string]Catalogue, error) {
 	all := make(map[string]Catalogue, len(Languages))
 	for _, lang := range Languages {
-		data, err := i18nFiles.ReadFile("i18n/" + lang + ".json")
+		data, err := fs.ReadFile(words, lang+".json")
 		if err != nil {
 			return nil, err
 		}

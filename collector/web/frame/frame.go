@@ -1,0 +1,138 @@
+package frame
+
+import (
+	"html/template"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// templateFuncs are the few things that templates cannot say themselves.
+var templateFuncs = template.FuncMap{
+	"glyph": glyph,
+	"has":   func(facts map[string]float64, name string) bool { _, ok := facts[name]; return ok },
+}
+
+// outlines are the shapes of the states: ● ▲ ✕ ◇ ◌ –. They are drawn rather than typed, since fonts differ in how
+// large they make these characters, and some PCs lack half of them. ui/src/glyph.ts has the same ones.
+var outlines = map[string]string{
+	"ok":       "M.62 0A.62 .62 0 1 1-.62 0A.62 .62 0 1 1 .62 0Z",
+	"degraded": "M0-.95L.98 .78L-.98 .78Z",
+	"down":     "M-.85-.5L-.5-.85L0-.35L.5-.85L.85-.5L.35 0L.85 .5L.5 .85L0 .35L-.5 .85L-.85 .5L-.35 0Z",
+	"no_data":  "M0-1L1 0L0 1L-1 0ZM0-.5L-.5 0L0 .5L.5 0Z",
+	"muted":    "M.8 0A.8 .8 0 1 1-.8 0A.8 .8 0 1 1 .8 0ZM.45 0A.45 .45 0 1 0-.45 0A.45 .45 0 1 0 .45 0Z",
+	"none":     "M-.6-.16H.6V.16H-.6Z",
+}
+
+// Outline is a state's shape as the path of an SVG two units wide; "" for what is no state.
+func Outline(state string) string { return outlines[state] }
+
+// glyph draws a state's shape; the words beside it say the same, so it is hidden from those who listen.
+func glyph(state string) template.HTML {
+	return template.HTML(`<svg class="glyph" viewBox="-1.1 -1.1 2.2 2.2" aria-hidden="true"><path d="` + outlines[state] + `"/></svg>`)
+}
+
+// Frame is what every page has around its own matter.
+type Frame struct {
+	reader
+	Title     string // whose pages these are, such as the province; may be empty
+	PageTitle string
+	Wall      bool
+	Now       time.Time
+	Zone      *time.Location
+
+	assets *assets
+	path   string
+}
+
+// Frame makes the frame of an answer. A choice of language or theme in the address is remembered in cookies.
+func (h *House) Frame(rw http.ResponseWriter, r *http.Request) Frame {
+	f := Frame{reader: h.reader(rw, r), Title: h.title, Now: h.now(), Zone: h.zone, assets: h.assets, path: r.URL.Path}
+	f.Wall = f.query.Get("wall") == "1"
+	f.PageTitle = f.T("app.title")
+	if f.Title != "" {
+		f.PageTitle += " – " + f.Title
+	}
+	return f
+}
+
+// Query is what the address asks for, without language and theme.
+func (f Frame) Query() url.Values { return f.query }
+
+// The methods below are the vocabulary of the templates.
+
+func (f Frame) T(key string, pairs ...any) string { return f.cat.T(key, pairs...) }
+func (f Frame) Asset(name string) string          { return f.assets.path(name) }
+func (f Frame) Built() bool                       { return f.assets.built() }
+func (f Frame) ZoneName() string                  { return f.Zone.String() }
+func (f Frame) Themes() []string                  { return themes }
+
+// OtherLang is the language to switch to.
+func (f Frame) OtherLang() string {
+	if f.Lang == "vi" {
+		return "en"
+	}
+	return "vi"
+}
+
+// With is the address of this page with one parameter changed; an empty value drops it.
+func (f Frame) With(name, value string) string {
+	q := url.Values{}
+	for k, v := range f.query {
+		q[k] = v
+	}
+	if value == "" {
+		q.Del(name)
+	} else {
+		q.Set(name, value)
+	}
+	if len(q) == 0 {
+		return f.path
+	}
+	return f.path + "?" + q.Encode()
+}
+
+// Time writes a moment as people here do.
+func (f Frame) Time(t *time.Time) string {
+	if t == nil || t.IsZero() {
+		return "–"
+	}
+	return t.In(f.Zone).Format("02/01/2006 15:04:05")
+}
+
+// NowText is the moment this page was made.
+func (f Frame) NowText() string { return f.Time(&f.Now) }
+
+// For is the length of time since t, in words.
+func (f Frame) For(t *time.Time) string {
+	if t == nil || t.IsZero() {
+		return "–"
+	}
+	return f.cat.Duration(f.Now.Sub(*t))
+}
+
+// Number writes a number as the language does.
+func (f Frame) Number(v float64, decimals int) string { return Number(f.Lang, v, decimals) }
+
+// Count writes a whole number as the language does.
+func (f Frame) Count(n int) string { return Number(f.Lang, float64(n), 0) }
+
+// Seconds words a length of time that an agent told as a number.
+func (f Frame) Seconds(v float64) string {
+	return f.cat.Duration(time.Duration(v * float64(time.Second)))
+}
+
+// Whole writes a count as the language does.
+func (f Frame) Whole(n uint64) string { return Number(f.Lang, float64(n), 0) }
+
+// Mebibytes writes a number of bytes in MiB.
+func (f Frame) Mebibytes(v float64) string { return Number(f.Lang, v/(1<<20), 1) }
+
+// Day writes a date of the registry (2025-01-31) as people here do.
+func (f Frame) Day(iso *string) string {
+	day, err := time.Parse(time.DateOnly, *iso)
+	if err != nil {
+		return *iso
+	}
+	return day.Format("02/01/2006")
+}
