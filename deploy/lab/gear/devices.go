@@ -88,8 +88,19 @@ func (g *Gear) AddDevices(block Block, devices []fleet.Device) error {
 			return explain(err)
 		}
 		g.devices[key(p.Site, p.Name)] = d
+		g.showFace(p)
 	}
 	return nil
+}
+
+// showFace lets a site's web pages and SIP port say whose they are.
+func (g *Gear) showFace(p fleet.Device) {
+	f := face{title: p.Table.Web.Title, server: p.Table.Web.Server, sip: p.Table.SIP}
+	for _, name := range ServiceNames() {
+		if s := g.services[key(p.Site, name)]; s != nil && strings.HasPrefix(name, p.Name+"-") && s.proto != protoDNS {
+			s.show(f)
+		}
+	}
 }
 
 // Device returns what answers as a device of a site; nil if the site has none of that name.

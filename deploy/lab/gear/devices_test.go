@@ -1,7 +1,14 @@
 package gear
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/textproto"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +48,28 @@ func TestDevicesAnswerAndFail(t *testing.T) {
 	const name, uptime = "1.3.6.1.2.1.1.5.0", "1.3.6.1.2.1.1.3.0"
 	if got, err := ask(HostEndpoint, name); err != nil || got != "ENDPOINT-DAODUC-2" {
 		t.Fatalf("%q, %v", got, err)
+	}
+	table := g.Device(1, "endpoint").Table()
+	resp, err := http.Get(fmt.Sprintf("http://%s:%d/", block.Addr(1, HostEndpoint), PortHTTP))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	if !strings.Contains(string(page), "<title>"+table.Web.Title+"</title>") || !strings.Contains(string(page), "communewatch") || resp.Header.Get("Server") != table.Web.Server {
+		t.Errorf("the page of a %s is %v %s", table.Name, resp.Header, page)
+	}
+	sip, err := net.Dial("tcp", netip.AddrPortFrom(block.Addr(1, HostEndpoint), PortSIP).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sip.Close()
+	sip.SetDeadline(time.Now().Add(5 * time.Second))
+	fmt.Fprintf(sip, "OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP x;branch=z9hG4bK1\r\nCall-ID: 77\r\nCSeq: 1 OPTIONS\r\n\r\n")
+	head, err := textproto.NewReader(bufio.NewReader(sip)).ReadLine()
+	if err != nil || head != "SIP/2.0 200 OK" {
+		t.Errorf("SIP: %q, %v", head, err)
 	}
 	set := func(f DeviceFault) {
 		t.Helper()

@@ -4,15 +4,21 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
+	"html"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/textproto"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
+
+// face is what a service tells of the equipment that it belongs to.
+type face struct{ title, server, sip string }
 
 // service is one listening service. It answers with hand-written minimal protocols rather than a server per service:
 // a thousand of them run in one process.
@@ -23,6 +29,7 @@ type service struct {
 
 	mu       sync.Mutex // guards the fields below
 	fault    Fault
+	face     face
 	listener net.Listener
 	packets  net.PacketConn // DNS only
 	conns    map[net.Conn]bool
@@ -140,9 +147,50 @@ func (s *service) serve(c net.Conn) {
 		s.serveStream(c, f)
 	case protoSignalling:
 		if f.Mode != Wrong {
-			io.Copy(io.Discard, io.LimitReader(c, 64<<10))
+			s.serveSignalling(c)
 		}
 	}
+}
+
+// shows returns what the service tells of its equipment.
+func (s *service) shows() face {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.face
+}
+
+func (s *service) show(f face) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.face = f
+}
+
+// serveSignalling answers SIP's OPTIONS (RFC 3261 11.2), if the equipment speaks it, and takes in anything else.
+func (s *service) serveSignalling(c net.Conn) {
+	in := bufio.NewReader(io.LimitReader(c, 64<<10))
+	agent := s.shows().sip
+	for agent != "" {
+		request, err := textproto.NewReader(in).ReadLine()
+		if err != nil || !strings.HasPrefix(request, "OPTIONS ") {
+			break
+		}
+		head, err := textproto.NewReader(in).ReadMIMEHeader()
+		if err != nil {
+			break
+		}
+		var b strings.Builder
+		b.WriteString("SIP/2.0 200 OK\r\n")
+		for _, name := range []string{"Via", "From", "To", "Call-Id", "Cseq"} {
+			for _, v := range head[name] {
+				fmt.Fprintf(&b, "%s: %s\r\n", name, v)
+			}
+		}
+		fmt.Fprintf(&b, "Server: %s\r\nAllow: INVITE, ACK, BYE, CANCEL, OPTIONS\r\nContent-Length: 0\r\n\r\n", agent)
+		if _, err := io.WriteString(c, b.String()); err != nil {
+			return
+		}
+	}
+	io.Copy(io.Discard, in)
 }
 
 // wait waits for d unless the service is closed meanwhile.
@@ -162,12 +210,19 @@ func (s *service) serveHTTP(c net.Conn, f Fault) {
 	if err != nil {
 		return
 	}
-	code, body := http.StatusOK, "communewatch lab\n"
+	face := s.shows()
+	code, body, kind, server := http.StatusOK, "communewatch lab\n", "text/plain", ""
+	if face.title != "" {
+		kind, body = "text/html; charset=utf-8", "<html><head><title>"+html.EscapeString(face.title)+"</title></head><body>communewatch lab</body></html>\n"
+	}
+	if face.server != "" {
+		server = "Server: " + face.server + "\r\n"
+	}
 	if f.Mode == Wrong {
 		code, body = http.StatusInternalServerError, "out of order\n"
 	}
-	fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n",
-		code, http.StatusText(code), len(body))
+	fmt.Fprintf(c, "HTTP/1.1 %d %s\r\n%sContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n",
+		code, http.StatusText(code), server, kind, len(body))
 	if req.Method != http.MethodHead {
 		io.WriteString(c, body)
 	}

@@ -19,11 +19,14 @@
 //
 //	#! device serial=FOC1531X2AB vary=4 mac=001de5a1b200
 //	#! expect vendor=Cisco model=WS-C2960-24TT-L class=switch
+//	#! web title="Vigor Login Page" server=DrayTek
+//	#! sip agent="Polycom/RealPresence Group 500"
 //	#! ports first=10001 count=24 name=FastEthernet0/%d speed=100 up=9
 //
 // device names the serial number and the first MAC address that the recording shows, so that each device can show its
 // own in their place, in whatever form they stand; vary is how many of the serial's last characters differ between
-// devices. expect is what an observer should make of the device. ports stands for rows of the interface tables.
+// devices. expect is what an observer should make of the device. web and sip are what it says of itself to others than
+// SNMP. ports stands for rows of the interface tables.
 //
 // # What moves
 //

@@ -15,12 +15,17 @@ type Expected struct {
 	Vendor, Model, Version, Class string
 }
 
+// Web is what a device's own web page says; "" where it says nothing.
+type Web struct{ Title, Server string }
+
 // Table is a decoded recording. It does not change, so devices share it.
 type Table struct {
 	Name   string
 	Serial string // as the recording shows it; "" if it shows none
 	MAC    [6]byte
 	Expect Expected
+	Web    Web
+	SIP    string // how it names itself in SIP; "" if it speaks none
 
 	vary   int    // how many of the serial's last characters differ between devices
 	uptime uint64 // sysUpTime of the recording, in hundredths of a second; never 0
@@ -205,12 +210,16 @@ func (t *Table) directive(s string, put func(row)) error {
 		}
 	case "expect":
 		t.Expect = Expected{Vendor: words.text("vendor", ""), Model: words.text("model", ""), Version: words.text("version", ""), Class: words.text("class", "")}
+	case "web":
+		t.Web = Web{Title: words.text("title", ""), Server: words.text("server", "")}
+	case "sip":
+		t.SIP = words.text("agent", "")
 	case "ports":
 		if err := t.ports(words, put); err != nil {
 			return err
 		}
 	default:
-		return fmt.Errorf("%q is not device, expect or ports", what)
+		return fmt.Errorf("%q is not device, expect, web, sip or ports", what)
 	}
 	return words.unused()
 }
