@@ -1,0 +1,126 @@
+package evidence
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"communewatch/inventory"
+	"communewatch/probes"
+)
+
+// What people can say of a device beside the facts that probes read.
+const (
+	SaysReachable     = "reachable"
+	SaysOnlyUplink    = "only_uplink"
+	SaysService       = "service"
+	SaysIsolated      = "isolated"
+	SaysWifi          = "wifi"
+	SaysPlatform      = "platform"
+	SaysFlag          = "flag"
+	SaysInService     = "in_service"
+	SaysWarrantyUntil = "warranty_until"
+	SaysPrice         = "price"
+	SaysReplacePrice  = "replace_price"
+	SaysEquivalentNew = "equivalent_new"
+	SaysLifeYears     = "life_years"
+	SaysPost          = "post"
+	SaysSurplus       = "surplus"
+)
+
+// Saying is one thing that people can say of a device.
+type Saying struct {
+	Name, Doc string
+	check     func(string) error
+}
+
+// Sayings lists all that people can say of a device, beside the facts of probes.FactNames.
+func Sayings() []Saying {
+	return []Saying{
+		{SaysReachable, "it can be reached from outside the office: yes or no", yesNo},
+		{SaysOnlyUplink, "the office has no other way out: yes or no", yesNo},
+		{SaysService, "the conference or the one-stop desk depends on it: yes or no", yesNo},
+		{SaysIsolated, "it is kept apart from the network: how, in words, or no", nil},
+		{SaysWifi, "its radio and ciphers, such as: 802.11n wpa2", nil},
+		{SaysPlatform, "the conference platform it is used with: teams, zoom", nil},
+		{SaysFlag, "what its maker's own controller says: model_in_eol=true", nil},
+		{SaysInService, "the day it was put into service", day},
+		{SaysWarrantyUntil, "the last day of its warranty", day},
+		{SaysPrice, "what it cost, in whole VND", money},
+		{SaysReplacePrice, "what the proposed replacement costs, in whole VND", money},
+		{SaysEquivalentNew, "what an equivalent new one costs, in whole VND", money},
+		{SaysLifeYears, "its useful life by the ledger, in years", years},
+		{SaysPost, "the post of who uses it, as the norms name posts", nil},
+		{SaysSurplus, "its office does not need it and another may have it: yes or no", yesNo},
+	}
+}
+
+// Normal checks what somebody wants to say of a device, and returns it as it is kept.
+func Normal(name, value string) (string, error) {
+	value = strings.Join(strings.Fields(value), " ")
+	if value == "" {
+		return "", fmt.Errorf("the value of %s is empty; withdraw what was said with --withdraw", name)
+	}
+	if name == string(probes.FactClass) && !slices.Contains(probes.Classes(), value) {
+		return "", fmt.Errorf("%q is no class; use one of %s", value, strings.Join(probes.Classes(), ", "))
+	}
+	for _, f := range probes.FactNames() {
+		if string(f) == name {
+			if len(value) > probes.MaxText {
+				return "", fmt.Errorf("the value of %s is longer than %d bytes", name, probes.MaxText)
+			}
+			return value, nil
+		}
+	}
+	var names []string
+	for _, s := range Sayings() {
+		if s.Name != name {
+			names = append(names, s.Name)
+			continue
+		}
+		if s.check == nil {
+			return value, nil
+		}
+		if name == SaysPrice || name == SaysReplacePrice || name == SaysEquivalentNew {
+			value = strings.NewReplacer(".", "", ",", "", " ", "").Replace(value)
+		}
+		if d, err := inventory.ParseDate(value); err == nil && (name == SaysInService || name == SaysWarrantyUntil) {
+			value = d.String()
+		}
+		if err := s.check(value); err != nil {
+			return "", fmt.Errorf("%s: %w", name, err)
+		}
+		return value, nil
+	}
+	for _, f := range probes.FactNames() {
+		names = append(names, string(f))
+	}
+	return "", fmt.Errorf("%.40q can't be said of a device; use one of %s", name, strings.Join(names, ", "))
+}
+
+func yesNo(s string) error {
+	if s != "yes" && s != "no" {
+		return fmt.Errorf("%.40q is neither yes nor no", s)
+	}
+	return nil
+}
+
+func day(s string) error {
+	_, err := inventory.ParseDate(s)
+	return err
+}
+
+func money(s string) error {
+	if n, err := strconv.ParseInt(s, 10, 64); err != nil || n <= 0 || n > 1e13 {
+		return fmt.Errorf("%.40q is no price; write whole VND, such as 12500000", s)
+	}
+	return nil
+}
+
+func years(s string) error {
+	if n, err := strconv.Atoi(s); err != nil || n < 1 || n > 50 {
+		return fmt.Errorf("%.40q is no number of years from 1 to 50", s)
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package stock
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"communewatch/collector/stock/rate"
+	"communewatch/inventory"
+)
+
+// rates gathers failures and the time over which devices were watched.
+type rates struct{ phases, models map[string]*FailureRate }
+
+func newRates() *rates {
+	return &rates{map[string]*FailureRate{}, map[string]*FailureRate{}}
+}
+
+func (rs *rates) add(e *entry, r *Row, asOf inventory.Date) {
+	years := over(e, r.InService, asOf, year)
+	count := func(in map[string]*FailureRate, key, label string) {
+		f := in[key]
+		if f == nil {
+			f = &FailureRate{Key: key, Label: label}
+			in[key] = f
+		}
+		f.Devices++
+		f.Years += years
+		f.Failures += r.Failures
+	}
+	phase := cmp.Or(r.Phase, NoPhase)
+	count(rs.phases, phase, phase)
+	if r.Model != "" {
+		name := strings.TrimSpace(r.Vendor + " " + r.Model)
+		count(rs.models, name, name)
+	}
+}
+
+func (rs *rates) all() FailureRates {
+	finish := func(in map[string]*FailureRate) []FailureRate {
+		out := make([]FailureRate, 0, len(in))
+		for _, f := range in {
+			if f.Years > 0 {
+				low, high := rate.Poisson(f.Failures)
+				f.Rate, f.Low, f.High = float64(f.Failures)/f.Years, low/f.Years, high/f.Years
+			}
+			out = append(out, *f)
+		}
+		slices.SortFunc(out, func(a, b FailureRate) int {
+			return cmp.Or(cmp.Compare(b.Rate, a.Rate), cmp.Compare(b.Devices, a.Devices), strings.Compare(a.Key, b.Key))
+		})
+		return out
+	}
+	return FailureRates{ByPhase: finish(rs.phases), ByModel: finish(rs.models)}
+}
