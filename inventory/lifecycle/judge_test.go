@@ -6,6 +6,7 @@ import (
 
 	"communewatch/inventory"
 	"communewatch/inventory/lifecycle/catalogue"
+	"communewatch/inventory/lifecycle/terms"
 )
 
 func day(s string) inventory.Date {
@@ -52,21 +53,21 @@ func TestSupport(t *testing.T) {
 		asOf string
 		want []want
 	}{
-		{"the day before the end", device("switch", "Cisco", "WS-C2960X-24TS-L"), "2027-10-30", []want{{"R01", StateOK, CodeR01Supported, S0}, {"R02", StateDueSoon, CodeR02Soon, S2}}},
-		{"the day of the end", device("switch", "Cisco", "WS-C2960X-24TS-L"), "2027-10-31", []want{{"R01", StateOutdated, CodeR01Ended, S3}, {"R02", StateNotApplicable, CodeR02Past, S0}}},
-		{"the day after the end", device("switch", "Cisco", "WS-C2960X-24TS-L"), "2027-11-01", []want{{"R01", StateOutdated, CodeR01Ended, S3}}},
-		{"an edge device", device("firewall", "Fortinet", "FortiGate-60E"), "2026-12-29", []want{{"R01", StateOutdated, CodeR01Ended, S4}}},
-		{"549 days before", device("switch", "Cisco", "WS-C2960X-24TS-L"), "2026-04-30", []want{{"R02", StateOK, CodeR02Later, S0}}},
-		{"548 days before", device("switch", "Cisco", "WS-C2960X-24TS-L"), "2026-05-01", []want{{"R02", StateDueSoon, CodeR02Soon, S1}}},
-		{"366 days before", device("switch", "Cisco", "WS-C2960X-24TS-L"), "2026-10-30", []want{{"R02", StateDueSoon, CodeR02Soon, S1}}},
-		{"365 days before", device("switch", "Cisco", "WS-C2960X-24TS-L"), "2026-10-31", []want{{"R02", StateDueSoon, CodeR02Soon, S2}}},
-		{"no row", device("switch", "Cisco", "WS-C2960S-24TS-L"), "2026-09-01", []want{{"R01", StateUnknown, CodeNoRow, S0}, {"R04", StateUnknown, CodeNoRow, S0}}},
-		{"another vendor's pattern", device("switch", "Dell", "WS-C2960X-24TS-L"), "2028-09-01", []want{{"R01", StateUnknown, CodeNoRow, S0}}},
-		{"no model", device("switch", "Cisco", ""), "2028-09-01", []want{{"R01", StateUnknown, CodeNoInput, S0}}},
-		{"no source", device("videoconference", "Polycom", "RealPresence Group 500"), "2026-09-01", []want{{"R01", StateUnknown, CodeUnsourced, S0}}},
-		{"end-of-life without a day, by the press", device("router", "Linksys", "E1200"), "2026-09-01", []want{{"R01", StateReview, CodeR01Undated, S4}}},
-		{"retired without a day", device("videoconference", "Tandberg", "6000 MXP"), "2026-09-01", []want{{"R01", StateReview, CodeR01Retired, S3}}},
-		{"no operating system read", device("pc", "Dell", "OptiPlex 3020"), "2026-09-01", []want{{"R05", StateUnknown, CodeNoInput, S0}}},
+		{"the day before the end", device("switch", "Cisco", "WS-C2960X-24TS-L"), "2027-10-30", []want{{"R01", StateOK, terms.CodeR01Supported, S0}, {"R02", StateDueSoon, terms.CodeR02Soon, S2}}},
+		{"the day of the end", device("switch", "Cisco", "WS-C2960X-24TS-L"), "2027-10-31", []want{{"R01", StateOutdated, terms.CodeR01Ended, S3}, {"R02", StateNotApplicable, terms.CodeR02Past, S0}}},
+		{"the day after the end", device("switch", "Cisco", "WS-C2960X-24TS-L"), "2027-11-01", []want{{"R01", StateOutdated, terms.CodeR01Ended, S3}}},
+		{"an edge device", device("firewall", "Fortinet", "FortiGate-60E"), "2026-12-29", []want{{"R01", StateOutdated, terms.CodeR01Ended, S4}}},
+		{"549 days before", device("switch", "Cisco", "WS-C2960X-24TS-L"), "2026-04-30", []want{{"R02", StateOK, terms.CodeR02Later, S0}}},
+		{"548 days before", device("switch", "Cisco", "WS-C2960X-24TS-L"), "2026-05-01", []want{{"R02", StateDueSoon, terms.CodeR02Soon, S1}}},
+		{"366 days before", device("switch", "Cisco", "WS-C2960X-24TS-L"), "2026-10-30", []want{{"R02", StateDueSoon, terms.CodeR02Soon, S1}}},
+		{"365 days before", device("switch", "Cisco", "WS-C2960X-24TS-L"), "2026-10-31", []want{{"R02", StateDueSoon, terms.CodeR02Soon, S2}}},
+		{"no row", device("switch", "Cisco", "WS-C2960S-24TS-L"), "2026-09-01", []want{{"R01", StateUnknown, terms.CodeNoRow, S0}, {"R04", StateUnknown, terms.CodeNoRow, S0}}},
+		{"another vendor's pattern", device("switch", "Dell", "WS-C2960X-24TS-L"), "2028-09-01", []want{{"R01", StateUnknown, terms.CodeNoRow, S0}}},
+		{"no model", device("switch", "Cisco", ""), "2028-09-01", []want{{"R01", StateUnknown, terms.CodeNoInput, S0}}},
+		{"no source", device("videoconference", "Polycom", "RealPresence Group 500"), "2026-09-01", []want{{"R01", StateUnknown, terms.CodeUnsourced, S0}}},
+		{"end-of-life without a day, by the press", device("router", "Linksys", "E1200"), "2026-09-01", []want{{"R01", StateReview, terms.CodeR01Undated, S4}}},
+		{"retired without a day", device("videoconference", "Tandberg", "6000 MXP"), "2026-09-01", []want{{"R01", StateReview, terms.CodeR01Retired, S3}}},
+		{"no operating system read", device("pc", "Dell", "OptiPlex 3020"), "2026-09-01", []want{{"R05", StateUnknown, terms.CodeNoInput, S0}}},
 	} {
 		v := Judge(tc.item, cat, day(tc.asOf), Context{})
 		for _, w := range tc.want {

@@ -4,40 +4,15 @@ import (
 	"slices"
 
 	"communewatch/inventory"
+	"communewatch/inventory/lifecycle/rules"
 )
-
-// StaleDays is the age above which the review of a source is stale: the finding stays and is marked. A proposal of the
-// rules; an unknown day of review counts as stale too.
-const StaleDays = 180
-
-// Context is what legal rules need to know beyond the item. The zero Context is: nothing known.
-type Context struct {
-	Norm    *NormCount // of the item's kind at its office; nil: not counted
-	Surplus *Surplus   // of other offices of the province; nil: not looked for
-	Post    string     // whose equipment it is, one of legal.Posts; "": not known
-}
-
-// NormCount is what L04 compares. Units are those the office owns and can use, this one included.
-type NormCount struct {
-	Units int
-	Staff int   // people the norm counts
-	From  Value // where both numbers come from
-}
-
-// Surplus is what L06 looks at: a usable unit that another office does not need.
-type Surplus struct {
-	Units int    // 0: looked for and none found
-	Site  string // where the nearest one is
-	Item  string // of the registry
-	From  Value  // who said so
-}
 
 // LegalState answers whether the item may be disposed of or replaced.
 type LegalState string
 
 // The answers. The zero LegalState is that it cannot be told.
 const (
-	LegalCannotTell LegalState = "cannot_tell"
+	LegalCannotTell LegalState = "unknown"
 	LegalEligible   LegalState = "eligible"
 	LegalNotYet     LegalState = "not_yet"
 )
@@ -90,20 +65,6 @@ type Quality struct {
 	Stale  bool           // a source was last looked at more than StaleDays ago
 }
 
-// Completeness is the share of inputs that are known.
-type Completeness struct {
-	Known, Wanted int
-	Missing       []string // names of the inputs that are not known
-}
-
-// Ratio returns the share, 0..1; 0 where nothing is wanted.
-func (c Completeness) Ratio() float64 {
-	if c.Wanted == 0 {
-		return 0
-	}
-	return float64(c.Known) / float64(c.Wanted)
-}
-
 // Finding returns what a rule says, and the zero Finding (unknown) where the verdict does not have it.
 func (v *Verdict) Finding(rule string) Finding {
 	for i := range v.Findings {
@@ -121,15 +82,9 @@ func (v *Verdict) Finding(rule string) Finding {
 // that its maker stands behind it. Findings whose action is to reconfigure make an item due_soon at most, since the
 // equipment is not what is outdated. Where no rule can say anything it is unknown.
 func Judge(item Item, cat *Catalogue, asOf inventory.Date, ctx Context) Verdict {
-	j := newJudging(&item, cat, asOf, ctx)
-	for _, rule := range j.rules() {
-		for _, f := range rule() {
-			j.findings = append(j.findings, f)
-		}
-	}
-	v := Verdict{Item: item.ID, Site: item.Site, AsOf: asOf, Class: j.class, Findings: j.findings}
-	v.State = stateOf(v.Findings)
-	v.Support = supportOf(v.Findings)
+	applied := rules.Apply(&item, cat, asOf, ctx)
+	v := Verdict{Item: item.ID, Site: item.Site, AsOf: asOf, Class: applied.Class, Findings: applied.Findings, Completeness: applied.Completeness}
+	v.conclude(&item)
 	return v
 }
 

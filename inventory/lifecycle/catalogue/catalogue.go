@@ -102,7 +102,7 @@ func New(lists ...[]*Row) *Catalogue {
 		case r.Kind == KindOS:
 			c.systems.add(r)
 			continue
-		case r.Match == MatchTrain || r.Match == MatchRange:
+		case r.Match == MatchTrain || r.Match == MatchRange || r.Kind == KindFirmware && r.Note("released") != "":
 			c.soft.add(r)
 			continue
 		}

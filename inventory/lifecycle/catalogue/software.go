@@ -16,6 +16,7 @@ type software struct {
 	products []*product
 	byName   map[string]*product
 	trains   map[string][]train // by folded product name
+	releases map[string][]train // single versions and the day they came out
 }
 
 type product struct {
@@ -33,7 +34,7 @@ type train struct {
 }
 
 func loadSoftware(n *names) *software {
-	s := &software{names: n, byName: map[string]*product{}, trains: map[string][]train{}}
+	s := &software{names: n, byName: map[string]*product{}, trains: map[string][]train{}, releases: map[string][]train{}}
 	for _, r := range records(productsCSV) {
 		p := &product{name: r[0], vendor: n.of(r[1]), classes: split(r[3])}
 		for _, name := range split(r[2]) {
@@ -72,6 +73,10 @@ func (s *software) add(r *Row) {
 	}
 	t.row = r
 	key := strings.ToLower(name)
+	if r.Match == MatchExact {
+		s.releases[key] = append(s.releases[key], t)
+		return
+	}
 	s.trains[key] = append(s.trains[key], t)
 	if s.byName[key] == nil { // a product of a local row: found where it is named outright
 		p := &product{name: name, vendor: s.names.of(r.Vendor), names: []string{key}}
@@ -207,4 +212,14 @@ func (c *Catalogue) Platform(name string) *Row {
 		return nil
 	}
 	return hit.Rows[0]
+}
+
+// Released finds the row that says when this very version came out, nil where there is none.
+func (c *Catalogue) Released(sw Software) *Row {
+	for _, t := range c.soft.releases[strings.ToLower(sw.Product)] {
+		if len(sw.Version.Numbers) > 0 && sw.Version.Compare(t.version) == 0 && sw.Version.Rest == t.version.Rest {
+			return t.row
+		}
+	}
+	return nil
 }

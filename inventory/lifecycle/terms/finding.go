@@ -1,6 +1,9 @@
-package lifecycle
+package terms
 
-import "communewatch/inventory"
+import (
+	"communewatch/inventory"
+	"communewatch/inventory/lifecycle/catalogue"
+)
 
 // State is what a rule says of an item. The zero State is StateUnknown.
 type State string
@@ -62,12 +65,12 @@ type Finding struct {
 	Code     string            // names the sentence that explains it; the screens word it in both languages
 	Args     map[string]string // what goes into the sentence: dates as 2025-07-01, days, versions
 	Evidence []Evidence
-	Rows     []*Row         // the catalogue rows it rests on; two with different dates where sources disagree
-	Match    MatchKind      // how the row was found
-	Due      inventory.Date // the date it turns on; zero where there is none
-	Stale    bool           // the row's source was last looked at more than StaleDays before as-of
-	Missing  []string       // inputs that would be needed, for StateUnknown
-	Grade    string         // the weakest source it rests on: A, B, C, U; "" where it rests on nothing but values
+	Rows     []*catalogue.Row    // the catalogue rows it rests on; two with different dates where sources disagree
+	Match    catalogue.MatchKind // how the row was found
+	Due      inventory.Date      // the date it turns on; zero where there is none
+	Stale    bool                // the row's source was last looked at more than StaleDays before as-of
+	Missing  []string            // inputs that would be needed, for StateUnknown
+	Grade    string              // the weakest source it rests on: A, B, C, U; "" where it rests on nothing but values
 }
 
 // Fired reports whether the finding says that something is to be done: it is then part of the priority.

@@ -1,4 +1,4 @@
-package lifecycle
+package rules
 
 import (
 	"slices"
@@ -7,20 +7,37 @@ import (
 
 	"communewatch/inventory"
 	"communewatch/inventory/lifecycle/catalogue"
+	"communewatch/inventory/lifecycle/terms"
 )
 
 // judging is the judging of one item.
 type judging struct {
-	item     *Item
-	cat      *Catalogue
+	item     *terms.Item
+	cat      *catalogue.Catalogue
 	asOf     inventory.Date
-	ctx      Context
+	ctx      terms.Context
 	class    string
-	support  catalogue.Hit // rows about the support of the model
-	findings []Finding     // so far
+	support  catalogue.Hit   // rows about the support of the model
+	findings []terms.Finding // so far
 }
 
-func newJudging(item *Item, cat *Catalogue, asOf inventory.Date, ctx Context) *judging {
+// Judgement is what the rules say of an item, before anything is concluded from it.
+type Judgement struct {
+	Class        string          // of the item, or else of the row that was found; "": not known
+	Findings     []terms.Finding // one per rule, R01 to R17 and L01 to L06, in this order
+	Completeness terms.Completeness
+}
+
+// Apply applies all rules to an item.
+func Apply(item *terms.Item, cat *catalogue.Catalogue, asOf inventory.Date, ctx terms.Context) Judgement {
+	j := newJudging(item, cat, asOf, ctx)
+	for _, rule := range j.rules() {
+		j.findings = append(j.findings, rule()...)
+	}
+	return Judgement{j.class, j.findings, j.completeness()}
+}
+
+func newJudging(item *terms.Item, cat *catalogue.Catalogue, asOf inventory.Date, ctx terms.Context) *judging {
 	j := &judging{item: item, cat: cat, asOf: asOf, ctx: ctx, class: item.Class.Text}
 	j.support = j.model(catalogue.TopicSupport)
 	if j.class == "" && j.support.Found() {
@@ -30,8 +47,9 @@ func newJudging(item *Item, cat *Catalogue, asOf inventory.Date, ctx Context) *j
 }
 
 // rules lists the rules in the order of their numbers. Later ones may look at what earlier ones found.
-func (j *judging) rules() []func() []Finding {
-	return []func() []Finding{j.hardware, j.system}
+func (j *judging) rules() []func() []terms.Finding {
+	return []func() []terms.Finding{j.hardware, j.system, j.firmware, j.exploited, j.conferencing, j.windows11, j.protocols, j.wifi,
+		j.age, j.condition, j.flags, j.expired, j.repair, j.small, j.count, j.unitPrice, j.reuse}
 }
 
 func (j *judging) model(t catalogue.Topic) catalogue.Hit {
@@ -39,13 +57,13 @@ func (j *judging) model(t catalogue.Topic) catalogue.Hit {
 }
 
 // found returns what an earlier rule found.
-func (j *judging) found(rule string) Finding {
+func (j *judging) found(rule string) terms.Finding {
 	for _, f := range j.findings {
 		if f.Rule == rule {
 			return f
 		}
 	}
-	return Finding{}
+	return terms.Finding{}
 }
 
 // edge reports whether the item stands between the office and the outside, where a flaw is met first.
@@ -54,7 +72,7 @@ func (j *judging) edge() bool {
 	case "router", "firewall", "access_point", "modem", "ont", "wireless_controller":
 		return true
 	case "videoconference", "conference_server", "camera", "nvr":
-		return j.item.Reachable == Yes
+		return j.item.Reachable == terms.Yes
 	}
 	return false
 }
@@ -75,25 +93,25 @@ func (j *judging) days(d inventory.Date) int {
 func (j *judging) past(d inventory.Date) bool { return !d.After(j.asOf.Time) }
 
 // evidence lists the values that are known, under their labels.
-func evidence(pairs ...any) []Evidence {
-	var all []Evidence
+func evidence(pairs ...any) []terms.Evidence {
+	var all []terms.Evidence
 	for i := 0; i+1 < len(pairs); i += 2 {
-		if v := pairs[i+1].(Value); v.Known() {
-			all = append(all, Evidence{pairs[i].(string), v})
+		if v := pairs[i+1].(terms.Value); v.Known() {
+			all = append(all, terms.Evidence{Label: pairs[i].(string), Value: v})
 		}
 	}
 	return all
 }
 
-func (j *judging) identity() []Evidence {
+func (j *judging) identity() []terms.Evidence {
 	return evidence("vendor", j.item.Vendor, "model", j.item.Model, "hardware", j.item.Hardware)
 }
 
 // with adds rows to a finding, and what follows from them: its grade, whether they are stale.
-func (j *judging) with(f Finding, match MatchKind, rows ...*Row) Finding {
+func (j *judging) with(f terms.Finding, match catalogue.MatchKind, rows ...*catalogue.Row) terms.Finding {
 	f.Rows, f.Match = rows, match
 	for _, r := range rows {
-		if r.ReviewedOn.IsZero() || -j.days(r.ReviewedOn) > StaleDays {
+		if r.ReviewedOn.IsZero() || -j.days(r.ReviewedOn) > terms.StaleDays {
 			f.Stale = true
 		}
 		f.Grade = max(f.Grade, r.Grade()) // A < B < C < U
@@ -101,12 +119,12 @@ func (j *judging) with(f Finding, match MatchKind, rows ...*Row) Finding {
 	return f
 }
 
-func unknown(rule, code string, missing ...string) Finding {
-	return Finding{Rule: rule, State: StateUnknown, Code: code, Missing: missing}
+func unknown(rule, code string, missing ...string) terms.Finding {
+	return terms.Finding{Rule: rule, State: terms.StateUnknown, Code: code, Missing: missing}
 }
 
-func notApplicable(rule, code string) Finding {
-	return Finding{Rule: rule, State: StateNotApplicable, Code: code}
+func notApplicable(rule, code string) terms.Finding {
+	return terms.Finding{Rule: rule, State: terms.StateNotApplicable, Code: code}
 }
 
 func args(pairs ...string) map[string]string {
@@ -124,18 +142,18 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // dated is the answer to: which day do these rows state?
 type dated struct {
 	date inventory.Date
-	rows []*Row // those that state it, or all of them where code is set
-	code string // why there is no day
-	weak bool   // only sources that may say "perhaps"
+	rows []*catalogue.Row // those that state it, or all of them where code is set
+	code string           // why there is no day
+	weak bool             // only sources that may say "perhaps"
 }
 
 // pick finds the day that rows agree on. Rows without a source never count, rows of press or resellers only where there
 // is no better one; two of them from different publishers make one good one.
-func pick(rows []*Row, day func(*Row) inventory.Date) dated {
+func pick(rows []*catalogue.Row, day func(*catalogue.Row) inventory.Date) dated {
 	if len(rows) == 0 {
-		return dated{code: CodeNoRow}
+		return dated{code: terms.CodeNoRow}
 	}
-	var sure, weak []*Row
+	var sure, weak []*catalogue.Row
 	sourced := false
 	for _, r := range rows {
 		switch {
@@ -150,19 +168,19 @@ func pick(rows []*Row, day func(*Row) inventory.Date) dated {
 		sourced = true
 	}
 	if !sourced {
-		return dated{rows: rows, code: CodeUnsourced}
+		return dated{rows: rows, code: terms.CodeUnsourced}
 	}
 	use := sure
 	if len(use) == 0 {
 		use = weak
 	}
 	if len(use) == 0 {
-		return dated{rows: rows, code: CodeNoDate}
+		return dated{rows: rows, code: terms.CodeNoDate}
 	}
 	var publishers []string
 	for _, r := range use {
 		if !day(r).Equal(day(use[0]).Time) {
-			return dated{rows: use, code: CodeDisagree}
+			return dated{rows: use, code: terms.CodeDisagree}
 		}
 		for _, p := range r.Publishers() {
 			if !slices.Contains(publishers, p) {
@@ -171,4 +189,13 @@ func pick(rows []*Row, day func(*Row) inventory.Date) dated {
 		}
 	}
 	return dated{date: day(use[0]), rows: use, weak: len(sure) == 0 && len(publishers) < 2}
+}
+
+// yearsBetween returns the full years from one day to another. Who came on 29 February is a year older on 1 March.
+func yearsBetween(from, to time.Time) int {
+	years := to.Year() - from.Year()
+	if to.Month() < from.Month() || to.Month() == from.Month() && to.Day() < from.Day() {
+		years--
+	}
+	return years
 }

@@ -1,0 +1,156 @@
+package catalogue
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// CPUFit says whether a processor is one that Windows 11 supports: Intel from the 8th generation, AMD from Ryzen 2000.
+type CPUFit uint8
+
+// The answers. The zero CPUFit is that the name does not tell; the maker's list of exact models then has to.
+const (
+	CPUUnclear CPUFit = iota
+	CPUBelow
+	CPUFits
+)
+
+// Processor is what the name of a processor tells.
+type Processor struct {
+	Fit      CPUFit
+	CodeName string // as in the rows of class pc_cpu: "Haswell"; "" where none is known
+	Label    string // "Intel Core, 4th generation"
+}
+
+// ProcessorOf reads a processor's name as the machine gives it: "Intel(R) Core(TM) i3-4130 CPU @ 3.40GHz". The
+// numbering is the makers' own; where a maker broke it, the answer is CPUUnclear.
+func ProcessorOf(name string) Processor {
+	s := strings.ToLower(name)
+	s = strings.NewReplacer("(r)", " ", "(tm)", " ", "®", " ", "™", " ").Replace(s)
+	s = strings.Join(strings.Fields(s), " ")
+	switch {
+	case strings.Contains(s, "ryzen") || strings.Contains(s, "amd"):
+		return amd(s)
+	case strings.Contains(s, "intel") || strings.Contains(s, "core i"):
+		return intel(s)
+	}
+	return Processor{}
+}
+
+func match(pattern, s string) []string { return regexp.MustCompile(pattern).FindStringSubmatch(s) }
+
+func intel(s string) Processor {
+	if m := match(`\bi[3579][- ](\d{3,5})([a-z]*)`, s); m != nil {
+		gen := generation(m[1])
+		mobile := len(m[1]) == 4 && gen >= 10
+		p := Processor{CPUBelow, codeName(gen, mobile), "Intel Core, generation " + strconv.Itoa(gen)}
+		switch {
+		case gen >= 8:
+			p.Fit = CPUFits
+		case gen == 7 && (m[1]+m[2] == "7820hq" || strings.HasPrefix(m[2], "x")):
+			p.Fit = CPUUnclear // some of these were added to the list
+		}
+		return p
+	}
+	if m := match(`\bm[357]?-(\d)`, s); m != nil {
+		gen, _ := strconv.Atoi(m[1])
+		p := Processor{CPUBelow, codeName(gen, true), "Intel Core m, generation " + m[1]}
+		if gen >= 8 {
+			p.Fit = CPUFits
+		}
+		return p
+	}
+	switch {
+	case match(`core ?2\b`, s) != nil || strings.Contains(s, "pentium 4") || strings.Contains(s, "pentium d"):
+		return Processor{CPUBelow, "", "Intel Core 2 or older"}
+	case match(`core (ultra|[3579]) `, s+" ") != nil:
+		return Processor{CPUFits, "", "Intel Core, newer numbering"}
+	case match(`xeon.* e[357]-\d{4}`, s) != nil:
+		return Processor{CPUBelow, "", "Intel Xeon E3, E5 or E7"}
+	}
+	if m := match(`\b([gnj])(\d{3,4})\b`, s); m != nil && (strings.Contains(s, "celeron") || strings.Contains(s, "pentium") || m[1] == "n") {
+		return small(m[1], m[2])
+	}
+	return Processor{}
+}
+
+// generation of a Core i number: 870 is of the 1st, 4130 of the 4th, 1135 of the 11th, 10100 of the 10th.
+func generation(digits string) int {
+	n := 1
+	switch {
+	case len(digits) == 3:
+	case len(digits) == 4 && digits[0] != '1':
+		n = int(digits[0] - '0')
+	default:
+		n, _ = strconv.Atoi(digits[:2])
+	}
+	return n
+}
+
+func codeName(gen int, mobile bool) string {
+	switch gen {
+	case 3:
+		return "Ivy Bridge"
+	case 4:
+		return "Haswell"
+	case 5:
+		return "Broadwell"
+	case 6:
+		return "Skylake"
+	case 7:
+		return "Kaby Lake"
+	case 8, 9:
+		return "Coffee Lake"
+	case 10:
+		return "Comet Lake"
+	case 11:
+		if mobile {
+			return "Tiger Lake"
+		}
+		return "Rocket Lake"
+	}
+	return ""
+}
+
+// small is for Pentium and Celeron.
+func small(series, digits string) Processor {
+	n, _ := strconv.Atoi(digits)
+	label := "Intel " + strings.ToUpper(series) + digits
+	apollo := []int{3350, 3355, 3450, 3455, 4200, 4205}
+	switch {
+	case series == "g" && n < 2000, series == "g" && 3900 <= n && n < 4900, series == "g" && 2000 <= n && n < 3900:
+		return Processor{CPUBelow, "", label}
+	case series == "g":
+		return Processor{CPUFits, "", label}
+	case slices.Contains(apollo, n):
+		return Processor{CPUBelow, "Apollo Lake", label}
+	case n < 300: // N100 and its like
+		return Processor{CPUFits, "", label}
+	case n < 3000:
+		return Processor{CPUBelow, "Bay Trail", label}
+	case n < 4000:
+		return Processor{CPUBelow, "Braswell", label}
+	case n < 5100 && (n < 5080 || n > 5100):
+		return Processor{CPUFits, "Gemini Lake", label}
+	}
+	return Processor{CPUFits, "", label}
+}
+
+func amd(s string) Processor {
+	if m := match(`ryzen (?:threadripper |embedded |[3579] )?(?:pro )?(?:micro)?[a-z]?(\d)(\d{3})`, s); m != nil {
+		p := Processor{CPUFits, "", "AMD Ryzen " + m[1] + "000"}
+		if m[1] == "1" {
+			p.Fit = CPUBelow
+		}
+		return p
+	}
+	switch {
+	case strings.Contains(s, "ryzen ai"), match(`athlon (silver|gold|pro 3|3\d{3})`, s) != nil:
+		return Processor{CPUFits, "", "AMD, newer than Ryzen 2000"}
+	case match(`\b(fx-?\d|a(4|6|8|9|10|12)-\d|e[12]?-\d|phenom|sempron|turion|opteron|athlon (ii|x2|64))`, s) != nil:
+		return Processor{CPUBelow, "", "AMD, older than Ryzen"}
+	}
+	return Processor{}
+}
