@@ -28,7 +28,7 @@ type Purchase struct {
 
 	Site     string         // id; "" where the list names none
 	Received inventory.Date // handed over or put into service; zero: unknown
-	YearOnly bool           // the list gives the year alone; Received is its last day
+	Roughly  bool           // the list gives the year or the month alone; Received is its last day
 
 	Price          int64          // of one unit in VND, taxes as the list has them; 0: unknown
 	WarrantyMonths int            // 0: unknown
