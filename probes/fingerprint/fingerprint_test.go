@@ -402,9 +402,9 @@ func TestSIP(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			asked := 0
+			var asked atomic.Int32
 			port := sipPhone(t, func(request string, before int) []string {
-				asked = before + 1
+				asked.Store(int32(before + 1))
 				if !strings.HasPrefix(request, "OPTIONS sip:127.0.0.1:") || !strings.HasSuffix(request, "\r\n\r\n") || strings.Contains(request, "Authorization") {
 					t.Errorf("was asked %q", request)
 				}
@@ -412,8 +412,8 @@ func TestSIP(t *testing.T) {
 			})
 			got, _ := scan(t, map[Service][]uint16{SIP: {port}})
 			want(t, got, tt.want)
-			if asked > 2 {
-				t.Errorf("was asked %d times", asked)
+			if n := asked.Load(); n > 2 {
+				t.Errorf("was asked %d times", n)
 			}
 			if strings.HasPrefix(tt.name, "refuses") && !strings.Contains(got["sip_agent"].Source, "405") {
 				t.Errorf("the code is not part of the evidence: %s", got["sip_agent"].Source)
