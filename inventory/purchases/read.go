@@ -12,6 +12,9 @@ import (
 
 	"communewatch/inventory"
 	"communewatch/inventory/identity"
+	"communewatch/inventory/purchases/cells"
+	"communewatch/inventory/purchases/headings"
+	"communewatch/inventory/purchases/places"
 )
 
 // Bounds of a list. A province of 136 communes buys some 2,000 units in a phase.
@@ -26,7 +29,7 @@ const (
 // Read reads a list of purchases: an Excel file (.xlsx, all visible sheets) or text separated by commas, semicolons or
 // tabs, in UTF-8 or UTF-16. name is used for messages alone. See docs/purchases.md for what is understood.
 func (o Options) Read(name string, data []byte) Import {
-	r := reader{options: o, places: newPlaces(o.Sites), names: newNames(), count: map[string]int{}, serials: map[string][]origin{}, ids: map[string]int{}}
+	r := reader{options: o, places: places.New(o.Sites), names: headings.NewNames(), count: map[string]int{}, serials: map[string][]origin{}, ids: map[string]int{}}
 	r.known()
 	tables, problem := inventory.ReadTables(data)
 	switch {
@@ -53,8 +56,8 @@ func (o Options) Read(name string, data []byte) Import {
 	}
 	r.sheet = ""
 	if read == 0 && len(r.problems) == 0 {
-		text := "no row with headings was found; write them above the items: " + templateHeading(colItem) + ", " + templateHeading(colModel) + ", " +
-			templateHeading(colSerial) + ", " + templateHeading(colQuantity) + ", " + templateHeading(colSite)
+		text := "no row with headings was found; write them above the items: " + headings.Written(headings.Item) + ", " + headings.Written(headings.Model) + ", " +
+			headings.Written(headings.Serial) + ", " + headings.Written(headings.Quantity) + ", " + headings.Written(headings.Site)
 		r.problems = append(r.problems, inventory.Problem{Text: text})
 	} else if len(r.units) == 0 && len(r.problems) == 0 {
 		r.problems = append(r.problems, inventory.Problem{Text: "has headings but no items; write one item into each row"})
@@ -78,8 +81,8 @@ type origin struct{ vendor, where string }
 // reader is the reading of one file.
 type reader struct {
 	options Options
-	places  *places
-	names   names
+	places  *places.Places
+	names   headings.Names
 
 	problems, warnings []inventory.Problem
 	count              map[string]int // of warnings, by kind
@@ -90,7 +93,7 @@ type reader struct {
 	// Of the sheet that is being read:
 	sheet   string
 	t       *inventory.Table
-	l       layout
+	l       headings.Layout
 	filled  map[[2]int]string // cells of merged blocks behind the first
 	columns int               // cells of the row of headings
 	noPhase bool              // was told
@@ -203,51 +206,51 @@ func (r *reader) findHeader(rows []inventory.Row) int {
 
 // headings counts the columns that a row of headings names; 0 if none says what the item is.
 func (r *reader) headings(row inventory.Row) int {
-	var seen [columnCount]bool
+	var seen [headings.Count]bool
 	n := 0
 	for _, cell := range row.Cells {
-		if c, ok := r.names.find(cell); ok && !seen[c] {
+		if c, ok := r.names.Find(cell); ok && !seen[c] {
 			seen[c] = true
 			n++
 		}
 	}
-	if !seen[colItem] && !seen[colModel] && !seen[colSerial] {
+	if !seen[headings.Item] && !seen[headings.Model] && !seen[headings.Serial] {
 		return 0
 	}
 	return n
 }
 
 // layoutOf finds the columns.
-func (r *reader) layoutOf(header inventory.Row) layout {
-	l := newLayout()
+func (r *reader) layoutOf(header inventory.Row) headings.Layout {
+	l := headings.NewLayout()
 	var ignored []string
 	for i, cell := range header.Cells {
 		heading, _ := inventory.CleanCell(cell)
 		if heading == "" {
 			continue
 		}
-		c, ok := r.names.find(cell)
+		c, ok := r.names.Find(cell)
 		switch {
-		case ok && c == colIgnored:
+		case ok && c == headings.Ignored:
 		case !ok:
 			ignored = append(ignored, inventory.Quote(heading))
-		case c == colSite && l.at[colSite] >= 0 && l.at[colUnit] < 0 && foldHeading(heading) == "don vi":
-			l.at[colUnit], l.headings[colUnit] = i, heading
-		case c == colSite && l.at[colSite] >= 0 && l.at[colUnit] < 0 && foldHeading(l.headings[colSite]) == "don vi":
-			l.at[colUnit], l.headings[colUnit] = l.at[colSite], l.headings[colSite]
-			l.at[colSite], l.headings[colSite] = i, heading
-		case l.at[c] >= 0 && (c == colNumber || c == colNote || c == colUser):
+		case c == headings.Site && l.At[headings.Site] >= 0 && l.At[headings.Unit] < 0 && headings.Fold(heading) == "don vi":
+			l.At[headings.Unit], l.Headings[headings.Unit] = i, heading
+		case c == headings.Site && l.At[headings.Site] >= 0 && l.At[headings.Unit] < 0 && headings.Fold(l.Headings[headings.Site]) == "don vi":
+			l.At[headings.Unit], l.Headings[headings.Unit] = l.At[headings.Site], l.Headings[headings.Site]
+			l.At[headings.Site], l.Headings[headings.Site] = i, heading
+		case l.At[c] >= 0 && (c == headings.Number || c == headings.Note || c == headings.User):
 			ignored = append(ignored, inventory.Quote(heading))
-		case l.at[c] >= 0:
-			r.problem(header.Number, heading, "two columns mean this: %s and %s; remove or rename one", inventory.Quote(l.headings[c]), inventory.Quote(heading))
+		case l.At[c] >= 0:
+			r.problem(header.Number, heading, "two columns mean this: %s and %s; remove or rename one", inventory.Quote(l.Headings[c]), inventory.Quote(heading))
 		default:
-			l.at[c], l.headings[c] = i, heading
+			l.At[c], l.Headings[c] = i, heading
 		}
 	}
-	l.unit = r.state.unit
-	for _, c := range []column{colPrice, colAmount} {
-		if unit := unitIn(l.headings[c]); unit > 0 {
-			l.unit = unit
+	l.Unit = r.state.unit
+	for _, c := range []headings.Column{headings.Price, headings.Amount} {
+		if unit := unitIn(l.Headings[c]); unit > 0 {
+			l.Unit = unit
 		}
 	}
 	if len(ignored) > 0 {
@@ -263,7 +266,7 @@ func unitIn(heading string) int64 {
 	for _, found := range insideBrackets.FindAllStringSubmatch(heading, 4) {
 		text := strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(inventory.Fold(found[1]), "don vi tinh"), "dvt"))
 		text = strings.Trim(text, ":- ")
-		if unit := scaleOf(text); text != "" && unit > 0 {
+		if unit := cells.ScaleOf(text); text != "" && unit > 0 {
 			return unit
 		}
 	}
@@ -283,34 +286,34 @@ func (r *reader) secondHeader(header, second inventory.Row) bool {
 		if heading == "" {
 			continue
 		}
-		c, ok := r.names.of[foldHeading(cell)]
+		c, ok := r.names.Exact(cell)
 		if !ok {
-			c, ok = r.names.of[foldHeading(parent+" "+cell)]
+			c, ok = r.names.Exact(parent + " " + cell)
 		}
 		if !ok {
-			c, ok = r.names.of[foldHeading(brackets.ReplaceAllString(cell, " "))]
+			c, ok = r.names.Exact(headings.WithoutBrackets(cell))
 		}
 		if !ok {
 			return false // a row of items, not of headings
 		}
-		if c == colIgnored {
+		if c == headings.Ignored {
 			continue
 		}
-		for other := range l.at { // the heading above was that of the group
-			if l.at[other] == i {
-				l.at[other], l.headings[other] = -1, ""
+		for other := range l.At { // the heading above was that of the group
+			if l.At[other] == i {
+				l.At[other], l.Headings[other] = -1, ""
 			}
 		}
-		if l.at[c] >= 0 && l.headings[c] != parent {
+		if l.At[c] >= 0 && l.Headings[c] != parent {
 			return false
 		}
-		l.at[c], l.headings[c] = i, heading
+		l.At[c], l.Headings[c] = i, heading
 		found++
 	}
 	if found == 0 {
 		return false
 	}
-	if len(second.Cells) > 0 && l.at[colItem] < 0 && l.at[colModel] < 0 && l.at[colSerial] < 0 {
+	if len(second.Cells) > 0 && l.At[headings.Item] < 0 && l.At[headings.Model] < 0 && l.At[headings.Serial] < 0 {
 		return false
 	}
 	r.l = l
@@ -319,8 +322,8 @@ func (r *reader) secondHeader(header, second inventory.Row) bool {
 
 // usable reports whether the columns suffice.
 func (r *reader) usable(row int) bool {
-	if !r.l.has(colItem) && !r.l.has(colModel) {
-		r.problem(row, "", "no column says what was bought; add one headed %s or %s", templateHeading(colItem), templateHeading(colModel))
+	if !r.l.Has(headings.Item) && !r.l.Has(headings.Model) {
+		r.problem(row, "", "no column says what was bought; add one headed %s or %s", headings.Written(headings.Item), headings.Written(headings.Model))
 		return false
 	}
 	return true
@@ -328,13 +331,13 @@ func (r *reader) usable(row int) bool {
 
 // unitOrSite decides what a column headed "Đơn vị" is: units of measure, or the offices that got the items.
 func (r *reader) unitOrSite(rows []inventory.Row) {
-	if !r.l.has(colSite) || r.l.has(colUnit) || foldHeading(r.l.headings[colSite]) != "don vi" {
+	if !r.l.Has(headings.Site) || r.l.Has(headings.Unit) || headings.Fold(r.l.Headings[headings.Site]) != "don vi" {
 		return
 	}
 	for _, row := range rows[:min(len(rows), 200)] {
-		if at := r.l.at[colSite]; at < len(row.Cells) && slices.Contains([]string{"cai", "bo", "chiec", "may", "thiet bi", "he thong", "goi"}, inventory.Fold(strings.TrimSpace(row.Cells[at]))) {
-			r.l.at[colUnit], r.l.headings[colUnit] = at, r.l.headings[colSite]
-			r.l.at[colSite], r.l.headings[colSite] = -1, ""
+		if at := r.l.At[headings.Site]; at < len(row.Cells) && slices.Contains([]string{"cai", "bo", "chiec", "may", "thiet bi", "he thong", "goi"}, inventory.Fold(strings.TrimSpace(row.Cells[at]))) {
+			r.l.At[headings.Unit], r.l.Headings[headings.Unit] = at, r.l.Headings[headings.Site]
+			r.l.At[headings.Site], r.l.Headings[headings.Site] = -1, ""
 			return
 		}
 	}
@@ -409,7 +412,7 @@ func (r *reader) titles(t *inventory.Table, header int) {
 				r.state.contract = strings.ReplaceAll(found[1], " ", "")
 			}
 			if found := unitText.FindStringSubmatch(text); found != nil {
-				if unit := scaleOf(found[1]); unit > 0 {
+				if unit := cells.ScaleOf(found[1]); unit > 0 {
 					r.state.unit = unit
 				}
 			}
@@ -421,7 +424,7 @@ func (r *reader) titles(t *inventory.Table, header int) {
 	if found := phaseText.FindString(t.Sheet); found != "" && !own {
 		r.state.phase = phaseName(found)
 	}
-	if site, err := r.places.find(t.Sheet, "", inventory.Date{}); err == nil {
+	if site, err := r.places.Find(t.Sheet, "", inventory.Date{}); err == nil {
 		r.state.site = site
 		r.warn(0, "", "the sheet's name %s is taken for the site %s where a row names none", inventory.Quote(t.Sheet), site)
 	}
@@ -446,40 +449,40 @@ func numbersColumns(row inventory.Row) bool {
 }
 
 // text returns a cell cleaned; of a merged block, what the block says.
-func (r *reader) text(row inventory.Row, c column) string {
+func (r *reader) text(row inventory.Row, c headings.Column) string {
 	raw := r.raw(row, c)
 	if raw == "" {
 		return ""
 	}
-	if long := []rune(raw); len(long) > maxCell && (c == colItem || c == colNote || c == colModel) {
+	if long := []rune(raw); len(long) > maxCell && (c == headings.Item || c == headings.Note || c == headings.Model) {
 		raw = string(long[:maxCell])
-		r.warn(row.Number, r.l.name(c), "is cut after %d characters", maxCell)
+		r.warn(row.Number, r.l.Name(c), "is cut after %d characters", maxCell)
 	}
 	s, err := inventory.CleanCell(raw)
 	if err != nil {
-		r.problem(row.Number, r.l.name(c), "%v", err)
+		r.problem(row.Number, r.l.Name(c), "%v", err)
 		return ""
 	}
 	return s
 }
 
-func (r *reader) raw(row inventory.Row, c column) string {
-	at := r.l.at[c]
+func (r *reader) raw(row inventory.Row, c headings.Column) string {
+	at := r.l.At[c]
 	if at < 0 {
 		return ""
 	}
 	if at < len(row.Cells) && strings.TrimSpace(row.Cells[at]) != "" {
 		return row.Cells[at]
 	}
-	if c == colSerial || c == colQuantity || c == colAmount || c == colNumber { // one for all rows of a block, not one each
+	if c == headings.Serial || c == headings.Quantity || c == headings.Amount || c == headings.Number { // one for all rows of a block, not one each
 		return ""
 	}
 	return r.filled[[2]int{row.Number, at}]
 }
 
 // own reports whether the row itself has something in a column, not a merged block.
-func (r *reader) own(row inventory.Row, c column) bool {
-	at := r.l.at[c]
+func (r *reader) own(row inventory.Row, c headings.Column) bool {
+	at := r.l.At[c]
 	return at >= 0 && at < len(row.Cells) && strings.TrimSpace(row.Cells[at]) != ""
 }
 

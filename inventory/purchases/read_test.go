@@ -11,6 +11,7 @@ import (
 	"github.com/xuri/excelize/v2"
 
 	"communewatch/inventory"
+	"communewatch/inventory/purchases/cells"
 )
 
 func day(t testing.TB, s string) inventory.Date {
@@ -280,64 +281,6 @@ l.xlsx: sheet "Nháp": the sheet is hidden and was not read; show it if it belon
 	}
 }
 
-func TestMoney(t *testing.T) {
-	for _, c := range []struct {
-		cell  string
-		sheet bool
-		unit  int64
-		want  int64 // -1: refused
-	}{
-		{"12.500.000 đ", false, 1, 12_500_000}, {"12,500,000", false, 1, 12_500_000}, {"12500000", false, 1, 12_500_000}, {"12 500 000 VNĐ", false, 1, 12_500_000},
-		{"12.500.000,00", false, 1, 12_500_000}, {"12,500,000.50", false, 1, 12_500_001}, {"12.500.000đồng", false, 1, 12_500_000}, {"12.500.000,-", false, 1, 12_500_000},
-		{"12,5 triệu", false, 1, 12_500_000}, {"12 triệu đồng", false, 1, 12_000_000}, {"1,25 tỷ", false, 1, 1_250_000_000}, {"12.500 triệu", false, 1, -1}, {"12.500", false, 1, 12_500},
-		{"12,5", false, 1, -1}, {"12.50", false, 1, -1}, {"12", false, 1, -1}, {"12.50.000", false, 1, -1}, {"1.2500.000", false, 1, -1}, {"12.500,000", false, 1, -1},
-		{"", false, 1, 0}, {"-", false, 1, 0}, {"0", false, 1, 0}, {"$500", false, 1, -1}, {"liên hệ", false, 1, -1}, {"(5.000.000)", false, 1, -1},
-		{"1.25E+07", true, 1, 12_500_000}, {"12500000.4", true, 1, 12_500_000}, {"10416666.666666666", true, 1, 10_416_667}, {"1.25E+07", false, 1, -1},
-		{"12500", false, 1000, 12_500_000}, {"12.500", false, 1000, -1}, {"12.500,5", false, 1000, 12_500_500}, {"12500.5", true, 1000, 12_500_500}, {"12.500.000 đ", false, 1000, 12_500_000},
-		{"12,5", false, 1_000_000, 12_500_000}, {"99999999999999999", false, 1, -1}, {"Giá: 5.000.000", false, 1, -1}, {"1e999", true, 1, -1},
-	} {
-		got, err := money{c.sheet, c.unit}.parse(c.cell)
-		if err != nil {
-			got = -1
-		}
-		if got != c.want {
-			t.Errorf("%q in a workbook: %v, unit %d: %d, %v; want %d", c.cell, c.sheet, c.unit, got, err, c.want)
-		}
-	}
-}
-
-func TestDays(t *testing.T) {
-	text := &inventory.Table{}
-	for in, want := range map[string]string{"12/03/2021": "2021-03-12", "2021-03-12": "2021-03-12", "ngày 12/3/2021": "2021-03-12", "ngày 12 tháng 3 năm 2021": "2021-03-12",
-		"3/2021": "2021-03-31 roughly", "Tháng 02/2020": "2020-02-29 roughly", "tháng 3 năm 2021": "2021-03-31 roughly", "2019": "2019-12-31 roughly", "năm 2019": "2019-12-31 roughly",
-		"13/2021": "error", "12/03/21": "error", "44267": "error", "1/1/1905": "error", "": ""} {
-		d, roughly, err := parseDay(text, in)
-		got := d.String()
-		if roughly {
-			got += " roughly"
-		}
-		if err != nil {
-			got = "error"
-		}
-		if got != want {
-			t.Errorf("%q: %s, want %s", in, got, want)
-		}
-	}
-	for in, want := range map[string]string{"36": "36 ", "36 tháng": "36 ", "3 năm": "36 ", "24T": "24 ", "36.0": "36 ", "đến ngày 12/03/2024": "0 2024-03-12", "12/03/2024": "0 2024-03-12", "": "0 ", "sáu": "error"} {
-		months, until, err := parseWarranty(text, in)
-		got := fmt.Sprint(months, " ", until)
-		if err != nil {
-			got = "error"
-		}
-		if got != want {
-			t.Errorf("warranty %q: %s, want %s", in, got, want)
-		}
-	}
-	if got := addMonths(day(t, "2021-01-31"), 1).String(); got != "2021-02-28" {
-		t.Errorf("a month after 31 January: %s", got)
-	}
-}
-
 func FuzzRead(f *testing.F) {
 	for _, s := range []string{head + "Đợt 1;Switch;SG350;Cisco;PSZ2101A1B1;2;12,5;25;31/02/2021;mãi;Tam Sơn\n", "STT,Tên,Model,SL\nI,Xã Tam Sơn,,\n1,a,b,3\nCộng,,,3\n",
 		"Tên thiết bị;Giá;;Serial\n;Đơn giá;Thành tiền;\n(1);(2);(3);(4)\na;1.000.000;2e6;\"x1234,\ny1234\"\n;;;z1234\n", "\xEF\xBB\xBFđợt\tmodel\tsn\nđợt 1\tnt\t\"\n", "PK\x03\x04"} {
@@ -351,7 +294,7 @@ func FuzzRead(f *testing.F) {
 		}
 		seen := map[string]bool{}
 		for _, u := range got.Purchases {
-			if seen[u.ID] || u.Phase == "" || u.Item+u.Model == "" || u.Price < 0 || u.Price > maxPrice || u.Row < 1 || u.N < 1 {
+			if seen[u.ID] || u.Phase == "" || u.Item+u.Model == "" || u.Price < 0 || u.Price > cells.MaxPrice || u.Row < 1 || u.N < 1 {
 				t.Fatalf("accepted %+v", u)
 			}
 			seen[u.ID] = true

@@ -8,6 +8,9 @@ import (
 
 	"communewatch/inventory"
 	"communewatch/inventory/identity"
+	"communewatch/inventory/purchases/cells"
+	"communewatch/inventory/purchases/headings"
+	"communewatch/inventory/purchases/places"
 )
 
 // entry is one item of a list: a row, and rows below it that only go on with its serials or sites.
@@ -23,6 +26,7 @@ type entry struct {
 
 var (
 	roman      = regexp.MustCompile(`^(?:[IVXLC]{1,6}|[A-H])[.)]?$`)
+	arabic     = regexp.MustCompile(`^[0-9]{1,3}[.)]$`)
 	totalText  = regexp.MustCompile(`^(?:cộng|tổng\s+cộng|tổng\s+số|tổng|cộng\s+dồn)(?:$|[\s:(.,])`)
 	totalPlain = regexp.MustCompile(`^(?:cong|tong cong|tong so|tong|total|sub ?total|grand total)(?:$|\s*[:(.]| [ivx]+$)`)
 	afterList  = regexp.MustCompile(`^(?:bang chu|so tien bang chu|viet bang chu|nguoi lap|ke toan|thu truong|giam doc|dai dien|ngay .* thang|\(?ky|xac nhan|ghi chu|noi nhan|.*, ngay )`)
@@ -39,32 +43,32 @@ func (r *reader) row(row inventory.Row) {
 	if filled == 0 {
 		return
 	}
-	details := r.own(row, colSerial) || r.own(row, colModel) || r.own(row, colPrice)
+	details := r.own(row, headings.Serial) || r.own(row, headings.Model) || r.own(row, headings.Price)
 	folded := inventory.Fold(first)
 	lower := strings.ToLower(first)
 	switch {
-	case !r.own(row, colSerial) && !r.own(row, colModel) && (totalText.MatchString(lower) && !strings.HasPrefix(lower, "tổng đài") || totalPlain.MatchString(folded)):
+	case !r.own(row, headings.Serial) && !r.own(row, headings.Model) && (totalText.MatchString(lower) && !strings.HasPrefix(lower, "tổng đài") || totalPlain.MatchString(folded)):
 		r.close()
 		r.warn(row.Number, "", "a total, not an item: %s", inventory.Quote(first))
 		return
-	case !details && filled <= 2 && !r.own(row, colQuantity) && afterList.MatchString(folded):
+	case !details && filled <= 2 && !r.own(row, headings.Quantity) && afterList.MatchString(folded):
 		r.close()
 		r.warn(row.Number, "", "not an item: %s", inventory.Quote(first))
 		return
-	case !details && !r.own(row, colQuantity) && r.section(row, first, filled):
+	case !details && !r.own(row, headings.Quantity) && r.section(row, first, filled):
 		return
 	}
-	item, model := r.own(row, colItem), r.own(row, colModel)
+	item, model := r.own(row, headings.Item), r.own(row, headings.Model)
 	switch {
-	case !item && !model && !r.own(row, colQuantity) && r.pending != nil && (r.own(row, colSerial) || r.own(row, colSite) || r.own(row, colSiteCode)):
+	case !item && !model && !r.own(row, headings.Quantity) && r.pending != nil && (r.own(row, headings.Serial) || r.own(row, headings.Site) || r.own(row, headings.SiteCode)):
 		r.goOn(row)
 	case item || model:
 		r.close()
 		r.begin(row)
-	case (r.own(row, colQuantity) || r.own(row, colPrice)) && r.text(row, colItem)+r.text(row, colModel) != "": // merged with the row above
+	case (r.own(row, headings.Quantity) || r.own(row, headings.Price)) && r.text(row, headings.Item)+r.text(row, headings.Model) != "": // merged with the row above
 		r.close()
 		r.begin(row)
-	case r.pending != nil && r.own(row, colQuantity) && (r.own(row, colSerial) || r.own(row, colSite) || r.own(row, colSiteCode)):
+	case r.pending != nil && r.own(row, headings.Quantity) && (r.own(row, headings.Serial) || r.own(row, headings.Site) || r.own(row, headings.SiteCode)):
 		above := r.pending
 		r.close()
 		r.begin(row)
@@ -78,8 +82,8 @@ func (r *reader) row(row inventory.Row) {
 			p.Item, p.Model, p.Vendor, p.Class, p.Kind, p.Price = u.Item, u.Model, u.Vendor, u.Class, u.Kind, u.Price
 		}
 		r.warn(row.Number, "", "names no item; that of row %d is taken", above.row)
-	case r.own(row, colSerial):
-		r.problem(row.Number, r.l.name(colItem), "is empty beside a serial; write what the item is")
+	case r.own(row, headings.Serial):
+		r.problem(row.Number, r.l.Name(headings.Item), "is empty beside a serial; write what the item is")
 	default:
 		r.warn(row.Number, "", "not an item: %s", inventory.Quote(first))
 	}
@@ -88,12 +92,12 @@ func (r *reader) row(row inventory.Row) {
 // mayBeHeadings looks at the few cells that tell most rows of items from headings.
 func (r *reader) mayBeHeadings(row inventory.Row) bool {
 	for _, cell := range row.Cells[:min(len(row.Cells), 2)] {
-		if c, ok := r.names.find(cell); ok && c == colNumber {
+		if c, ok := r.names.Find(cell); ok && c == headings.Number {
 			return true
 		}
 	}
-	for _, c := range []column{colItem, colModel} {
-		if _, ok := r.names.find(r.raw(row, c)); ok && r.own(row, c) {
+	for _, c := range []headings.Column{headings.Item, headings.Model} {
+		if _, ok := r.names.Find(r.raw(row, c)); ok && r.own(row, c) {
 			return true
 		}
 	}
@@ -104,7 +108,7 @@ func (r *reader) mayBeHeadings(row inventory.Row) bool {
 func (r *reader) texts(row inventory.Row) (first string, filled int) {
 	for i, cell := range row.Cells {
 		cell = strings.Join(strings.Fields(cell), " ")
-		if cell == "" || i == r.l.at[colNumber] && len(cell) < 12 && !strings.ContainsAny(cell, " :") {
+		if cell == "" || i == r.l.At[headings.Number] && len(cell) < 12 && !strings.ContainsAny(cell, " :") {
 			continue
 		}
 		filled++
@@ -121,16 +125,16 @@ func (r *reader) section(row inventory.Row, text string, filled int) bool {
 		return false
 	}
 	number := ""
-	if at := r.l.at[colNumber]; at >= 0 && at < len(row.Cells) {
+	if at := r.l.At[headings.Number]; at >= 0 && at < len(row.Cells) {
 		number = strings.TrimSpace(row.Cells[at])
 	}
 	isHeading := roman.MatchString(number) || number == "" && filled == 1
 	name := text
-	if before, after, ok := strings.Cut(text, " "); ok && (roman.MatchString(before) || regexp.MustCompile(`^[0-9]{1,3}[.)]$`).MatchString(before)) && strings.TrimSpace(after) != "" {
+	if before, after, ok := strings.Cut(text, " "); ok && (roman.MatchString(before) || arabic.MatchString(before)) && strings.TrimSpace(after) != "" {
 		name = strings.TrimSpace(after)
 		isHeading = isHeading || roman.MatchString(before)
 	}
-	if r.own(row, colVendor) || r.own(row, colSite) && r.own(row, colItem) {
+	if r.own(row, headings.Vendor) || r.own(row, headings.Site) && r.own(row, headings.Item) {
 		return false // an item with its vendor or site, only without a number of units
 	}
 	if filled > 2 && !isHeading {
@@ -148,13 +152,13 @@ func (r *reader) section(row inventory.Row, text string, filled int) bool {
 		}
 		return true
 	}
-	site, err := r.places.find(name, "", inventory.Date{})
+	site, err := r.places.Find(name, "", inventory.Date{})
 	switch {
 	case err == nil:
 		r.close()
 		r.state.site, r.state.siteBad = site, false
 		return true
-	case looksLikeSite(name) && (isHeading || filled == 1):
+	case places.LooksLikeSite(name) && (isHeading || filled == 1):
 		r.close()
 		r.problem(row.Number, "", "%v", err)
 		r.state.site, r.state.siteBad = "", true
@@ -164,11 +168,11 @@ func (r *reader) section(row inventory.Row, text string, filled int) bool {
 		r.problem(row.Number, "", "%v", err)
 		r.state.site, r.state.siteBad = "", true
 		return true
-	case !isHeading || !r.l.has(colQuantity) && !r.l.has(colSerial) && number == "" && !roman.MatchString(number):
+	case !isHeading || !r.l.Has(headings.Quantity) && !r.l.Has(headings.Serial) && number == "" && !roman.MatchString(number):
 		return false
 	}
 	r.close()
-	r.state.class = classOf(name)
+	r.state.class = cells.ClassOf(name)
 	r.warn(row.Number, "", "taken for a heading, not an item: %s", inventory.Quote(text))
 	return true
 }
@@ -179,12 +183,12 @@ func (r *reader) begin(row inventory.Row) {
 	r.pending = e
 	u := &e.unit
 	u.Sheet, u.Row = r.t.Sheet, row.Number
-	u.Item, u.Model, u.Vendor = r.ditto(row, colItem), r.ditto(row, colModel), r.ditto(row, colVendor)
-	u.Kind = r.ditto(row, colClass)
-	if u.Class = classOf(u.Kind); u.Class == "" {
+	u.Item, u.Model, u.Vendor = r.ditto(row, headings.Item), r.ditto(row, headings.Model), r.ditto(row, headings.Vendor)
+	u.Kind = r.ditto(row, headings.Class)
+	if u.Class = cells.ClassOf(u.Kind); u.Class == "" {
 		if slices.Contains([]string{"router", "switch", "firewall", "modem", "phone", "printer", "scanner", "projector", "ups", "pdu", "camera", "nvr", "nas", "storage", "server", "bmc", "pc", "sensor", "network", "other"}, inventory.Fold(u.Kind)) {
 			u.Class = inventory.Fold(u.Kind)
-		} else if u.Class = classOf(u.Item); u.Class == "" {
+		} else if u.Class = cells.ClassOf(u.Item); u.Class == "" {
 			u.Class = r.state.class
 		}
 	}
@@ -192,21 +196,21 @@ func (r *reader) begin(row inventory.Row) {
 	r.perRow(row, u)
 
 	var err error
-	if e.quantity, err = parseQuantity(r.text(row, colQuantity)); err != nil {
-		r.mistake(row, colQuantity, err)
+	if e.quantity, err = cells.Quantity(r.text(row, headings.Quantity)); err != nil {
+		r.mistake(row, headings.Quantity, err)
 	}
-	money := money{spreadsheet: r.t.Spreadsheet(), unit: r.l.unit}
-	if u.Price, err = money.parse(r.text(row, colPrice)); err != nil {
-		r.mistake(row, colPrice, err)
+	money := cells.Money{Spreadsheet: r.t.Spreadsheet(), Unit: r.l.Unit}
+	if u.Price, err = money.Parse(r.text(row, headings.Price)); err != nil {
+		r.mistake(row, headings.Price, err)
 	}
-	if e.amount, err = money.parse(r.text(row, colAmount)); err != nil {
-		r.mistake(row, colAmount, err)
+	if e.amount, err = money.Parse(r.text(row, headings.Amount)); err != nil {
+		r.mistake(row, headings.Amount, err)
 	}
 	r.warranty(row, u)
-	if text := r.text(row, colLife); text != "" {
-		n, err := parseQuantity(strings.TrimSuffix(strings.TrimSpace(inventory.Fold(text)), "nam"))
+	if text := r.text(row, headings.Life); text != "" {
+		n, err := cells.Quantity(strings.TrimSuffix(strings.TrimSpace(inventory.Fold(text)), "nam"))
 		if err != nil || n > 50 {
-			r.mistake(row, colLife, fmt.Errorf("%s is not a number of years", inventory.Quote(text)))
+			r.mistake(row, headings.Life, fmt.Errorf("%s is not a number of years", inventory.Quote(text)))
 		} else {
 			u.LifeYears = n
 		}
@@ -215,34 +219,34 @@ func (r *reader) begin(row inventory.Row) {
 }
 
 // mistake reports a cell of the entry.
-func (r *reader) mistake(row inventory.Row, c column, err error) {
-	r.problem(row.Number, r.l.name(c), "%v", err)
+func (r *reader) mistake(row inventory.Row, c headings.Column, err error) {
+	r.problem(row.Number, r.l.Name(c), "%v", err)
 	if r.pending != nil {
 		r.pending.bad = true
 	}
 }
 
 // ditto reads a text that may say "as above".
-func (r *reader) ditto(row inventory.Row, c column) string {
+func (r *reader) ditto(row inventory.Row, c headings.Column) string {
 	s := r.text(row, c)
 	switch strings.Trim(inventory.Fold(s), "- ") {
 	case `"`, `''`, "″", "”", "“", "nt", "nhu tren", "//":
 		for i := len(r.units) - 1; i >= 0 && i >= len(r.units)-1; i-- {
 			above := r.units[i]
 			switch c {
-			case colItem:
+			case headings.Item:
 				return above.Item
-			case colModel:
+			case headings.Model:
 				return above.Model
-			case colVendor:
+			case headings.Vendor:
 				return above.Vendor
-			case colClass:
+			case headings.Class:
 				return above.Kind
-			case colPhase:
+			case headings.Phase:
 				return above.Phase
-			case colContract:
+			case headings.Contract:
 				return above.Contract
-			case colDecision:
+			case headings.Decision:
 				return above.Decision
 			}
 		}
@@ -255,45 +259,45 @@ func (r *reader) ditto(row inventory.Row, c column) string {
 // group reads what is often said once for many rows: phase, contract, decision and date.
 func (r *reader) group(row inventory.Row, u *Purchase) {
 	s := &r.state
-	if phase := r.ditto(row, colPhase); phase != "" {
+	if phase := r.ditto(row, headings.Phase); phase != "" {
 		if phase != s.phase {
 			s.contract, s.decision, s.received, s.roughly = "", "", inventory.Date{}, false
 		}
 		s.phase = phase
-	} else if r.l.has(colPhase) && s.phase != "" {
-		r.warn(row.Number, r.l.name(colPhase), "is empty; %s is taken from above", inventory.Quote(s.phase))
+	} else if r.l.Has(headings.Phase) && s.phase != "" {
+		r.warn(row.Number, r.l.Name(headings.Phase), "is empty; %s is taken from above", inventory.Quote(s.phase))
 	}
 	if u.Phase = s.phase; u.Phase == "" && !r.noPhase {
 		r.noPhase = true // once: it is the same for all rows
-		r.mistake(row, colPhase, fmt.Errorf("no phase is said; write it into the row, above the list (Đợt 1 năm 2021), or choose it at the import"))
+		r.mistake(row, headings.Phase, fmt.Errorf("no phase is said; write it into the row, above the list (Đợt 1 năm 2021), or choose it at the import"))
 	}
 	for _, one := range []struct {
-		c    column
+		c    headings.Column
 		held *string
 		into *string
-	}{{colContract, &s.contract, &u.Contract}, {colDecision, &s.decision, &u.Decision}} {
+	}{{headings.Contract, &s.contract, &u.Contract}, {headings.Decision, &s.decision, &u.Decision}} {
 		if text := r.ditto(row, one.c); text != "" {
 			*one.held = text
 		}
 		*one.into = *one.held
 	}
-	for _, c := range []column{colReceived, colYear} {
+	for _, c := range []headings.Column{headings.Received, headings.Year} {
 		text := r.text(row, c)
 		if text == "" {
 			continue
 		}
-		day, roughly, err := parseDay(r.t, text)
+		day, roughly, err := cells.Day(r.t, text)
 		switch {
 		case err != nil:
 			r.mistake(row, c, err)
 		case !r.options.Today.IsZero() && day.After(r.options.Today.Time) && !roughly:
 			r.mistake(row, c, fmt.Errorf("%s is in the future; correct it", day))
-		case c == colYear && r.l.has(colReceived) && !s.received.IsZero() && r.own(row, colReceived):
+		case c == headings.Year && r.l.Has(headings.Received) && !s.received.IsZero() && r.own(row, headings.Received):
 			// the day says more than the year beside it
 		default:
 			s.received, s.roughly = day, roughly
 			if roughly {
-				r.warn(row.Number, r.l.name(c), "%s is not a day; %s is taken, so that nothing seems older than it is", inventory.Quote(text), day)
+				r.warn(row.Number, r.l.Name(c), "%s is not a day; %s is taken, so that nothing seems older than it is", inventory.Quote(text), day)
 			}
 		}
 	}
@@ -302,49 +306,49 @@ func (r *reader) group(row inventory.Row, u *Purchase) {
 
 // perRow reads what each row says for itself, also where rows go on with an entry.
 func (r *reader) perRow(row inventory.Row, u *Purchase) {
-	if text := r.text(row, colUser); text != "" {
+	if text := r.text(row, headings.User); text != "" {
 		u.User = text
 	}
-	if text := r.text(row, colNote); text != "" {
+	if text := r.text(row, headings.Note); text != "" {
 		u.Note = text
 	}
-	byCode, byName := r.text(row, colSiteCode), r.text(row, colSite)
+	byCode, byName := r.text(row, headings.SiteCode), r.text(row, headings.Site)
 	switch {
 	case byCode != "":
-		site, err := r.places.find(byCode, r.text(row, colParent), u.Received)
+		site, err := r.places.Find(byCode, r.text(row, headings.Parent), u.Received)
 		if err != nil {
-			r.mistake(row, colSiteCode, err)
+			r.mistake(row, headings.SiteCode, err)
 		}
 		u.Site = site
 	case byName != "":
-		site, err := r.places.find(byName, r.text(row, colParent), u.Received)
+		site, err := r.places.Find(byName, r.text(row, headings.Parent), u.Received)
 		if err != nil {
-			r.mistake(row, colSite, err)
+			r.mistake(row, headings.Site, err)
 		}
 		u.Site = site
 	case u.Site != "": // of the entry above
 	case r.state.site != "" || r.state.siteBad:
 		u.Site = r.state.site
 	default:
-		r.warn(row.Number, r.l.name(colSite), "no site is said; the item can be found by its serial alone")
+		r.warn(row.Number, r.l.Name(headings.Site), "no site is said; the item can be found by its serial alone")
 	}
 }
 
 func (r *reader) warranty(row inventory.Row, u *Purchase) {
-	months, until, err := parseWarranty(r.t, r.text(row, colWarranty))
+	months, until, err := cells.Warranty(r.t, r.text(row, headings.Warranty))
 	if err != nil {
-		r.mistake(row, colWarranty, err)
+		r.mistake(row, headings.Warranty, err)
 	}
-	if text := r.text(row, colWarrantyUntil); text != "" {
-		if until, _, err = parseDay(r.t, text); err != nil {
-			r.mistake(row, colWarrantyUntil, err)
+	if text := r.text(row, headings.WarrantyUntil); text != "" {
+		if until, _, err = cells.Day(r.t, text); err != nil {
+			r.mistake(row, headings.WarrantyUntil, err)
 		}
 	}
 	if until.IsZero() && months > 0 && !u.Received.IsZero() {
-		until = addMonths(u.Received, months)
+		until = cells.AddMonths(u.Received, months)
 	}
 	if !until.IsZero() && !u.Received.IsZero() && until.Before(u.Received.Time) {
-		r.mistake(row, colWarranty, fmt.Errorf("ends on %s, before the item was received on %s; correct one of them", until, u.Received))
+		r.mistake(row, headings.Warranty, fmt.Errorf("ends on %s, before the item was received on %s; correct one of them", until, u.Received))
 	}
 	u.WarrantyMonths, u.WarrantyUntil = months, until
 }
@@ -353,7 +357,7 @@ func (r *reader) warranty(row inventory.Row, u *Purchase) {
 func (r *reader) goOn(row inventory.Row) {
 	u := r.pending.unit
 	u.Row = row.Number
-	if r.own(row, colSite) || r.own(row, colSiteCode) {
+	if r.own(row, headings.Site) || r.own(row, headings.SiteCode) {
 		u.Site = ""
 	}
 	r.perRow(row, &u)
@@ -363,24 +367,24 @@ func (r *reader) goOn(row inventory.Row) {
 // serialsOf adds one unit for each serial of a row, or one for a row without.
 func (r *reader) serialsOf(row inventory.Row, u Purchase) {
 	e := r.pending
-	cell := r.raw(row, colSerial)
+	cell := r.raw(row, headings.Serial)
 	if len(cell) > maxUnits*20 {
-		r.mistake(row, colSerial, fmt.Errorf("is far too long; write the serials into rows of their own"))
+		r.mistake(row, headings.Serial, fmt.Errorf("is far too long; write the serials into rows of their own"))
 		return
 	}
-	serials, skipped, err := splitSerials(cell, e.quantity)
+	serials, skipped, err := cells.Serials(cell, e.quantity)
 	if err != nil {
-		r.mistake(row, colSerial, err)
+		r.mistake(row, headings.Serial, err)
 		return
 	}
 	if len(skipped) > 0 {
-		r.warn(row.Number, r.l.name(colSerial), "%s is no serial, and is left out", inventory.Quote(strings.Join(skipped, ", ")))
+		r.warn(row.Number, r.l.Name(headings.Serial), "%s is no serial, and is left out", inventory.Quote(strings.Join(skipped, ", ")))
 	}
 	for _, s := range serials {
 		u.Serial = s
 		e.units = append(e.units, u)
 		if n := identity.NormalSerial(s); !identity.TrustedSerial(n) {
-			r.warn(row.Number, r.l.name(colSerial), "%s is kept, but does not look like a serial that identifies a device", inventory.Quote(s))
+			r.warn(row.Number, r.l.Name(headings.Serial), "%s is kept, but does not look like a serial that identifies a device", inventory.Quote(s))
 		}
 	}
 	if len(serials) == 0 {
@@ -396,13 +400,13 @@ func (r *reader) close() {
 	if r.pending = nil; e == nil {
 		return
 	}
-	quantity := r.l.name(colQuantity)
+	quantity := r.l.Name(headings.Quantity)
 	switch n := len(e.units); {
 	case e.bad:
 		return
 	case e.quantity == 0:
 		e.quantity = n
-		if n == 1 && r.l.has(colQuantity) {
+		if n == 1 && r.l.Has(headings.Quantity) {
 			r.warn(e.row, quantity, "is empty; 1 is taken")
 		}
 	case e.quantity == n:
@@ -439,11 +443,11 @@ func (r *reader) price(e *entry) bool {
 	n := int64(e.quantity)
 	if e.unit.Price == 0 {
 		e.unit.Price = (e.amount + n/2) / n
-		r.warn(e.row, r.l.name(colPrice), "is empty; %d is taken, the amount by the quantity", e.unit.Price)
+		r.warn(e.row, r.l.Name(headings.Price), "is empty; %d is taken, the amount by the quantity", e.unit.Price)
 		return true
 	}
 	want := e.unit.Price * n
-	slack := n * max(r.l.unit/100, 1) // what rounding of each unit makes
+	slack := n * max(r.l.Unit/100, 1) // what rounding of each unit makes
 	off := e.amount - want
 	if off >= -slack && off <= slack {
 		return true
@@ -454,7 +458,7 @@ func (r *reader) price(e *entry) bool {
 			hint = fmt.Sprintf("it is %d %% more, as with VAT: write the price with taxes too", tax)
 		}
 	}
-	r.problem(e.row, r.l.name(colAmount), "is %d, but %d x %d is %d; %s", e.amount, n, e.unit.Price, want, hint)
+	r.problem(e.row, r.l.Name(headings.Amount), "is %d, but %d x %d is %d; %s", e.amount, n, e.unit.Price, want, hint)
 	return false
 }
 
@@ -464,7 +468,7 @@ func (r *reader) keep(u Purchase) {
 		vendor := identity.VendorKey(u.Vendor)
 		for _, other := range r.serials[s] {
 			if vendor == "" || other.vendor == "" || vendor == other.vendor {
-				r.problem(u.Row, r.l.name(colSerial), "%s is in %s too; correct one of them", inventory.Quote(u.Serial), other.where)
+				r.problem(u.Row, r.l.Name(headings.Serial), "%s is in %s too; correct one of them", inventory.Quote(u.Serial), other.where)
 				return
 			}
 		}

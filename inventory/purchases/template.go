@@ -3,65 +3,14 @@ package purchases
 import (
 	"encoding/csv"
 	"io"
+
+	"communewatch/inventory/purchases/headings"
 )
 
 // templateColumns are the columns of the form, in its order.
-func templateColumns() []column {
-	return []column{colNumber, colPhase, colContract, colDecision, colReceived, colItem, colModel, colVendor, colSerial, colUnit, colQuantity,
-		colPrice, colAmount, colWarranty, colSiteCode, colSite, colClass, colLife, colUser, colNote}
-}
-
-// templateHeading is the heading of a column in the form.
-func templateHeading(c column) string {
-	switch c {
-	case colNumber:
-		return "STT"
-	case colPhase:
-		return "Đợt cấp"
-	case colContract:
-		return "Số hợp đồng"
-	case colDecision:
-		return "Số quyết định"
-	case colReceived:
-		return "Ngày bàn giao"
-	case colYear:
-		return "Năm đưa vào sử dụng"
-	case colItem:
-		return "Tên thiết bị"
-	case colModel:
-		return "Model"
-	case colVendor:
-		return "Hãng sản xuất"
-	case colSerial:
-		return "Số serial"
-	case colUnit:
-		return "ĐVT"
-	case colQuantity:
-		return "Số lượng"
-	case colPrice:
-		return "Đơn giá (VNĐ)"
-	case colAmount:
-		return "Thành tiền (VNĐ)"
-	case colWarranty:
-		return "Bảo hành (tháng)"
-	case colWarrantyUntil:
-		return "Bảo hành đến ngày"
-	case colSiteCode:
-		return "Mã đơn vị"
-	case colSite:
-		return "Đơn vị sử dụng"
-	case colParent:
-		return "Huyện"
-	case colClass:
-		return "Loại thiết bị"
-	case colLife:
-		return "Thời gian sử dụng (năm)"
-	case colUser:
-		return "Người sử dụng"
-	case colNote:
-		return "Ghi chú"
-	}
-	return ""
+func templateColumns() []headings.Column {
+	return []headings.Column{headings.Number, headings.Phase, headings.Contract, headings.Decision, headings.Received, headings.Item, headings.Model, headings.Vendor, headings.Serial, headings.Unit, headings.Quantity,
+		headings.Price, headings.Amount, headings.Warranty, headings.SiteCode, headings.Site, headings.Class, headings.Life, headings.User, headings.Note}
 }
 
 // WriteTemplate writes the headings of a list that Read understands, as a CSV file that opens in Excel (UTF-8 with a
@@ -74,7 +23,7 @@ func WriteTemplate(w io.Writer) error {
 	out.Comma, out.UseCRLF = ';', true
 	var row []string
 	for _, c := range templateColumns() {
-		row = append(row, templateHeading(c))
+		row = append(row, headings.Written(c))
 	}
 	if err := out.Write(row); err != nil {
 		return err

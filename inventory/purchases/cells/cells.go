@@ -1,4 +1,6 @@
-package purchases
+// Package cells reads the cells of purchase lists: prices, quantities, days, warranties, serials, and what kind of
+// equipment a text names. It reads what can be read in one way only; everything else is an error that tells the fix.
+package cells
 
 import (
 	"errors"
@@ -16,7 +18,7 @@ import (
 
 // Bounds of values.
 const (
-	maxPrice    = 10_000_000_000_000 // đồng: more than all the equipment of a province
+	MaxPrice    = 10_000_000_000_000 // đồng: more than all the equipment of a province
 	minPrice    = 1_000              // đồng: below it a price is in thousands or millions
 	maxQuantity = 10_000             // units of one row
 	maxSerial   = 64                 // characters
@@ -25,14 +27,14 @@ const (
 	maxYear     = 2100
 )
 
-// money reads prices of one list.
-type money struct {
-	spreadsheet bool
-	unit        int64 // đồng per 1: 1, 1,000 or 1,000,000, as the heading says
+// Money reads the prices of one list.
+type Money struct {
+	Spreadsheet bool  // a cell may be a number as workbooks keep them: 12500000.4, 1.25E+07
+	Unit        int64 // đồng per 1: 1, 1,000 or 1,000,000, as the heading says; zero: 1
 }
 
-// scaleOf returns what "nghìn đồng", "triệu" and their like multiply by; 1 for đồng, and 0 for other words.
-func scaleOf(words string) int64 {
+// ScaleOf returns what "nghìn đồng", "triệu" and their like multiply by; 1 for đồng, and 0 for other words.
+func ScaleOf(words string) int64 {
 	switch strings.Join(strings.Fields(strings.NewReplacer(".", " ", "₫", " d ", ":", " ").Replace(inventory.Fold(words))), " ") {
 	case "", "d", "dong", "vnd", "vn dong", "dong vn", "vnd chiec", "dong viet nam", "viet nam dong":
 		return 1
@@ -46,9 +48,9 @@ func scaleOf(words string) int64 {
 	return 0
 }
 
-// parse reads a price as people write it; 0 where there is none. Only what can be read in one way is read: "12,5" may
+// Parse reads a price as people write it; 0 where there is none. Only what can be read in one way is read: "12,5" may
 // be millions, and "12.500 triệu" may be twelve and a half of them or twelve thousand.
-func (m money) parse(cell string) (int64, error) {
+func (m Money) Parse(cell string) (int64, error) {
 	text := strings.TrimSpace(strings.ReplaceAll(cell, "\u00a0", " "))
 	if text == "" || text == "-" || text == "–" || text == "0" {
 		return 0, nil
@@ -59,7 +61,7 @@ func (m money) parse(cell string) (int64, error) {
 	}
 	if before := strings.TrimSpace(text[:first]); strings.HasPrefix(before, "-") || strings.HasPrefix(before, "(") {
 		return 0, fmt.Errorf("%s is below zero; a purchase has a price above it", inventory.Quote(text))
-	} else if before != "" && scaleOf(before) != 1 {
+	} else if before != "" && ScaleOf(before) != 1 {
 		return 0, fmt.Errorf("%s is not a price in đồng; write it as 12.500.000", inventory.Quote(text))
 	}
 	last := strings.LastIndexFunc(text, unicode.IsDigit) + 1
@@ -68,14 +70,14 @@ func (m money) parse(cell string) (int64, error) {
 		words = ""
 	}
 	words = strings.TrimLeft(words, ",.- ")
-	scale := scaleOf(words)
+	scale := ScaleOf(words)
 	if scale == 0 {
 		return 0, fmt.Errorf("%s is not a price in đồng; write it as 12.500.000", inventory.Quote(text))
 	}
 	if words == "" { // with its unit a price says itself what it means
-		scale = max(m.unit, 1)
+		scale = max(m.Unit, 1)
 	}
-	value, err := number(digits, scale, m.spreadsheet)
+	value, err := number(digits, scale, m.Spreadsheet)
 	if err != nil {
 		fix := "write đồng in full, such as 12.500.000"
 		if words == "" && scale > 1 {
@@ -85,8 +87,8 @@ func (m money) parse(cell string) (int64, error) {
 	}
 	total := math.Round(value * float64(scale))
 	switch {
-	case total > maxPrice:
-		return 0, fmt.Errorf("%s is more than %d billion đồng; correct it", inventory.Quote(text), int64(maxPrice/1_000_000_000))
+	case total > MaxPrice:
+		return 0, fmt.Errorf("%s is more than %d billion đồng; correct it", inventory.Quote(text), int64(MaxPrice/1_000_000_000))
 	case total == 0:
 		return 0, nil
 	case total < minPrice:
@@ -138,8 +140,8 @@ func number(s string, scale int64, spreadsheet bool) (float64, error) {
 
 var quantityText = regexp.MustCompile(`^([0-9]{1,6})(?:[.,]0+)?\s*([\pL ]{0,20})$`)
 
-// parseQuantity reads "2", "02", "2 bộ"; 0 for an empty cell.
-func parseQuantity(text string) (int, error) {
+// Quantity reads "2", "02", "2 bộ"; 0 for an empty cell.
+func Quantity(text string) (int, error) {
 	if text == "" || text == "-" {
 		return 0, nil
 	}
@@ -160,9 +162,9 @@ var (
 	longDate  = regexp.MustCompile(`^(?:.*, )?ngay ([0-9]{1,2}) thang ([0-9]{1,2}) nam ((?:19|20)[0-9]{2})$`)
 )
 
-// parseDay reads a day. Roughly is true where there is only a year or a month; then the last day of it is returned, so
+// Day reads a day. Roughly is true where there is only a year or a month; then the last day of it is returned, so
 // that nothing seems older than it is.
-func parseDay(t *inventory.Table, text string) (day inventory.Date, roughly bool, err error) {
+func Day(t *inventory.Table, text string) (day inventory.Date, roughly bool, err error) {
 	if text == "" || text == "-" {
 		return inventory.Date{}, false, nil
 	}
@@ -195,8 +197,8 @@ func parseDay(t *inventory.Table, text string) (day inventory.Date, roughly bool
 
 var monthsText = regexp.MustCompile(`^(?:bao hanh )?([0-9]{1,3})(?:[.,]0+)? ?(thang|t|nam|years?|months?)?$`)
 
-// parseWarranty reads "36", "36 tháng", "3 năm", or the day it ends: "đến 12/03/2024".
-func parseWarranty(t *inventory.Table, text string) (months int, until inventory.Date, err error) {
+// Warranty reads "36", "36 tháng", "3 năm", or the day it ends: "đến 12/03/2024".
+func Warranty(t *inventory.Table, text string) (months int, until inventory.Date, err error) {
 	if text == "" || text == "-" {
 		return 0, inventory.Date{}, nil
 	}
@@ -215,15 +217,15 @@ func parseWarranty(t *inventory.Table, text string) (months int, until inventory
 	for _, before := range []string{"bao hanh", "den", "het", "ngay", "until"} {
 		day = strings.TrimSpace(strings.TrimPrefix(day, before))
 	}
-	until, _, err = parseDay(t, day)
+	until, _, err = Day(t, day)
 	if err != nil {
 		err = fmt.Errorf("%s is not a warranty; write months, such as 36, or the day it ends, such as 12/03/2024", inventory.Quote(text))
 	}
 	return 0, until, err
 }
 
-// addMonths returns the day that many months later; the last of the month where that is shorter.
-func addMonths(day inventory.Date, months int) inventory.Date {
+// AddMonths returns the day that many months later; the last of the month where that is shorter.
+func AddMonths(day inventory.Date, months int) inventory.Date {
 	first := time.Date(day.Year(), day.Month()+time.Month(months), 1, 0, 0, 0, 0, time.UTC)
 	last := first.AddDate(0, 1, -1).Day()
 	return inventory.DateOf(first.AddDate(0, 0, min(day.Day(), last)-1))
@@ -231,10 +233,10 @@ func addMonths(day inventory.Date, months int) inventory.Date {
 
 var lostDigits = regexp.MustCompile(`^[0-9][.,][0-9]+[eE]\+?[0-9]+$`)
 
-// splitSerials takes a cell apart: serials stand one below the other, or behind commas or semicolons. Where want units
+// Serials takes a cell apart: serials stand one below the other, or behind commas or semicolons. Where want units
 // are known and that gives one text, spaces and slashes may separate too, if they give exactly as many.
 // Skipped are words for "none".
-func splitSerials(cell string, want int) (serials, skipped []string, err error) {
+func Serials(cell string, want int) (serials, skipped []string, err error) {
 	if whole := strings.TrimSpace(cell); lostDigits.MatchString(whole) {
 		return nil, nil, fmt.Errorf("%s: Excel took the serial for a number and lost digits; format the column as text and type it again", inventory.Quote(whole))
 	}
@@ -283,8 +285,8 @@ func withoutHeading(s string) string {
 	return s
 }
 
-// classOf finds the class of equipment in what a list calls it.
-func classOf(text string) string {
+// ClassOf finds the class of equipment in what a list calls it.
+func ClassOf(text string) string {
 	words := " " + strings.Join(strings.FieldsFunc(inventory.Fold(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }), " ") + " "
 	for _, c := range []struct {
 		class string

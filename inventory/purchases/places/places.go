@@ -1,4 +1,7 @@
-package purchases
+// Package places finds the site that a purchase list means: by id, by code, or by a name that it has or had, written
+// with or without accents. A name that several sites have names none of them: the two communes Xuân Hoà and Xuân Hòa
+// differ in where the tone mark stands, which depends on the keyboard of who typed it.
+package places
 
 import (
 	"cmp"
@@ -9,16 +12,16 @@ import (
 	"communewatch/inventory"
 )
 
-// places finds sites by what lists call them.
-type places struct {
-	rows   []inventory.Site
+// Places finds sites by what lists call them.
+type Places struct {
 	byID   map[string][]inventory.Site
 	byCode map[string][]inventory.Site
 	byName map[string][]inventory.Site // folded, without "xã" and its like
 }
 
-func newPlaces(rows []inventory.Site) *places {
-	p := &places{rows: rows, byID: map[string][]inventory.Site{}, byCode: map[string][]inventory.Site{}, byName: map[string][]inventory.Site{}}
+// New returns Places of all rows of the sites, so that a name a site had before is known too.
+func New(rows []inventory.Site) *Places {
+	p := &Places{byID: map[string][]inventory.Site{}, byCode: map[string][]inventory.Site{}, byName: map[string][]inventory.Site{}}
 	for _, s := range rows {
 		p.byID[s.ID] = append(p.byID[s.ID], s)
 		if s.Code != "" {
@@ -53,15 +56,15 @@ func bareName(folded string) (name, kind string) {
 	return strings.TrimSpace(name), ""
 }
 
-// looksLikeSite reports whether a text says itself that it names a commune.
-func looksLikeSite(text string) bool {
+// LooksLikeSite reports whether a text says itself that it names a commune.
+func LooksLikeSite(text string) bool {
 	_, kind := bareName(inventory.Fold(text))
 	return kind != ""
 }
 
-// find returns the id of the site that text names: its id, its code (zeros in front may be lost), or a name that it
+// Find returns the id of the site that text names: its id, its code (zeros in front may be lost), or a name that it
 // has or had, with or without accents, kind of unit and district. The error tells of none, or of several.
-func (p *places) find(text, parent string, on inventory.Date) (string, error) {
+func (p *Places) Find(text, parent string, on inventory.Date) (string, error) {
 	if found := p.byID[strings.ToLower(text)]; len(found) > 0 {
 		return found[0].ID, nil
 	}
@@ -99,7 +102,7 @@ func (p *places) find(text, parent string, on inventory.Date) (string, error) {
 }
 
 // one chooses among sites by kind, district and date, in this order.
-func (p *places) one(text string, found []inventory.Site, kind, parent string, on inventory.Date) (string, error) {
+func (p *Places) one(text string, found []inventory.Site, kind, parent string, on inventory.Date) (string, error) {
 	narrow := func(keep func(inventory.Site) bool) {
 		var some []inventory.Site
 		for _, s := range found {
@@ -151,7 +154,7 @@ func (p *places) one(text string, found []inventory.Site, kind, parent string, o
 }
 
 // of returns all rows of the sites, for their history.
-func (p *places) of(sites []inventory.Site) []inventory.Site {
+func (p *Places) of(sites []inventory.Site) []inventory.Site {
 	var rows []inventory.Site
 	seen := map[string]bool{}
 	for _, s := range sites {
