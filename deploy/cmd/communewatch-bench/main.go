@@ -26,10 +26,24 @@ func main() {
 		},
 	}
 	cmd.Flags().StringVar(&o.Bin, "bin", "bin", "folder of the programs")
-	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "sections to run: ingest, scale, query, agent, spool, rtt (no report is written then)")
+	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "sections to run: ingest, scale, query, agent, spool, rtt, snmp, judge (no report is written then)")
 	cmd.Flags().StringVar(&o.Report, "report", "docs/BENCHMARKS.md", "file to write the results to")
+	cmd.AddCommand(askCommand())
 	if err := cmd.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "communewatch-bench:", err)
 		os.Exit(1)
 	}
+}
+
+// askCommand is what the benchmark starts to read a device.
+func askCommand() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use: "ask ADDRESS", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return bench.Asker(cmd.Context(), cmd.OutOrStdout(), args[0], all)
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "every variable")
+	return cmd
 }

@@ -91,6 +91,7 @@ func sections() []section {
 		{"agent", benchAgent},
 		{"spool", benchSpool},
 		{"rtt", benchRTT},
+		{"snmp", benchSNMP},
 	}
 }
 
