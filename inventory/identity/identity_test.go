@@ -275,6 +275,15 @@ func TestVendorKey(t *testing.T) {
 	}
 }
 
+func TestModelKey(t *testing.T) {
+	for _, c := range [][3]string{{"Cisco", "WS-C2960X-24TS-L", "WSC2960X24TSL"}, {"Hewlett-Packard", "HP LaserJet 400", "LASERJET400"}, {"HP", "LaserJet 400", "LASERJET400"},
+		{"Polycom", "Poly HDX 7000", "HDX7000"}, {"TP-Link", "TP-LINK TL-SG1024", "TLSG1024"}, {"", "HP LaserJet 400", "HPLASERJET400"}, {"HP", "HPE", "HPE"}, {"HP", "", ""}} {
+		if got := ModelKey(c[0], c[1]); got != c[2] {
+			t.Errorf("%s %s: %s, want %s", c[0], c[1], got, c[2])
+		}
+	}
+}
+
 // play lets an index see sightings in an order, as the registry does, and returns which device each became.
 func play(sightings []Sighting, order []int) []string {
 	x := NewIndex(nil)

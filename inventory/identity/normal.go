@@ -244,11 +244,20 @@ func maker(word string) string {
 	return ""
 }
 
-// ModelKey reduces a model's name to letters and digits in upper case, without the vendor's name before it.
+// ModelKey reduces a model's name to letters and digits in upper case, without the vendor's name before it, whichever
+// of its names that is: of "HP LaserJet 400" by Hewlett-Packard it leaves LASERJET400.
 func ModelKey(vendor, model string) string {
-	key, name := letters(model), letters(vendor)
-	if name != "" && len(key) >= len(name)+3 {
-		key = strings.TrimPrefix(key, name)
+	key, maker := letters(model), VendorKey(vendor)
+	if maker == "" {
+		return key
+	}
+	if words := strings.Fields(model[:min(len(model), maxValue)]); len(words) > 1 && VendorKey(words[0]) == maker {
+		return letters(strings.Join(words[1:], ""))
+	}
+	for _, name := range []string{letters(vendor), strings.ToUpper(maker)} {
+		if rest, ok := strings.CutPrefix(key, name); ok && len(rest) >= 3 {
+			return rest
+		}
 	}
 	return key
 }
