@@ -14,6 +14,8 @@ import (
 	"communewatch/probes/dns"
 	"communewatch/probes/http"
 	"communewatch/probes/icmp"
+	"communewatch/probes/machine"
+	"communewatch/probes/sweep"
 	"communewatch/probes/tcp"
 )
 
@@ -58,12 +60,12 @@ func TestShippedExampleIsValid(t *testing.T) {
 	if _, err := New(cfg, Options{Log: quiet()}); err != nil {
 		t.Fatal(err)
 	}
-	kinds := map[probes.Kind]bool{}
+	table, kinds := kinds(), map[probes.Kind]bool{}
 	for _, c := range cfg.Checks {
 		kinds[c.Kind] = true
 	}
-	if len(kinds) != 4 {
-		t.Errorf("the example shows the kinds %v, want all four", kinds)
+	if len(kinds) != len(table) {
+		t.Errorf("the example shows the kinds %v, want all %d", kinds, len(table))
 	}
 }
 
@@ -122,7 +124,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 			}
 		}
 	}
-	for _, v := range []any{Config{}, icmp.Options{}, tcp.Options{}, dns.Options{}, http.Options{}} {
+	for _, v := range []any{Config{}, icmp.Options{}, tcp.Options{}, dns.Options{}, http.Options{}, machine.Options{}, sweep.Options{}} {
 		look(reflect.TypeOf(v))
 	}
 	for _, o := range probes.OutcomeNames() {

@@ -10,7 +10,9 @@ import (
 	"communewatch/probes/dns"
 	"communewatch/probes/http"
 	"communewatch/probes/icmp"
+	"communewatch/probes/machine"
 	"communewatch/probes/settings"
+	"communewatch/probes/sweep"
 	"communewatch/probes/tcp"
 )
 
@@ -21,6 +23,7 @@ type kind func(doc *settings.Doc, n settings.Node, at string) options
 // options is the options of one check, whatever its kind.
 type options struct {
 	bound    time.Duration // the longest a run may take by its own timeouts
+	interval time.Duration // of a check that says none; 0: the config's default
 	validate func(t probes.Target, problem func(at, format string, args ...any))
 	open     func(t probes.Target, b bind.Binding) (probes.Probe, error)
 	hosts    func(address string) []string // the hosts that packets go to: a path is proved for each
@@ -42,6 +45,8 @@ func kinds() map[probes.Kind]kind {
 			}
 			return []string{u.Hostname()}
 		}),
+		probes.KindMachine: kindOf(machine.DefaultOptions, machine.New, func(string, machine.Options) []string { return nil }),
+		probes.KindSweep:   kindOf(sweep.DefaultOptions, openSweep, func(address string, o sweep.Options) []string { return o.Hosts(address) }),
 	}
 }
 
@@ -59,8 +64,13 @@ func kindOf[O probeOptions](
 	return func(doc *settings.Doc, n settings.Node, at string) options {
 		o := defaults()
 		doc.Decode(n, at, &o)
+		var interval time.Duration
+		if own, ok := any(o).(interface{ Interval() time.Duration }); ok {
+			interval = own.Interval() // of a kind that runs seldom
+		}
 		return options{
 			bound:    o.Bound(),
+			interval: interval,
 			validate: o.Validate,
 			open:     func(t probes.Target, b bind.Binding) (probes.Probe, error) { return open(t, b, o) },
 			hosts:    func(address string) []string { return hosts(address, o) },

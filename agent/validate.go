@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -268,7 +269,7 @@ func (v *validator) checks(c *Config) {
 // interval refuses a check that can only overrun.
 func (v *validator) interval(at string, c *Config, check *Check) {
 	if check.Interval == 0 {
-		check.Interval = c.Defaults.Interval
+		check.Interval = cmp.Or(check.options.interval, c.Defaults.Interval)
 	}
 	if !v.between(at, check.Interval, minInterval, maxInterval) {
 		return

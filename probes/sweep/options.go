@@ -2,8 +2,8 @@ package sweep
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +23,7 @@ type Options struct {
 	Ports        map[fingerprint.Service][]uint16 `yaml:"ports"`         // services looked at, each on its ports
 	Timeout      time.Duration                    `yaml:"timeout"`       // for one conversation
 	Longest      time.Duration                    `yaml:"longest"`       // for the sweep
+	SNMP         *Credentials                     `yaml:"snmp"`          // nil: nobody is asked over SNMP
 	Rules        string                           `yaml:"rules"`         // folder of rules that go before the built-in ones; "" for none
 }
 
@@ -88,10 +89,11 @@ func (o Options) Validate(t probes.Target, problem func(at, format string, args 
 		sound = false
 	}
 	o.validatePorts(problem)
-	if o.Rules != "" {
-		if _, err := fingerprint.Load(os.DirFS(o.Rules)); err != nil {
-			problem("rules", "%v", err)
-		}
+	if o.SNMP != nil {
+		o.SNMP.Validate(func(at, format string, args ...any) { problem("snmp."+at, format, args...) })
+	}
+	if _, err := o.rules(); err != nil {
+		problem("rules", "%v", err)
 	}
 	if !sound {
 		if _, err := parsePrefix(t.Address); err != nil {
@@ -115,7 +117,8 @@ func (o Options) Validate(t probes.Target, problem func(at, format string, args 
 
 func (o Options) validatePorts(problem func(at, format string, args ...any)) {
 	total := 0
-	for service, ports := range o.Ports {
+	for _, service := range slices.Sorted(maps.Keys(o.Ports)) {
+		ports := o.Ports[service]
 		if !slices.Contains(fingerprint.Services(), service) {
 			var names []string
 			for _, s := range fingerprint.Services() {

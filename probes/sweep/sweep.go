@@ -254,5 +254,8 @@ func (o Options) rules() (*fingerprint.Rules, error) {
 	if o.Rules == "" {
 		return fingerprint.BuiltIn()
 	}
+	if _, err := os.ReadDir(o.Rules); err != nil {
+		return nil, err
+	}
 	return fingerprint.Load(os.DirFS(o.Rules))
 }

@@ -1,0 +1,48 @@
+package agent
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strconv"
+
+	"communewatch/probes"
+	"communewatch/probes/bind"
+	"communewatch/probes/snmp/ask"
+	"communewatch/probes/snmp/identify"
+	"communewatch/probes/snmp/session"
+	"communewatch/probes/sweep"
+)
+
+// openSweep gives a sweep its way to devices that speak SNMP, where its options say how to ask them.
+func openSweep(t probes.Target, b bind.Binding, o sweep.Options) (probes.Probe, error) {
+	if o.SNMP == nil {
+		return sweep.New(t, b, o, sweep.SNMP{})
+	}
+	c, err := o.SNMP.Resolve()
+	if err != nil {
+		return nil, probes.Errorf(probes.OutcomeBadConfig, "snmp: %w", err)
+	}
+	engine, err := identify.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	memory := session.NewMemory()
+	return sweep.New(t, b, o, sweep.SNMP{
+		Open: func(ctx context.Context, host netip.Addr) (ask.Device, error) {
+			s := session.New(session.Options{
+				Address: net.JoinHostPort(host.String(), strconv.Itoa(int(c.Port))), Version: session.Version(c.Version), Community: c.Community,
+				User: session.User{Name: c.User, Auth: c.Auth, AuthKey: c.AuthKey, Priv: c.Priv, PrivKey: c.PrivKey, Context: c.Context},
+				Bind: b, Timeout: c.Timeout, Retries: c.Retries, Memory: memory,
+			})
+			if _, err := s.Open(ctx); err != nil {
+				return nil, err
+			}
+			return s, nil
+		},
+		Identify: func(ctx context.Context, d ask.Device) ([]probes.Fact, error) {
+			id, err := engine.Identify(ctx, d)
+			return id.Facts, err
+		},
+	})
+}
