@@ -32,7 +32,7 @@ func openSweep(t probes.Target, b bind.Binding, o sweep.Options) (probes.Probe, 
 		Open: func(ctx context.Context, host netip.Addr) (ask.Device, error) {
 			s := session.New(session.Options{
 				Address: net.JoinHostPort(host.String(), strconv.Itoa(int(c.Port))), Version: session.Version(c.Version), Community: c.Community,
-				User: session.User{Name: c.User, Auth: c.Auth, AuthKey: c.AuthKey, Priv: c.Priv, PrivKey: c.PrivKey, Context: c.Context},
+				User: session.User{Name: c.V3.Name, Auth: c.V3.Auth, AuthKey: c.V3.AuthKey, Priv: c.V3.Priv, PrivKey: c.V3.PrivKey, Context: c.V3.Context},
 				Bind: b, Timeout: c.Timeout, Retries: c.Retries, Memory: memory,
 			})
 			if _, err := s.Open(ctx); err != nil {
