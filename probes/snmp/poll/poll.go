@@ -177,7 +177,12 @@ func (r *reader) column(name string, root ask.OID) table {
 
 func (r *reader) read(name string, root ask.OID, limit int, cut func(rest string) (column, index string, ok bool)) table {
 	t := table{cells: map[string]map[string]ask.Value{}}
-	if _, missing := r.state.missing[root]; missing || r.lost != nil {
+	if _, missing := r.state.missing[root]; missing {
+		return t
+	}
+	if r.lost != nil { // nobody knows whether it is there
+		t.partial = true
+		r.partial = append(r.partial, name)
 		return t
 	}
 	vars, err := r.dev.Walk(r.ctx, root, limit)

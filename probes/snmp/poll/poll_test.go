@@ -391,7 +391,7 @@ func TestADeviceThatDiesDuringThePoll(t *testing.T) {
 	if probes.OutcomeOf(err) != probes.OutcomeTimeout || state == nil {
 		t.Fatalf("%v, %v", state, err)
 	}
-	want(t, find(t, points, "snmp_device", ""), "partial partial_tables interfaces", "true hrStorageTable 1")
+	want(t, find(t, points, "snmp_device", ""), "partial partial_tables interfaces", "true entPhySensorTable hrPrinterTable hrStorageTable lldpRemTable prtMarkerTable 1")
 	asked := dev.asked
 	before, after, err := Poll(t.Context(), dev, Options{}, state, begin)
 	if len(before) != 0 || after != state || err == nil || dev.asked != asked+1 {

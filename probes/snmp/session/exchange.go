@@ -40,7 +40,7 @@ func (s *Session) exchange(ctx context.Context, q question, retries int) (a answ
 	if s.dead != nil {
 		return answer{}, s.dead
 	}
-	if err := ctx.Err(); err != nil {
+	if err := over(ctx); err != nil {
 		return answer{}, fmt.Errorf("cut off: %w", err)
 	}
 	defer func() {

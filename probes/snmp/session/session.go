@@ -187,12 +187,12 @@ func (s *Session) Open(ctx context.Context) (Greeting, error) {
 			return s.greeting, nil
 		}
 		s.Close()
-		if !silence(err) || ctx.Err() != nil {
+		if !silence(err) || over(ctx) != nil {
 			break
 		}
 		retries = 0
 	}
-	if probes.OutcomeOf(err) == probes.OutcomeTimeout {
+	if probes.OutcomeOf(err) == probes.OutcomeTimeout && over(ctx) == nil {
 		s.opts.Memory.silent(s.key(), time.Now())
 	}
 	return Greeting{}, err
@@ -318,6 +318,9 @@ func (s *Session) learned() {
 // Stats returns what the session has cost so far.
 func (s *Session) Stats() Stats { return s.stats }
 
+// Err says that the device stopped answering during the session, and how; nil while it answers.
+func (s *Session) Err() error { return s.dead }
+
 // Close closes the socket. A closed session may be opened again.
 func (s *Session) Close() error {
 	if s.conn == nil {
@@ -328,13 +331,24 @@ func (s *Session) Close() error {
 	return err
 }
 
+// over is ctx.Err, and a moment quicker: a socket's deadline is met before ctx's own timer has fired.
+func over(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if end, ok := ctx.Deadline(); ok && !time.Now().Before(end) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
 var errNotOpen = errors.New("the session is not open")
 
 // alive passes the gate once more after silence. If the device does not answer that either, the session is over: each
 // further question would cost its timeouts.
 func (s *Session) alive(ctx context.Context) bool {
 	_, err := s.exchange(ctx, question{oids: []ask.OID{sysUpTime}}, s.opts.Retries)
-	if err != nil && ctx.Err() == nil {
+	if err != nil && over(ctx) == nil {
 		s.dead = fmt.Errorf("stopped answering: %w", err)
 	}
 	return err == nil
@@ -343,8 +357,8 @@ func (s *Session) alive(ctx context.Context) bool {
 // explain turns an error of gosnmp into one that names the fix. Texts of gosnmp are not passed on: they may hold bytes
 // of packets, and packets hold communities.
 func (s *Session) explain(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("cut off: %w", ctx.Err())
+	if over := over(ctx); over != nil {
+		return fmt.Errorf("cut off: %w", over)
 	}
 	var own *probes.Error
 	if u := usmError(err); u != nil {
