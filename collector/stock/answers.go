@@ -10,6 +10,7 @@ import (
 	"communewatch/collector/registry/devices"
 	"communewatch/inventory"
 	"communewatch/inventory/lifecycle"
+	"communewatch/inventory/lifecycle/wording"
 	"communewatch/inventory/purchases"
 )
 
@@ -198,7 +199,7 @@ func (s *Stock) Replacements(ctx context.Context, q Query) ([]Replacement, error
 		if j.verdict.Replace == lifecycle.ReplaceNone {
 			continue
 		}
-		r := Replacement{Row: l.row, Priority: parts(&j.verdict, q.Lang), ReplaceText: replaceText(&j.verdict, q.Lang)}
+		r := Replacement{Row: l.row, Priority: parts(&j.verdict, q.Lang), ReplaceText: wording.Replacement(wording.Lang(q.Lang), j.verdict.Replace)}
 		for _, f := range j.verdict.Findings {
 			switch {
 			case f.Legal() && f.State != lifecycle.StateNotApplicable:
@@ -208,7 +209,7 @@ func (s *Stock) Replacements(ctx context.Context, q Query) ([]Replacement, error
 			}
 		}
 		for _, o := range j.verdict.Offers {
-			r.Offers = append(r.Offers, actionText(o, q.Lang))
+			r.Offers = append(r.Offers, wording.Action(wording.Lang(q.Lang), o))
 		}
 		out = append(out, r)
 	}

@@ -10,6 +10,7 @@ import (
 	"communewatch/collector/stock/evidence"
 	"communewatch/inventory"
 	"communewatch/inventory/lifecycle"
+	"communewatch/inventory/lifecycle/wording"
 )
 
 // row makes the row of a device. s.mu is held.
@@ -39,10 +40,10 @@ func (s *Stock) row(e *entry, j *judged, lang string) Row {
 		r.Link, r.LinkConfidence = e.pair.Reason, e.pair.Confidence
 	}
 	if f := mainFinding(v.Findings); f != nil {
-		r.Severity, r.Rule, r.Due, r.Reason = f.Severity, f.Rule, f.Due, sentence(*f, lang)
+		r.Severity, r.Rule, r.Due, r.Reason = f.Severity, f.Rule, f.Due, wording.Finding(wording.Lang(lang), *f)
 	}
 	if f := mainLegal(v); f != nil {
-		r.LegalReason = sentence(*f, lang)
+		r.LegalReason = wording.Finding(wording.Lang(lang), *f)
 	}
 	for i, x := range e.readings {
 		if x.Conflict && (i == 0 || e.readings[i-1].Name != x.Name) {

@@ -64,6 +64,7 @@ type Stock struct {
 	matching purchases.Matching
 	pairs    map[devices.ID]purchases.Pair
 	surplus  map[string][]*entry // by class: what offices do not need
+	perModel map[string]int      // how many devices are of a model
 	cat      *lifecycle.Catalogue
 	days     []*day // judged, the last used first
 }
@@ -222,8 +223,9 @@ func (e *entry) value(name string) string {
 // rematch works out which piece is which device, and what offices have to give away.
 func (s *Stock) rematch() {
 	found := make([]purchases.Device, 0, len(s.devices))
-	s.surplus = map[string][]*entry{}
+	s.surplus, s.perModel = map[string][]*entry{}, map[string]int{}
 	for _, e := range s.devices {
+		s.perModel[modelOf(e)]++
 		found = append(found, e.match)
 		if e.value(evidence.SaysSurplus) == "yes" {
 			s.surplus[e.match.Class] = append(s.surplus[e.match.Class], e)
@@ -243,18 +245,11 @@ func (s *Stock) rematch() {
 			s.pairs[id] = p
 		}
 	}
-	surplus := fmt.Sprint(len(s.surplus)) // any change of it may change every verdict of a class, and is rare
-	for class, list := range s.surplus {
-		surplus += class
-		for _, e := range list {
-			surplus += e.ID.String()
-		}
-	}
 	for id, e := range s.devices {
 		pair := s.pairs[id]
 		bought := s.units[pair.Purchase]
 		if pair != e.pair || !reflect.DeepEqual(bought, e.bought) || len(s.surplus) > 0 {
-			e.version++
+			e.version++ // what one office has to give away changes what is said of others; it is rare
 		}
 		e.pair, e.bought = pair, bought
 	}

@@ -1,30 +1,80 @@
 package stock
 
 import (
+	"slices"
+	"strings"
+
 	"communewatch/inventory/lifecycle"
+	"communewatch/inventory/lifecycle/wording"
 )
 
-// sentence words a finding.
-func sentence(f lifecycle.Finding, lang string) string { return f.Code }
-
-// actionText words what is proposed; empty where nothing is.
-func actionText(a lifecycle.Action, lang string) string { return string(a) }
-
-// replaceText says whether a replacement may be proposed.
-func replaceText(v *lifecycle.Verdict, lang string) string { return string(v.Replace) }
-
 func told(f lifecycle.Finding, lang string) Finding {
-	return Finding{Finding: f, Text: sentence(f, lang), ActionText: actionText(f.Action, lang)}
+	out := Finding{Finding: f, Text: wording.Finding(wording.Lang(lang), f)}
+	if f.Action != lifecycle.ActionNone {
+		out.ActionText = wording.Action(wording.Lang(lang), f.Action)
+	}
+	return out
 }
 
 // parts are what a priority is made of.
 func parts(v *lifecycle.Verdict, lang string) []Points {
 	out := make([]Points, len(v.Priority.Parts))
 	for i, p := range v.Priority.Parts {
-		out[i] = Points{Part: p, Text: p.Code}
+		out[i] = Points{Part: p, Text: wording.Part(wording.Lang(lang), p)}
 	}
 	return out
 }
 
-// questions are the facts of a device that nobody knows.
-func (s *Stock) questions(e *entry, j *judged, l *listed, lang string) []Question { return nil }
+// What is asked for of every device, and what only where a legal ground to replace it is looked for. The other inputs
+// would make a rule more exact and change no answer that matters, so nobody is sent to look for them.
+func askedAlways() []string {
+	return []string{"vendor", "model", "class", "hardware", "version", "os", "os_release", "os_version", "os_edition", "end_of_support"}
+}
+
+func askedToReplace() []string { return []string{"in_service", "price", "legal_class"} }
+
+// questions are the facts of a device that nobody knows and somebody could say. What is known well enough to call it
+// outdated or fine needs nobody's look, but for the ground to replace it.
+func (s *Stock) questions(e *entry, j *judged, l *listed, lang string) []Question {
+	var missing []string
+	add := func(name string, among []string) {
+		if slices.Contains(among, name) && !slices.Contains(missing, name) {
+			missing = append(missing, name)
+		}
+	}
+	for _, f := range j.verdict.Findings {
+		if f.State != lifecycle.StateUnknown {
+			continue
+		}
+		for _, m := range f.Missing {
+			if j.verdict.Bucket == lifecycle.BucketUnknown && !f.Legal() {
+				add(m, askedAlways())
+			}
+			if j.verdict.Replace == lifecycle.ReplaceCannotTell && f.Legal() {
+				add(m, askedToReplace())
+			}
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if slices.Contains(missing, "model") { // who does not know the model can ask its maker nothing
+		missing = slices.DeleteFunc(missing, func(m string) bool { return m == "end_of_support" })
+	}
+	out := make([]Question, len(missing))
+	for i, m := range missing {
+		ex := wording.Explain(wording.Lang(lang), m)
+		out[i] = Question{Row: l.row, Missing: m, Text: ex.What, WhoText: strings.Join(ex.Who, "; ")}
+		if len(ex.From) > 0 {
+			out[i].Who = string(ex.From[0])
+		}
+		if m == "end_of_support" && l.row.Model != "" {
+			out[i].Letter = wording.Letter(wording.Ask{Vendor: l.row.Vendor, Model: l.row.Model, Hardware: l.row.Hardware, Version: l.row.Version,
+				Units: s.perModel[modelOf(e)], Missing: missing, On: j.verdict.AsOf, SerialSample: l.row.Serial})
+		}
+	}
+	return out
+}
+
+// modelOf names the model that a letter to its maker is about.
+func modelOf(e *entry) string { return e.match.Vendor + "\x00" + e.match.Model }

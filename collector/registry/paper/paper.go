@@ -334,7 +334,10 @@ func localRows(ctx context.Context, q devices.Querier) ([]lifecycle.Row, error) 
 		if err := json.Unmarshal([]byte(text), &row); err != nil {
 			return fmt.Errorf("local catalogue row %d: %w", id, err)
 		}
-		row.ID, row.By = fmt.Sprintf("local-%d", id), by
+		row.ID = fmt.Sprintf("local-%d", id)
+		if row.By == "" {
+			row.By = by
+		}
 		out = append(out, row)
 		return nil
 	})
@@ -344,7 +347,8 @@ func localRows(ctx context.Context, q devices.Querier) ([]lifecycle.Row, error) 
 // maxLocalRows bounds the local catalogue.
 const maxLocalRows = 20_000
 
-// AddCatalogueRows adds local rows, all or none, and returns their ids. They must have been checked.
+// AddCatalogueRows adds local rows, all or none, and returns the ids they get; a row that is in force already is left
+// out. They must have been checked.
 func (s *Store) AddCatalogueRows(ctx context.Context, rows []lifecycle.Row, by string) ([]string, error) {
 	if err := devices.CheckText("who adds it", by, false); err != nil {
 		return nil, err
@@ -360,9 +364,23 @@ func (s *Store) AddCatalogueRows(ctx context.Context, rows []lifecycle.Row, by s
 			return devices.Mistakef("there would be %d local rows, more than %d", len(there)+len(rows), maxLocalRows)
 		}
 		ids = nil
+		inForce := map[string]bool{}
+		content := func(row lifecycle.Row) string {
+			row.ID, row.Line = "", 0
+			return text(row)
+		}
+		for _, row := range there {
+			inForce[content(row)] = true
+		}
 		for _, row := range rows {
-			row.ID, row.By = "", ""
-			result, err := c.ExecContext(ctx, "INSERT INTO catalogue_rows (row, said_by, at_ms) VALUES (?, ?, ?)", text(row), by, devices.Millis(now))
+			if row.By == "" {
+				row.By = by
+			}
+			if inForce[content(row)] {
+				continue
+			}
+			inForce[content(row)] = true
+			result, err := c.ExecContext(ctx, "INSERT INTO catalogue_rows (row, said_by, at_ms) VALUES (?, ?, ?)", content(row), by, devices.Millis(now))
 			if err != nil {
 				return err
 			}
