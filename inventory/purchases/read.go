@@ -19,11 +19,12 @@ import (
 
 // Bounds of a list. A province of 136 communes buys some 2,000 units in a phase.
 const (
-	maxUnits   = 50_000
-	titleRows  = 20      // rows looked at for the headings
-	maxFilled  = 500_000 // cells that merged blocks are spread to
-	maxCell    = 200     // characters of a description; the rest is cut
-	maxSection = 10      // warnings of one kind in full, before they are summed up
+	maxUnits  = 50_000
+	titleRows = 20      // rows looked at for the headings
+	maxFilled = 500_000 // cells that merged blocks are spread to
+	maxCell   = 200     // characters of a description; the rest is cut
+	maxAlike  = 10      // warnings of one kind in full, before they are summed up
+	maxWrong  = 2_000   // mistakes: more of them is another file
 )
 
 // Read reads a list of purchases: an Excel file (.xlsx, all visible sheets) or text separated by commas, semicolons or
@@ -48,7 +49,14 @@ func (o Options) Read(name string, data []byte) Import {
 			r.warn(0, "", "the sheet is hidden and was not read; show it if it belongs to the list")
 			continue
 		}
+		if several && sumsUp(tables[i].Sheet) {
+			r.warn(0, "", "the sheet seems to sum up the others and was not read; rename it if it has items of its own")
+			continue
+		}
 		told := len(r.problems)
+		if len(r.problems) > maxWrong {
+			break
+		}
 		if r.table(&tables[i], several) {
 			read++
 		}
@@ -75,6 +83,12 @@ func (o Options) Read(name string, data []byte) Import {
 	return out
 }
 
+// sumsUp reports whether a sheet's name says that it holds what the others do: its items would be counted twice.
+func sumsUp(sheet string) bool {
+	folded := inventory.Fold(sheet)
+	return strings.HasPrefix(folded, "tong hop") || folded == "th" || folded == "summary"
+}
+
 // origin is where a serial was read.
 type origin struct{ vendor, where string }
 
@@ -97,6 +111,7 @@ type reader struct {
 	filled  map[[2]int]string // cells of merged blocks behind the first
 	columns int               // cells of the row of headings
 	noPhase bool              // was told
+	full    bool              // there are more units than may be, which was told
 	state   state
 	pending *entry
 }
@@ -104,12 +119,12 @@ type reader struct {
 // state is what holds for the rows below until something else is said.
 type state struct {
 	phase, contract, decision string
-	received                  inventory.Date
-	roughly                   bool
 	site                      string
 	siteBad                   bool // a section names a site that is unknown, which was told
 	class                     string
 	unit                      int64 // of prices, said above the headings
+
+	above Purchase // the row before, for rows that leave phase, contract, decision and date empty
 }
 
 func (r *reader) problem(row int, column, format string, args ...any) {
@@ -118,7 +133,7 @@ func (r *reader) problem(row int, column, format string, args ...any) {
 
 func (r *reader) warn(row int, column, format string, args ...any) {
 	kind := format + column
-	if r.count[kind]++; r.count[kind] <= maxSection {
+	if r.count[kind]++; r.count[kind] <= maxAlike {
 		r.warnings = append(r.warnings, inventory.Problem{Sheet: r.sheet, Row: row, Column: column, Text: fmt.Sprintf(format, args...)})
 	}
 }
@@ -127,7 +142,7 @@ func (r *reader) warn(row int, column, format string, args ...any) {
 func (r *reader) sumUp() {
 	more := 0
 	for _, n := range r.count {
-		more += max(0, n-maxSection)
+		more += max(0, n-maxAlike)
 	}
 	if more > 0 {
 		r.warnings = append(r.warnings, inventory.Problem{Text: fmt.Sprintf("and %d more warnings like these", more)})
@@ -170,8 +185,11 @@ func (r *reader) table(t *inventory.Table, several bool) bool {
 	r.spread(rows)
 	hidden := 0
 	for i, row := range rows {
-		if len(r.units) > maxUnits {
-			r.problem(row.Number, "", "the list has more than %d units; is it the right file?", maxUnits)
+		if r.full {
+			return true
+		}
+		if len(r.problems) > maxWrong {
+			r.problem(row.Number, "", "the list has more than %d mistakes up to here; is it the right file?", maxWrong)
 			return true
 		}
 		if len(row.Cells) > r.columns && !t.Spreadsheet() {

@@ -206,6 +206,12 @@ l.csv: row 3, column Serial: "N/A" is no serial, and is left out`},
 		"sections of phases and kinds": {
 			"STT;Tên thiết bị;Model;SL;Nơi nhận\nI;Đợt 1 năm 2019;;;\nA;Máy tính;;;\n1;FPT Elead;T1;1;Tam Sơn\nII;Đợt 2/2020;;;\n1;Router;RB750;1;Tam Sơn\n;Cộng;;2;\n;Tổng cộng;;2;\n",
 			"4.1 Đợt 1 năm 2019|s08761|FPT Elead|T1|||pc|0\n6.1 Đợt 2/2020|s08761|Router|RB750|||router|0", "-"},
+		"an empty date is unknown": {
+			"Tên thiết bị;Model;Đợt;Số HĐ;Ngày cấp;Xã\nSwitch;SG350;Đợt 1;12/HĐ;12/03/2021;Tam Sơn\nSwitch;SG300;Đợt 1;;;Tam Sơn\n",
+			"2.1 Đợt 1|s08761|Switch|SG350|||switch|0\n3.1 Đợt 1|s08761|Switch|SG300|||switch|0", ""},
+		"headings with sums": {
+			"STT;Tên thiết bị;Model;SL;Thành tiền;Đợt\n1;Xã Lãng Công;;3;25.000.000;\n1.1;Switch;SG350;2;20.000.000;Đợt 1\n1.2;Máy in;M404;1;5.000.000;Đợt 1\n2;Thị trấn Tam Sơn;;1;;\n2.1;Switch;SG350;1;;Đợt 1\n",
+			"3.1 Đợt 1|s08824|Switch|SG350|||switch|10000000\n3.2 Đợt 1|s08824|Switch|SG350|||switch|10000000\n4.1 Đợt 1|s08824|Máy in|M404|||printer|5000000\n6.1 Đợt 1|s08761|Switch|SG350|||switch|0", "-"},
 		"the name a site had": {
 			head + "Đợt 1;Switch;SG350;Cisco;;1;;;2021-03-12;;Vĩnh Yên\n", "2.1 Đợt 1|s08707|Switch|SG350|Cisco||switch|0", ""},
 		"price from the amount": {
@@ -221,6 +227,39 @@ l.csv: row 3, column Serial: "N/A" is no serial, and is left out`},
 				compare(t, "warnings", c.warnings, texts(got.Warnings))
 			}
 		})
+	}
+}
+
+func TestGroupsGoOnOnlyWhereThePhaseIsEmpty(t *testing.T) {
+	const list = "Đợt;Số HĐ;Ngày cấp;Tên thiết bị;Model;Xã\nĐợt 1;12/HĐ;12/03/2021;Switch;SG350;Tam Sơn\n;;;Switch;SG300;Tam Sơn\nĐợt 1;;;Switch;SG200;Tam Sơn\n"
+	got := options(t).Read("l.csv", []byte(list))
+	if len(got.Purchases) != 3 {
+		t.Fatal(texts(got.Problems))
+	}
+	for i, want := range []string{"12/HĐ 2021-03-12", "12/HĐ 2021-03-12", " "} {
+		if u := got.Purchases[i]; u.Contract+" "+u.Received.String() != want || u.Phase != "Đợt 1" {
+			t.Errorf("row %d: %s of %s, want %s", u.Row, u.Contract, u.Received, want)
+		}
+	}
+	compare(t, "warnings", `l.csv: row 3, column Đợt: is empty; what the row above says of phase, contract, decision and date is taken where the row has nothing: "Đợt 1"`, texts(got.Warnings))
+}
+
+func TestBounds(t *testing.T) {
+	units := head + strings.Repeat("Đợt 1;Cáp;CAT6;Cisco;;10000;;;;;Tam Sơn\n", 7)
+	if got := texts(options(t).Read("l.csv", []byte(units)).Problems); !strings.Contains(got, "row 7: the list has more than 50000 units; is it the right file?") {
+		t.Error(got)
+	}
+	wrong := head + strings.Repeat("Đợt 1;Cáp;CAT6;Cisco;;x;;;;;Tam Sơn\n", 9_000)
+	if got := options(t).Read("l.csv", []byte(wrong)).Problems; len(got) > maxWrong+5 || !strings.Contains(texts(got), "more than 2000 mistakes") {
+		t.Errorf("%d mistakes are told", len(got))
+	}
+	long := head + "Đợt 1;" + strings.Repeat("ô", 900) + ";CAT6;Cisco;;1;;;;;Tam Sơn\n"
+	if got := options(t).Read("l.csv", []byte(long)); len(got.Problems) > 0 || len([]rune(got.Purchases[0].Item)) != maxCell || len(got.Warnings) != 1 {
+		t.Errorf("%s%s", texts(got.Problems), texts(got.Warnings))
+	}
+	many := head + strings.Repeat("Đợt 1;Cáp;CAT6;Cisco;;;;;;;Tam Sơn\n", 100)
+	if got := options(t).Read("l.csv", []byte(many)); len(got.Warnings) != maxAlike+1 || !strings.HasSuffix(texts(got.Warnings), "and 90 more warnings like these\n") {
+		t.Errorf("%s", texts(got.Warnings))
 	}
 }
 
@@ -252,7 +291,7 @@ func TestWorkbook(t *testing.T) {
 		check(book.MergeCell("TT Tam Sơn", c+"4", c+"6"))
 	}
 	check(book.SetRowVisible("TT Tam Sơn", 7, false))
-	for _, name := range []string{"Lãng Công", "Nháp"} {
+	for _, name := range []string{"Lãng Công", "Nháp", "Tổng hợp"} {
 		_, err := book.NewSheet(name)
 		check(err)
 		fill(name, map[string]any{"A1": "Đợt 3", "A2": "Tên thiết bị", "B2": "Model", "C2": "Serial", "D2": "Nơi lắp đặt",
@@ -275,7 +314,8 @@ func TestWorkbook(t *testing.T) {
 l.xlsx: sheet "TT Tam Sơn": the sheet's name "TT Tam Sơn" is taken for the site s08761 where a row names none
 l.xlsx: sheet "TT Tam Sơn": 1 hidden rows were read like the others; delete them in the file if they don't belong to the list
 l.xlsx: sheet "Lãng Công": the sheet's name "Lãng Công" is taken for the site s08824 where a row names none
-l.xlsx: sheet "Nháp": the sheet is hidden and was not read; show it if it belongs to the list`, texts(got.Warnings))
+l.xlsx: sheet "Nháp": the sheet is hidden and was not read; show it if it belongs to the list
+l.xlsx: sheet "Tổng hợp": the sheet seems to sum up the others and was not read; rename it if it has items of its own`, texts(got.Warnings))
 	if got.Purchases[1].Received != day(t, "2021-03-12") || got.Purchases[3].Received != day(t, "2021-03-12") {
 		t.Errorf("dates: %v, %v", got.Purchases[1].Received, got.Purchases[3].Received)
 	}

@@ -55,7 +55,7 @@ func (r *reader) row(row inventory.Row) {
 		r.close()
 		r.warn(row.Number, "", "not an item: %s", inventory.Quote(first))
 		return
-	case !details && !r.own(row, headings.Quantity) && r.section(row, first, filled):
+	case !details && r.section(row, first, filled):
 		return
 	}
 	item, model := r.own(row, headings.Item), r.own(row, headings.Model)
@@ -92,13 +92,15 @@ func (r *reader) row(row inventory.Row) {
 // mayBeHeadings looks at the few cells that tell most rows of items from headings.
 func (r *reader) mayBeHeadings(row inventory.Row) bool {
 	for _, cell := range row.Cells[:min(len(row.Cells), 2)] {
-		if c, ok := r.names.Find(cell); ok && c == headings.Number {
+		if cell = strings.TrimSpace(cell); strings.EqualFold(cell, "STT") || strings.EqualFold(cell, "TT") {
 			return true
 		}
 	}
 	for _, c := range []headings.Column{headings.Item, headings.Model} {
-		if _, ok := r.names.Find(r.raw(row, c)); ok && r.own(row, c) {
-			return true
+		if cell := r.raw(row, c); cell != "" && len(cell) < 60 && r.own(row, c) {
+			if _, ok := r.names.Exact(cell); ok || strings.EqualFold(strings.TrimSpace(cell), r.l.Headings[c]) {
+				return true
+			}
 		}
 	}
 	return false
@@ -137,13 +139,14 @@ func (r *reader) section(row inventory.Row, text string, filled int) bool {
 	if r.own(row, headings.Vendor) || r.own(row, headings.Site) && r.own(row, headings.Item) {
 		return false // an item with its vendor or site, only without a number of units
 	}
-	if filled > 2 && !isHeading {
+	counted := r.own(row, headings.Quantity) // a heading may have the sum of what is below it
+	if (filled > 2 || counted) && !isHeading && !places.LooksLikeSite(name) {
 		return false
 	}
 	if found := phaseText.FindString(name); found != "" && (isHeading || len(found) == len(name)) {
 		r.close()
 		r.state.phase = phaseName(found)
-		r.state.contract, r.state.decision, r.state.received, r.state.roughly = "", "", inventory.Date{}, false
+		r.state.contract, r.state.decision, r.state.above = "", "", Purchase{}
 		if c := contractText.FindStringSubmatch(name); c != nil {
 			r.state.contract = strings.ReplaceAll(c[1], " ", "")
 		}
@@ -168,7 +171,7 @@ func (r *reader) section(row inventory.Row, text string, filled int) bool {
 		r.problem(row.Number, "", "%v", err)
 		r.state.site, r.state.siteBad = "", true
 		return true
-	case !isHeading || !r.l.Has(headings.Quantity) && !r.l.Has(headings.Serial) && number == "" && !roman.MatchString(number):
+	case counted || !isHeading || !r.l.Has(headings.Quantity) && !r.l.Has(headings.Serial) && number == "" && !roman.MatchString(number):
 		return false
 	}
 	r.close()
@@ -259,27 +262,33 @@ func (r *reader) ditto(row inventory.Row, c headings.Column) string {
 // group reads what is often said once for many rows: phase, contract, decision and date.
 func (r *reader) group(row inventory.Row, u *Purchase) {
 	s := &r.state
-	if phase := r.ditto(row, headings.Phase); phase != "" {
-		if phase != s.phase {
-			s.contract, s.decision, s.received, s.roughly = "", "", inventory.Date{}, false
-		}
-		s.phase = phase
-	} else if r.l.Has(headings.Phase) && s.phase != "" {
-		r.warn(row.Number, r.l.Name(headings.Phase), "is empty; %s is taken from above", inventory.Quote(s.phase))
+	phase := r.ditto(row, headings.Phase)
+	// A row that leaves the phase empty where others have it goes on with the row above: so do cells that were merged
+	// before the list became text. Elsewhere an empty cell is unknown, and stays so.
+	goesOn := phase == "" && r.l.Has(headings.Phase) && s.above.Phase != ""
+	switch {
+	case phase != "":
+		u.Phase = phase
+	case goesOn:
+		*u = withGroup(*u, s.above)
+		r.warn(row.Number, r.l.Name(headings.Phase), "is empty; what the row above says of phase, contract, decision and date is taken where the row has nothing: %s", inventory.Quote(u.Phase))
+	default:
+		u.Phase = s.phase
 	}
-	if u.Phase = s.phase; u.Phase == "" && !r.noPhase {
+	if u.Phase == "" && !r.noPhase {
 		r.noPhase = true // once: it is the same for all rows
 		r.mistake(row, headings.Phase, fmt.Errorf("no phase is said; write it into the row, above the list (Đợt 1 năm 2021), or choose it at the import"))
 	}
 	for _, one := range []struct {
 		c    headings.Column
-		held *string
+		said string
 		into *string
-	}{{headings.Contract, &s.contract, &u.Contract}, {headings.Decision, &s.decision, &u.Decision}} {
+	}{{headings.Contract, s.contract, &u.Contract}, {headings.Decision, s.decision, &u.Decision}} {
 		if text := r.ditto(row, one.c); text != "" {
-			*one.held = text
+			*one.into = text
+		} else if !goesOn {
+			*one.into = one.said
 		}
-		*one.into = *one.held
 	}
 	for _, c := range []headings.Column{headings.Received, headings.Year} {
 		text := r.text(row, c)
@@ -292,16 +301,22 @@ func (r *reader) group(row inventory.Row, u *Purchase) {
 			r.mistake(row, c, err)
 		case !r.options.Today.IsZero() && day.After(r.options.Today.Time) && !roughly:
 			r.mistake(row, c, fmt.Errorf("%s is in the future; correct it", day))
-		case c == headings.Year && r.l.Has(headings.Received) && !s.received.IsZero() && r.own(row, headings.Received):
+		case c == headings.Year && r.text(row, headings.Received) != "":
 			// the day says more than the year beside it
 		default:
-			s.received, s.roughly = day, roughly
+			u.Received, u.Roughly = day, roughly
 			if roughly {
 				r.warn(row.Number, r.l.Name(c), "%s is not a day; %s is taken, so that nothing seems older than it is", inventory.Quote(text), day)
 			}
 		}
 	}
-	u.Received, u.Roughly = s.received, s.roughly
+	s.above = withGroup(Purchase{}, *u)
+}
+
+// withGroup returns u with what the rows of a group have in common with from.
+func withGroup(u, from Purchase) Purchase {
+	u.Phase, u.Contract, u.Decision, u.Received, u.Roughly = from.Phase, from.Contract, from.Decision, from.Received, from.Roughly
+	return u
 }
 
 // perRow reads what each row says for itself, also where rows go on with an entry.
@@ -421,7 +436,11 @@ func (r *reader) close() {
 		r.problem(e.row, quantity, "is %d, but the rows below it make %d; correct it, or give each row its own quantity", e.quantity, n)
 		return
 	}
-	if !r.price(e) {
+	if !r.price(e) || r.full {
+		return
+	}
+	if r.full = len(r.units)+len(e.units) > maxUnits; r.full {
+		r.problem(e.row, "", "the list has more than %d units; is it the right file?", maxUnits)
 		return
 	}
 	for i := range e.units {

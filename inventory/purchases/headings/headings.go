@@ -100,7 +100,7 @@ func NewNames() Names {
 				n.of[name] = Column(c)
 			}
 			if strings.Contains(name, " ") {
-				n.longer = append(n.longer, name)
+				n.longer = append(n.longer, name+" ")
 			}
 		}
 	}
@@ -136,8 +136,8 @@ func (n Names) Find(heading string) (Column, bool) {
 	}
 	folded := Fold(bare)
 	for _, name := range n.longer {
-		if strings.HasPrefix(folded, name+" ") && len(folded) < 80 {
-			return n.of[name], true
+		if strings.HasPrefix(folded, name) && len(folded) < 80 {
+			return n.of[strings.TrimSpace(name)], true
 		}
 	}
 	for _, part := range strings.FieldsFunc(bare, func(r rune) bool { return strings.ContainsRune("/,\n;", r) }) {
