@@ -5,14 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"communewatch/inventory"
 	"communewatch/inventory/identity"
-	"communewatch/inventory/purchases/cells"
 	"communewatch/inventory/purchases/headings"
 	"communewatch/inventory/purchases/places"
 )
@@ -196,7 +194,7 @@ func (r *reader) table(t *inventory.Table, several bool) bool {
 			r.problem(row.Number, "", "has %d cells but there are %d headings; put text with commas in quotes, and use semicolons between columns if numbers have commas", len(row.Cells), r.columns)
 			continue
 		}
-		if i == 0 && numbersColumns(row) {
+		if i == 0 && headings.NumbersColumns(row.Cells) {
 			continue
 		}
 		if row.Hidden {
@@ -267,7 +265,7 @@ func (r *reader) layoutOf(header inventory.Row) headings.Layout {
 	}
 	l.Unit = r.state.unit
 	for _, c := range []headings.Column{headings.Price, headings.Amount} {
-		if unit := unitIn(l.Headings[c]); unit > 0 {
+		if unit := headings.UnitIn(l.Headings[c]); unit > 0 {
 			l.Unit = unit
 		}
 	}
@@ -275,20 +273,6 @@ func (r *reader) layoutOf(header inventory.Row) headings.Layout {
 		r.warn(header.Number, "", "columns not read: %s", strings.Join(ignored, ", "))
 	}
 	return l
-}
-
-var insideBrackets = regexp.MustCompile(`[\(\[]([^\(\)\[\]]*)[\)\]]`)
-
-// unitIn finds the unit of prices in a heading: "Đơn giá (nghìn đồng)"; 0: none.
-func unitIn(heading string) int64 {
-	for _, found := range insideBrackets.FindAllStringSubmatch(heading, 4) {
-		text := strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(inventory.Fold(found[1]), "don vi tinh"), "dvt"))
-		text = strings.Trim(text, ":- ")
-		if unit := cells.ScaleOf(text); text != "" && unit > 0 {
-			return unit
-		}
-	}
-	return 0
 }
 
 // secondHeader takes in a second row of headings, as "Giá" over "Đơn giá" and "Thành tiền".
@@ -385,29 +369,6 @@ func (r *reader) spread(rows []inventory.Row) {
 	}
 }
 
-var (
-	phaseText    = regexp.MustCompile(`(?i)(?:đợt|đot|dot)\s+(?:(?:cấp|cap|trang\s+bị|mua\s+sắm)\s+)?(?:[0-9]{1,3}|[ivx]{1,5})(?:(?:\s*[-–/,.]\s*|\s+)(?:(?:năm|nam)\s+)?(?:19|20)[0-9]{2})?|(?i)(?:gói\s+thầu|goi\s+thau|gói|goi)\s+(?:số\s+|so\s+)?[0-9]{1,3}(?:[-–/]?(?:19|20)[0-9]{2})?`)
-	decisionText = regexp.MustCompile(`(?i)(?:quyết\s+định|quyet\s+dinh|QĐ)\s+(?:số|so)?\s*:?\s*([0-9]{1,6}\s*/\s*[0-9\pL/.-]{2,40})`)
-	contractText = regexp.MustCompile(`(?i)(?:hợp\s+đồng|hop\s+dong|HĐ)\s+(?:số|so)?\s*:?\s*([0-9]{1,6}\s*/\s*[0-9\pL/.-]{2,40})`)
-	unitText     = regexp.MustCompile(`(?i)(?:đơn\s+vị\s+tính|don\s+vi\s+tinh|ĐVT|đơn\s+vị)\s*:\s*([0-9.\pL ]{1,30})`)
-)
-
-// phaseName writes a phase of a title in capitals as lists write it in their cells: ĐỢT II NĂM 2021 is Đợt II năm 2021.
-func phaseName(s string) string {
-	if s != strings.ToUpper(s) {
-		return s
-	}
-	words := strings.Fields(s)
-	for i, w := range words {
-		if !roman.MatchString(w) {
-			words[i] = strings.ToLower(w)
-		}
-	}
-	first := []rune(words[0])
-	words[0] = strings.ToUpper(string(first[:1])) + string(first[1:])
-	return strings.Join(words, " ")
-}
-
 // titles takes what is said above the headings, and in the sheet's name.
 func (r *reader) titles(t *inventory.Table, header int) {
 	own := false
@@ -420,50 +381,26 @@ func (r *reader) titles(t *inventory.Table, header int) {
 			if err != nil || text == "" {
 				continue
 			}
-			if found := phaseText.FindString(text); found != "" && !own {
-				r.state.phase, own = phaseName(found), true
+			if phase := headings.PhaseIn(text); phase != "" && !own {
+				r.state.phase, own = phase, true
 			}
-			if found := decisionText.FindStringSubmatch(text); found != nil && r.state.decision == "" {
-				r.state.decision = strings.ReplaceAll(found[1], " ", "")
-			}
-			if found := contractText.FindStringSubmatch(text); found != nil && r.state.contract == "" {
-				r.state.contract = strings.ReplaceAll(found[1], " ", "")
-			}
-			if found := unitText.FindStringSubmatch(text); found != nil {
-				if unit := cells.ScaleOf(found[1]); unit > 0 {
-					r.state.unit = unit
-				}
+			r.state.decision = cmp.Or(r.state.decision, headings.DecisionIn(text))
+			r.state.contract = cmp.Or(r.state.contract, headings.ContractIn(text))
+			if unit := headings.TitleUnit(text); unit > 0 {
+				r.state.unit = unit
 			}
 		}
 	}
 	if t.Sheet == "" {
 		return
 	}
-	if found := phaseText.FindString(t.Sheet); found != "" && !own {
-		r.state.phase = phaseName(found)
+	if phase := headings.PhaseIn(t.Sheet); phase != "" && !own {
+		r.state.phase = phase
 	}
 	if site, err := r.places.Find(t.Sheet, "", inventory.Date{}); err == nil {
 		r.state.site = site
 		r.warn(0, "", "the sheet's name %s is taken for the site %s where a row names none", inventory.Quote(t.Sheet), site)
 	}
-}
-
-var columnMark = regexp.MustCompile(`^[\(\[]?(?:[0-9]{1,2}|[A-Za-z]{1,2})[\)\]]?$|^[\(\[]?[0-9A-Za-z]{1,2}[\)\]]?\s*=[0-9A-Za-z()\[\]\s=+*x×.,/-]{1,30}$`)
-
-// numbersColumns reports whether a row below the headings only numbers the columns: (1) (2) (3)=(1)x(2).
-func numbersColumns(row inventory.Row) bool {
-	marks := 0
-	for _, cell := range row.Cells {
-		cell = strings.TrimSpace(cell)
-		if cell == "" {
-			continue
-		}
-		if !columnMark.MatchString(cell) {
-			return false
-		}
-		marks++
-	}
-	return marks >= 3
 }
 
 // text returns a cell cleaned; of a merged block, what the block says.

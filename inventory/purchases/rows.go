@@ -143,16 +143,9 @@ func (r *reader) section(row inventory.Row, text string, filled int) bool {
 	if (filled > 2 || counted) && !isHeading && !places.LooksLikeSite(name) {
 		return false
 	}
-	if found := phaseText.FindString(name); found != "" && (isHeading || len(found) == len(name)) {
+	if phase := headings.PhaseIn(name); phase != "" && (isHeading || len(phase) == len(name)) {
 		r.close()
-		r.state.phase = phaseName(found)
-		r.state.contract, r.state.decision, r.state.above = "", "", Purchase{}
-		if c := contractText.FindStringSubmatch(name); c != nil {
-			r.state.contract = strings.ReplaceAll(c[1], " ", "")
-		}
-		if d := decisionText.FindStringSubmatch(name); d != nil {
-			r.state.decision = strings.ReplaceAll(d[1], " ", "")
-		}
+		r.state.phase, r.state.contract, r.state.decision, r.state.above = phase, headings.ContractIn(name), headings.DecisionIn(name), Purchase{}
 		return true
 	}
 	site, err := r.places.Find(name, "", inventory.Date{})
