@@ -12,6 +12,7 @@ import (
 	"communewatch/probes/icmp"
 	"communewatch/probes/machine"
 	"communewatch/probes/settings"
+	"communewatch/probes/snmp"
 	"communewatch/probes/sweep"
 	"communewatch/probes/tcp"
 )
@@ -31,6 +32,7 @@ type options struct {
 
 // kinds is the one table of the kinds that checks can be of.
 func kinds() map[probes.Kind]kind {
+	kit := snmp.NewKit() // checks of one config learn from each other
 	return map[probes.Kind]kind{
 		probes.KindICMP: kindOf(icmp.DefaultOptions, icmp.New, func(address string, _ icmp.Options) []string { return []string{address} }),
 		probes.KindTCP: kindOf(tcp.DefaultOptions, tcp.New, func(address string, _ tcp.Options) []string {
@@ -46,7 +48,12 @@ func kinds() map[probes.Kind]kind {
 			return []string{u.Hostname()}
 		}),
 		probes.KindMachine: kindOf(machine.DefaultOptions, machine.New, func(string, machine.Options) []string { return nil }),
-		probes.KindSweep:   kindOf(sweep.DefaultOptions, openSweep, func(address string, o sweep.Options) []string { return o.Hosts(address) }),
+		probes.KindSNMP: kindOf(snmp.DefaultOptions, kit.New, func(address string, _ snmp.Options) []string {
+			full, _ := snmp.Address(address)
+			host, _, _ := net.SplitHostPort(full)
+			return []string{host}
+		}),
+		probes.KindSweep: kindOf(sweep.DefaultOptions, openSweep, func(address string, o sweep.Options) []string { return o.Hosts(address) }),
 	}
 }
 

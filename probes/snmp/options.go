@@ -106,7 +106,7 @@ func (o Options) Validate(t probes.Target, problem func(at, format string, args 
 		problem("retries", "must be from 0 to 5")
 	}
 	if o.Deadline < time.Second || o.Deadline > maxDeadline {
-		problem("deadline", "must be between 1s and %s, for example 45s", maxDeadline)
+		problem("deadline", "must be between 1s and 10m, for example 45s")
 	} else if least := time.Duration(o.Retries+1) * o.Timeout; o.Deadline < least {
 		problem("deadline", "is shorter than the %s that one silent question takes; raise it, or lower timeout or retries", least)
 	}
