@@ -164,6 +164,9 @@ type Hit struct {
 	Match MatchKind
 }
 
+// maxModel bounds a model's name in bytes: what is longer is a description, and fits no row.
+const maxModel = 200
+
 // Found reports whether there is a row.
 func (h Hit) Found() bool { return len(h.Rows) > 0 }
 
@@ -172,7 +175,7 @@ func (h Hit) Found() bool { return len(h.Rows) > 0 }
 func (c *Catalogue) Model(t Topic, vendor, model, hardware string) Hit {
 	group := c.names.of(vendor)
 	m := c.shelves[shelf{group, t}]
-	if m == nil || model == "" || vendor == "" {
+	if m == nil || model == "" || vendor == "" || len(model) > maxModel {
 		return Hit{}
 	}
 	bare := c.names.bare(group, model)
@@ -208,7 +211,7 @@ func (c *Catalogue) Model(t Topic, vendor, model, hardware string) Hit {
 func (c *Catalogue) Revisions(t Topic, vendor, model string) []string {
 	group := c.names.of(vendor)
 	m := c.shelves[shelf{group, t}]
-	if m == nil || model == "" {
+	if m == nil || model == "" || len(model) > maxModel {
 		return nil
 	}
 	prefix := c.names.bare(group, model) + "-v"

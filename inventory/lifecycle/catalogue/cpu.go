@@ -7,6 +7,19 @@ import (
 	"strings"
 )
 
+// How makers write their numbers.
+var (
+	coreI       = regexp.MustCompile(`\bi[3579](?: cpu)?[- ]+(\d{3,5})([a-z]*)`)
+	coreM       = regexp.MustCompile(`\bm[357]?-(\d)`)
+	core2       = regexp.MustCompile(`core ?2\b`)
+	coreNew     = regexp.MustCompile(`core (ultra|[3579]) `)
+	xeonE       = regexp.MustCompile(`xeon.* e[357]-\d{4}`)
+	smallNumber = regexp.MustCompile(`\b([gnj])(\d{3,4})\b`)
+	ryzen       = regexp.MustCompile(`ryzen (?:threadripper |embedded |[3579] )?(?:pro )?(?:micro)?[a-z]?(\d)(\d{3})`)
+	athlon      = regexp.MustCompile(`athlon (silver|gold|pro 3|3\d{3})`)
+	oldAMD      = regexp.MustCompile(`\b(fx[- ]*\d|a(4|6|8|9|10|12)-\d|e[12]?-\d|phenom|sempron|turion|opteron|athlon (ii|x2|64))`)
+)
+
 // CPUFit says whether a processor is one that Windows 11 supports: Intel from the 8th generation, AMD from Ryzen 2000.
 type CPUFit uint8
 
@@ -39,10 +52,8 @@ func ProcessorOf(name string) Processor {
 	return Processor{}
 }
 
-func match(pattern, s string) []string { return regexp.MustCompile(pattern).FindStringSubmatch(s) }
-
 func intel(s string) Processor {
-	if m := match(`\bi[3579][- ](\d{3,5})([a-z]*)`, s); m != nil {
+	if m := coreI.FindStringSubmatch(s); m != nil {
 		gen := generation(m[1])
 		mobile := len(m[1]) == 4 && gen >= 10
 		p := Processor{CPUBelow, codeName(gen, mobile), "Intel Core, generation " + strconv.Itoa(gen)}
@@ -54,7 +65,7 @@ func intel(s string) Processor {
 		}
 		return p
 	}
-	if m := match(`\bm[357]?-(\d)`, s); m != nil {
+	if m := coreM.FindStringSubmatch(s); m != nil {
 		gen, _ := strconv.Atoi(m[1])
 		p := Processor{CPUBelow, codeName(gen, true), "Intel Core m, generation " + m[1]}
 		if gen >= 8 {
@@ -63,14 +74,14 @@ func intel(s string) Processor {
 		return p
 	}
 	switch {
-	case match(`core ?2\b`, s) != nil || strings.Contains(s, "pentium 4") || strings.Contains(s, "pentium d"):
+	case core2.MatchString(s) || strings.Contains(s, "pentium 4") || strings.Contains(s, "pentium d"):
 		return Processor{CPUBelow, "", "Intel Core 2 or older"}
-	case match(`core (ultra|[3579]) `, s+" ") != nil:
+	case coreNew.MatchString(s + " "):
 		return Processor{CPUFits, "", "Intel Core, newer numbering"}
-	case match(`xeon.* e[357]-\d{4}`, s) != nil:
+	case xeonE.MatchString(s):
 		return Processor{CPUBelow, "", "Intel Xeon E3, E5 or E7"}
 	}
-	if m := match(`\b([gnj])(\d{3,4})\b`, s); m != nil && (strings.Contains(s, "celeron") || strings.Contains(s, "pentium") || m[1] == "n") {
+	if m := smallNumber.FindStringSubmatch(s); m != nil && (strings.Contains(s, "celeron") || strings.Contains(s, "pentium") || m[1] == "n") {
 		return small(m[1], m[2])
 	}
 	return Processor{}
@@ -120,7 +131,7 @@ func small(series, digits string) Processor {
 	label := "Intel " + strings.ToUpper(series) + digits
 	apollo := []int{3350, 3355, 3450, 3455, 4200, 4205}
 	switch {
-	case series == "g" && n < 2000, series == "g" && 3900 <= n && n < 4900, series == "g" && 2000 <= n && n < 3900:
+	case series == "g" && n < 4900: // up to Kaby Lake: G1840, G3220, G4400, G4560
 		return Processor{CPUBelow, "", label}
 	case series == "g":
 		return Processor{CPUFits, "", label}
@@ -132,14 +143,14 @@ func small(series, digits string) Processor {
 		return Processor{CPUBelow, "Bay Trail", label}
 	case n < 4000:
 		return Processor{CPUBelow, "Braswell", label}
-	case n < 5100 && (n < 5080 || n > 5100):
+	case n < 5080:
 		return Processor{CPUFits, "Gemini Lake", label}
 	}
 	return Processor{CPUFits, "", label}
 }
 
 func amd(s string) Processor {
-	if m := match(`ryzen (?:threadripper |embedded |[3579] )?(?:pro )?(?:micro)?[a-z]?(\d)(\d{3})`, s); m != nil {
+	if m := ryzen.FindStringSubmatch(s); m != nil {
 		p := Processor{CPUFits, "", "AMD Ryzen " + m[1] + "000"}
 		if m[1] == "1" {
 			p.Fit = CPUBelow
@@ -147,9 +158,9 @@ func amd(s string) Processor {
 		return p
 	}
 	switch {
-	case strings.Contains(s, "ryzen ai"), match(`athlon (silver|gold|pro 3|3\d{3})`, s) != nil:
+	case strings.Contains(s, "ryzen ai"), athlon.MatchString(s):
 		return Processor{CPUFits, "", "AMD, newer than Ryzen 2000"}
-	case match(`\b(fx-?\d|a(4|6|8|9|10|12)-\d|e[12]?-\d|phenom|sempron|turion|opteron|athlon (ii|x2|64))`, s) != nil:
+	case oldAMD.MatchString(s):
 		return Processor{CPUBelow, "", "AMD, older than Ryzen"}
 	}
 	return Processor{}

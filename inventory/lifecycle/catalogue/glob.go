@@ -1,6 +1,9 @@
 package catalogue
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
@@ -8,55 +11,75 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // beside a digit of the pattern does not stand for text that begins (or ends) with a digit: "DNS-320*" is not the
 // DNS-3200, and "*SX10*" not the SX100.
 func globMatch(pattern, s string) bool {
-	return globAt(pattern, s, 0, 0)
+	first, _, star := strings.Cut(pattern, "*")
+	if !star || strings.Contains(first, "?") {
+		first = ""
+	}
+	if !strings.HasPrefix(s, first) {
+		return false // most rows, at once
+	}
+	m := globber{p: pattern, s: s}
+	if strings.Count(pattern, "*") > 1 {
+		m.failed = make([]bool, (len(pattern)+1)*(len(s)+1)) // so that hostile texts take no more than len(p)*len(s) steps
+	}
+	return m.at(0, 0)
+}
+
+type globber struct {
+	p, s   string
+	failed []bool // places (i, j) from which there is no way on
 }
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }
 
-func globAt(p, s string, i, j int) bool {
-	for i < len(p) {
-		switch p[i] {
-		case '*':
-			for i+1 < len(p) && p[i+1] == '*' {
-				i++
-			}
-			if i > 0 && digit(p[i-1]) && j < len(s) && digit(s[j]) {
-				return false // the text that * would stand for, or what follows it, begins with a digit
-			}
-			if i+1 == len(p) {
-				return true
-			}
-			for k := j; k <= len(s); k++ {
-				if k > 0 && k > j && digit(p[i+1]) && digit(s[k-1]) {
-					continue
-				}
-				if globAt(p, s, i+1, k) {
-					return true
-				}
-			}
-			return false
-		case '?':
-			if j >= len(s) {
-				return false
-			}
-		default:
-			if j >= len(s) || p[i] != s[j] {
-				return false
-			}
-		}
-		i++
-		j++
+func (m *globber) at(i, j int) bool {
+	start := i*(len(m.s)+1) + j
+	if m.failed != nil && m.failed[start] {
+		return false
 	}
-	return j == len(s)
+	if m.on(i, j) {
+		return true
+	}
+	if m.failed != nil {
+		m.failed[start] = true
+	}
+	return false
+}
+
+func (m *globber) on(i, j int) bool {
+	for ; i < len(m.p); i, j = i+1, j+1 {
+		switch {
+		case m.p[i] == '*':
+			return m.star(i, j)
+		case j >= len(m.s) || m.p[i] != '?' && m.p[i] != m.s[j]:
+			return false
+		}
+	}
+	return j == len(m.s)
+}
+
+func (m *globber) star(i, j int) bool {
+	if i > 0 && digit(m.p[i-1]) && j < len(m.s) && digit(m.s[j]) {
+		return false // the number goes on
+	}
+	for i+1 < len(m.p) && m.p[i+1] == '*' {
+		i++
+	}
+	if i+1 == len(m.p) {
+		return true
+	}
+	for k := j; k <= len(m.s); k++ {
+		if k > j && digit(m.p[i+1]) && digit(m.s[k-1]) {
+			continue // the number began before
+		}
+		if m.at(i+1, k) {
+			return true
+		}
+	}
+	return false
 }
 
 // weight is the number of characters that a glob fixes: the longer, the more it says.
 func weight(pattern string) int {
-	n := 0
-	for i := range len(pattern) {
-		if pattern[i] != '*' && pattern[i] != '?' {
-			n++
-		}
-	}
-	return n
+	return len(pattern) - strings.Count(pattern, "*") - strings.Count(pattern, "?")
 }

@@ -94,6 +94,9 @@ type Software struct {
 // Software tells which product a device runs and in which version. os and version are what was read of it; a product
 // is taken from the vendor and class alone only where the major version is one of its own.
 func (c *Catalogue) Software(vendor, class, os, version string) Software {
+	if len(os) > maxModel || len(version) > maxModel {
+		return Software{}
+	}
 	return c.soft.find(c.names.of(vendor), class, os, version)
 }
 

@@ -114,6 +114,9 @@ type System struct {
 // System names an operating system from what was read of it. Of Windows the build tells more than the name: programs
 // call Windows 11 "Windows 10" for old programs' sake. server decides what a build means that PCs and servers share.
 func (c *Catalogue) System(os, edition, rel, build string, server bool) System {
+	if len(os)+len(edition)+len(rel)+len(build) > 4*maxModel {
+		return System{Missing: "os"}
+	}
 	return c.systems.name(os, edition, rel, build, server)
 }
 
@@ -166,7 +169,7 @@ func (s *systems) byName(sys System, low, rel string, server bool) System {
 		n := strings.ToLower(name)
 		family, version, _ := cutLast(n)
 		hit := wholeWord(low, n) || wholeWord(low+" "+rel, n) ||
-			(strings.HasPrefix(n, "windows 1") && wholeWord(low, family) && wholeWord(rel, version))
+			(strings.HasPrefix(n, "windows 1") && wholeWord(low, family) && (wholeWord(rel, version) || wholeWord(low, version)))
 		if hit && len(name) > len(best) {
 			best = name
 		}
