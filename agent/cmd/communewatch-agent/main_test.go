@@ -14,6 +14,9 @@ import (
 	"communewatch/probes/dns"
 	"communewatch/probes/http"
 	"communewatch/probes/icmp"
+	"communewatch/probes/machine"
+	"communewatch/probes/snmp"
+	"communewatch/probes/sweep"
 	"communewatch/probes/tcp"
 
 	"github.com/spf13/pflag"
@@ -87,6 +90,11 @@ func TestExitCodesAndMessages(t *testing.T) {
 		{"probe of nothing", []string{"probe", "tcp"}, 2, nil, []string{"want one HOST:PORT, found 0", "for example"}},
 		{"probe with wrong flags", []string{"probe", "tcp", "x", "--path", "wan", "--timeout", "1ns", "--source", "y"}, 2, nil,
 			[]string{"target: ", "--path: \"wan\"", "--timeout: must be", "--source: \"y\""}},
+		{"this machine", []string{"probe", "machine"}, 0, []string{"machine self: ok", "device self"}, nil},
+		{"machine needs no target", []string{"probe", "machine", "10.0.0.1"}, 2, nil, []string{"want no arguments, found 1"}},
+		{"sweep", []string{"probe", "sweep", "127.200.0.8/30", "--exclude", "127.200.0.9", "--rate", "500"}, 0, []string{"sweep 127.200.0.8/30: ok", "address  127.200.0.10  100 %, sweep"}, nil},
+		{"sweep of the world", []string{"probe", "sweep", "0.0.0.0/0", "--rate", "0", "--community", "x", "--community-file", "y"}, 2, nil,
+			[]string{"--allow: 0.0.0.0/0 is not a private range", "--rate: must be", "--community-file: give community"}},
 		{"wrong resolver", []string{"probe", "dns", "a.example", "--resolver", "not an address"}, 2, nil, []string{"--resolver: "}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -153,13 +161,24 @@ func TestProbeTakesPathsFromTheConfig(t *testing.T) {
 
 // Every flag leads to an option that exists, and shows the default that applies.
 func TestFlagsMatchTheOptions(t *testing.T) {
-	defaults := map[string]any{"icmp": icmp.DefaultOptions(), "tcp": tcp.DefaultOptions(), "dns": dns.DefaultOptions(), "http": http.DefaultOptions()}
+	defaults := map[string]any{"icmp": icmp.DefaultOptions(), "tcp": tcp.DefaultOptions(), "dns": dns.DefaultOptions(), "http": http.DefaultOptions(),
+		"machine": machine.DefaultOptions(), "snmp": snmp.DefaultOptions(), "sweep": sweep.DefaultOptions()}
 	for _, k := range probeKinds() {
 		options := map[string]reflect.Value{}
-		v := reflect.ValueOf(defaults[string(k.kind)])
-		for i := range v.NumField() {
-			options[v.Type().Field(i).Tag.Get("yaml")] = v.Field(i)
+		var look func(v reflect.Value, at string)
+		look = func(v reflect.Value, at string) {
+			for i := range v.NumField() {
+				key := at + v.Type().Field(i).Tag.Get("yaml")
+				options[key] = v.Field(i)
+				switch typ := v.Type().Field(i).Type; { // keys within a key
+				case typ.Kind() == reflect.Struct:
+					look(v.Field(i), key+".")
+				case typ.Kind() == reflect.Pointer:
+					look(reflect.Zero(typ.Elem()), key+".")
+				}
+			}
 		}
+		look(reflect.ValueOf(defaults[string(k.kind)]), "")
 		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 		k.flags(flags)
 		flags.VisitAll(func(f *pflag.Flag) {

@@ -14,6 +14,7 @@ import (
 	"communewatch/agent"
 	"communewatch/probes"
 	"communewatch/probes/settings"
+	"communewatch/probes/snmp/session"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -22,7 +23,7 @@ import (
 // probeKind is a kind of probe as a command: how its options are called as flags.
 type probeKind struct {
 	kind    probes.Kind
-	target  string // of the usage line
+	target  string // of the usage line; "" where there is none to choose
 	short   string
 	example string
 	flags   func(f *pflag.FlagSet)
@@ -79,6 +80,52 @@ func probeKinds() []probeKind {
 			options: map[string]string{"method": "method", "timeout": "timeout", "status": "status", "body-contains": "body_contains",
 				"body-matches": "body_matches", "redirects": "redirects", "ca-file": "ca_file", "skip-verify": "skip_verify"},
 		},
+		{
+			kind: probes.KindSNMP, target: "HOST[:PORT]", short: "Poll a device over SNMP, and say what it is", repeats: true,
+			example: "communewatch-agent probe snmp 192.168.1.1 --community-file community",
+			flags: func(f *pflag.FlagSet) {
+				f.String("community", "", "community of versions 1 and 2c; whoever lists this machine's processes sees it")
+				f.String("community-file", "", "`file` with the community")
+				f.String("snmp-version", "auto", "protocol `version`: 1, 2c, 3 or auto (3 with a user, else 2c, else 1)")
+				f.String("v3", "", "`user` of SNMP version 3")
+				f.String("auth", "sha256", "authentication `protocol`: "+strings.Join(session.AuthProtocols(), ", "))
+				f.String("auth-key-file", "", "`file` with the authentication passphrase")
+				f.String("priv", "aes", "encryption `protocol`: "+strings.Join(session.PrivProtocols(), ", "))
+				f.String("priv-key-file", "", "`file` with the encryption passphrase")
+				f.String("context", "", "context name of version 3")
+				f.Duration("timeout", 2*time.Second, "`time` one answer may take")
+				f.Int("retries", 1, "times a question is sent again")
+				f.Duration("deadline", 45*time.Second, "`time` the whole run may take")
+				f.Bool("up-only", false, "show only interfaces that are in operation")
+				f.String("profiles", "", "`folder` with further identification profiles")
+			},
+			options: map[string]string{"community": "community", "community-file": "community_file", "snmp-version": "version",
+				"v3": "v3.user", "auth": "v3.auth", "auth-key-file": "v3.auth_key_file", "priv": "v3.priv", "priv-key-file": "v3.priv_key_file",
+				"context": "v3.context", "timeout": "timeout", "retries": "retries", "deadline": "deadline",
+				"up-only": "interfaces.up_only", "profiles": "profiles"},
+		},
+		{
+			kind: probes.KindMachine, short: "Describe this machine as a piece of equipment",
+			example: "communewatch-agent probe machine --json",
+			flags:   func(f *pflag.FlagSet) { f.Duration("timeout", 10*time.Second, "`time` that reading may take") },
+			options: map[string]string{"timeout": "timeout"},
+		},
+		{
+			kind: probes.KindSweep, target: "PREFIX", short: "Look through a network of the office for equipment",
+			example: "communewatch-agent probe sweep 192.168.1.0/24 --exclude 192.168.1.250 --community-file community",
+			flags: func(f *pflag.FlagSet) {
+				f.StringSlice("allow", nil, "`prefix` that may be looked through; may be repeated (default: PREFIX)")
+				f.StringSlice("exclude", nil, "address or `prefix` to leave alone; may be repeated")
+				f.Float64("rate", 20, "`questions` begun per second")
+				f.Int("parallel", 8, "`hosts` looked at together")
+				f.Duration("longest", 30*time.Minute, "`time` the sweep may take")
+				f.String("community", "", "community of SNMP versions 1 and 2c; none: nobody is asked over SNMP")
+				f.String("community-file", "", "`file` with it")
+				f.String("rules", "", "`folder` of rules that go before the built-in ones")
+			},
+			options: map[string]string{"allow": "allow", "exclude": "exclude", "rate": "rate", "parallel": "parallel", "longest": "longest",
+				"community": "snmp.community", "community-file": "snmp.community_file", "rules": "rules"},
+		},
 	}
 }
 
@@ -91,7 +138,7 @@ func newProbe() *cobra.Command {
 		// With it an unknown kind is an error; without it cobra shows this help and says that all is well.
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return &exit{exitOwn, fmt.Errorf("%q is no kind of probe; use icmp, tcp, dns or http", args[0])}
+				return &exit{exitOwn, fmt.Errorf("%q is no kind of probe; use icmp, tcp, dns, http, snmp, machine or sweep", args[0])}
 			}
 			return cmd.Help()
 		},
@@ -113,15 +160,22 @@ func newProbeOf(k probeKind) *cobra.Command {
 	var count int
 	var interval time.Duration
 	cmd := &cobra.Command{
-		Use: fmt.Sprintf("%s %s", k.kind, k.target), Short: k.short, Example: "  " + k.example,
+		Use: strings.TrimSpace(fmt.Sprintf("%s %s", k.kind, k.target)), Short: k.short, Example: "  " + k.example,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 1 {
+			if k.target == "" && len(args) == 0 || k.target != "" && len(args) == 1 {
 				return nil
+			}
+			if k.target == "" {
+				return fmt.Errorf("want no arguments, found %d; for example: %s", len(args), k.example)
 			}
 			return fmt.Errorf("want one %s, found %d arguments; for example: %s", k.target, len(args), k.example)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := k.config(cmd.Flags(), args[0], w)
+			target := probes.SelfDevice
+			if k.target != "" {
+				target = args[0]
+			}
+			cfg, err := k.config(cmd.Flags(), target, w)
 			if err != nil {
 				return &exit{exitOwn, err}
 			}
@@ -220,6 +274,9 @@ func (k probeKind) config(f *pflag.FlagSet, target string, w way) (agent.Config,
 	if err != nil {
 		return agent.Config{}, err
 	}
+	if k.kind == probes.KindSweep && options["allow"] == nil {
+		options["allow"] = []string{target} // who writes a prefix on the command line names it
+	}
 	document := map[string]any{"checks": []any{map[string]any{
 		"name": "probe", "kind": k.kind, "address": target, "path": w.path, "options": options,
 	}}}
@@ -246,17 +303,27 @@ func (k probeKind) given(f *pflag.FlagSet) (map[string]any, error) {
 		if !ok {
 			return
 		}
+		into := options
+		if outer, inner, ok := strings.Cut(option, "."); ok { // "snmp.community" is a key within a key
+			if into, ok = options[outer].(map[string]any); !ok {
+				into = map[string]any{}
+				options[outer] = into
+			}
+			option = inner
+		}
 		switch flag.Value.Type() { // the errors can't happen: they are about the type asked for
 		case "int":
-			options[option], _ = f.GetInt(flag.Name)
+			into[option], _ = f.GetInt(flag.Name)
+		case "float64":
+			into[option], _ = f.GetFloat64(flag.Name)
 		case "bool":
-			options[option], _ = f.GetBool(flag.Name)
+			into[option], _ = f.GetBool(flag.Name)
 		case "intSlice":
-			options[option], _ = f.GetIntSlice(flag.Name)
+			into[option], _ = f.GetIntSlice(flag.Name)
 		case "stringSlice":
-			options[option], _ = f.GetStringSlice(flag.Name)
+			into[option], _ = f.GetStringSlice(flag.Name)
 		default:
-			options[option] = flag.Value.String()
+			into[option] = flag.Value.String()
 		}
 	})
 	if k.kind != probes.KindDNS {

@@ -52,7 +52,20 @@ func newReport(r schedule.Result) report {
 			out.Fields = fields
 		}
 		if len(rows) > 1 {
-			out.Rows = append(out.Rows, row{Tags: map[string]string{"resolver": p.Tags.Get("resolver")}, Fields: fields})
+			out.Rows = append(out.Rows, row{Tags: ownTags(p), Fields: fields})
+		}
+	}
+	return out
+}
+
+// ownTags are the tags that tell the rows of one run apart: the resolver, or device and fact.
+func ownTags(p probes.Point) map[string]string {
+	out := map[string]string{}
+	for _, t := range p.Tags {
+		switch t.Key {
+		case "agent", "site", "target", "path", "layer", "kind":
+		default:
+			out[t.Key] = t.Value
 		}
 	}
 	return out
@@ -84,6 +97,9 @@ var mainFields = map[string][]string{
 	"tcp":  {"connect_seconds"},
 	"dns":  {"query_seconds", "answers"},
 	"http": {"status", "total_seconds", "cert_expiry_seconds"},
+
+	"snmp_device": {"uptime_seconds", "cpu_ratio", "memory_used_ratio", "temperature_celsius", "interfaces_up", "interfaces", "partial_tables"},
+	"snmp_ups":    {"on_battery", "charge_ratio", "runtime_seconds"},
 }
 
 // printTable prints one line per result.
@@ -102,7 +118,13 @@ func printTable(w io.Writer, results []schedule.Result) error {
 
 func inOneLine(r schedule.Result) string {
 	var parts []string
+	if found := equipment(measured(r)); found != "" {
+		parts = append(parts, found)
+	}
 	for _, p := range measured(r) {
+		if mainFields[p.Measurement] == nil {
+			continue
+		}
 		var words []string
 		if resolver := p.Tags.Get("resolver"); resolver != "" {
 			words = append(words, resolver)
@@ -120,6 +142,42 @@ func inOneLine(r schedule.Result) string {
 	return strings.Join(parts, "; ")
 }
 
+// equipment says what was found, in a few words: of one device what it is, of several how many.
+func equipment(rows []probes.Point) string {
+	known := map[string]map[string]string{}
+	for _, p := range rows {
+		if p.Measurement != "equipment" {
+			continue
+		}
+		device := p.Tags.Get("device")
+		if known[device] == nil {
+			known[device] = map[string]string{}
+		}
+		value, _ := p.Field("value")
+		known[device][p.Tags.Get("fact")] = value.Str
+	}
+	named := 0
+	for _, facts := range known {
+		if facts["vendor"] != "" || facts["model"] != "" {
+			named++
+		}
+		if len(known) > 1 {
+			continue
+		}
+		var words []string
+		for _, fact := range []probes.FactName{probes.FactVendor, probes.FactModel, probes.FactOS, probes.FactOSEdition, probes.FactOSRelease, probes.FactAddress} {
+			if v := facts[string(fact)]; v != "" && !strings.HasSuffix(strings.Join(words, " "), v) {
+				words = append(words, v)
+			}
+		}
+		return strings.Join(words, " ")
+	}
+	if len(known) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d devices, of %d the maker or model is known", len(known), named)
+}
+
 // printResult prints one result with all its numbers.
 func printResult(w io.Writer, r schedule.Result) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -127,9 +185,23 @@ func printResult(w io.Writer, r schedule.Result) error {
 	if r.Error != "" {
 		fmt.Fprintf(t, "  %s\n", r.Error)
 	}
+	device := ""
 	for _, p := range measured(r) {
-		if resolver := p.Tags.Get("resolver"); resolver != "" {
-			fmt.Fprintf(t, "  resolver\t%s\n", resolver)
+		if p.Measurement == "equipment" {
+			if d := p.Tags.Get("device"); d != device {
+				device = d
+				fmt.Fprintf(t, "  device %s\n", d)
+			}
+			value, _ := p.Field("value")
+			source, _ := p.Field("source")
+			sure, _ := p.Field("confidence_ratio")
+			fmt.Fprintf(t, "  %s\t%s\t%s, %s\n", label(p.Tags.Get("fact")), value.Str, human(sure), source.Str)
+			continue
+		}
+		for _, tag := range p.Tags { // what tells the row from others of its run
+			if tag.Key == "resolver" || tag.Key == "interface" || tag.Key == "neighbour" {
+				fmt.Fprintf(t, "  %s\t%s\n", tag.Key, tag.Value)
+			}
 		}
 		for _, f := range p.Fields {
 			fmt.Fprintf(t, "  %s\t%s\n", label(f.Key), human(f))
