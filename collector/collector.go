@@ -19,6 +19,7 @@ import (
 	"communewatch/collector/ingest"
 	"communewatch/collector/recall"
 	"communewatch/collector/registry"
+	"communewatch/collector/stock"
 	"communewatch/collector/store"
 	"communewatch/collector/store/embedded"
 	"communewatch/collector/web"
@@ -46,6 +47,7 @@ type Collector struct {
 	store  store.Store
 	judge  *health.Judge
 	ingest *ingest.Ingest
+	stock  *stock.Stock
 	api    *api.API
 	web    *web.Web
 }
@@ -122,8 +124,11 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 		Bucket: c.cfg.Bucket, Version: c.o.Version, Now: c.o.Now, Log: c.log, Metrics: metrics,
 		Limits: ingest.Limits{MaxAge: c.cfg.OutOfOrder, WriterSeries: c.cfg.WriterSeries},
 	})
+	if c.stock, err = stock.New(stock.Options{Devices: c.reg.Devices(), Paper: c.reg.Paper(), Sites: c.reg, Now: c.o.Now, Log: c.log}); err != nil {
+		return err
+	}
 	c.api = api.New(api.Options{
-		Judge: c.judge, Store: c.store, Registry: c.reg, Now: c.o.Now, Log: c.log, Metrics: metrics, Version: c.o.Version,
+		Judge: c.judge, Store: c.store, Registry: c.reg, Inventory: c.stock, Now: c.o.Now, Log: c.log, Metrics: metrics, Version: c.o.Version,
 	})
 	c.web, err = web.New(web.Options{
 		Source: c.api, Boundaries: c.cfg.Boundaries, Title: c.cfg.Title, DefaultLang: c.cfg.Language, Log: c.log,

@@ -18,10 +18,12 @@ import (
 	_ "embed"
 
 	"communewatch/collector/api/ask"
+	"communewatch/collector/api/equipment"
 	"communewatch/collector/api/live"
 	"communewatch/collector/health"
 	"communewatch/collector/phrase"
 	"communewatch/collector/registry"
+	"communewatch/collector/stock"
 	"communewatch/collector/store"
 	"communewatch/inventory"
 )
@@ -50,13 +52,14 @@ type Store interface {
 
 // Options are what New needs. Judge, Store and Registry must be set.
 type Options struct {
-	Judge    Judge
-	Store    Store
-	Registry Registry
-	Now      func() time.Time     // nil: time.Now
-	Log      *slog.Logger         // nil: slog.Default
-	Metrics  *prometheus.Registry // served at /metrics, with what others registered; nil: one of its own
-	Version  string               // of the program, as /metrics and the OpenAPI description say it
+	Judge     Judge
+	Store     Store
+	Registry  Registry
+	Inventory stock.Reader         // nil: /api/v1/inventory is not there
+	Now       func() time.Time     // nil: time.Now
+	Log       *slog.Logger         // nil: slog.Default
+	Metrics   *prometheus.Registry // served at /metrics, with what others registered; nil: one of its own
+	Version   string               // of the program, as /metrics and the OpenAPI description say it
 }
 
 // API answers questions. Make it with New.
@@ -64,6 +67,7 @@ type API struct {
 	judge   Judge
 	store   Store
 	reg     Registry
+	stock   stock.Reader
 	now     func() time.Time
 	log     *slog.Logger
 	metrics *prometheus.Registry
@@ -84,7 +88,7 @@ var ErrNoSite = errors.New("no such site")
 
 // New returns an API. Live events need Run.
 func New(o Options) *API {
-	a := &API{judge: o.Judge, store: o.Store, reg: o.Registry, now: o.Now, log: o.Log, metrics: o.Metrics, version: o.Version}
+	a := &API{judge: o.Judge, store: o.Store, reg: o.Registry, stock: o.Inventory, now: o.Now, log: o.Log, metrics: o.Metrics, version: o.Version}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -116,6 +120,11 @@ func (a *API) Handler() http.Handler {
 	route("GET /api/v1/sites/{id}/history", a.getHistory)
 	route("GET /api/v1/sites/{id}/changes", a.getChanges)
 	route("GET /api/v1/series", a.getSeries)
+	if a.stock != nil {
+		for pattern, ask := range equipment.Routes(a.stock) {
+			route(pattern, a.ofInventory(ask))
+		}
+	}
 	route("GET /api/v1/openapi.json", func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-cache")
@@ -140,6 +149,27 @@ func (a *API) Handler() http.Handler {
 	outer.Handle("GET /api/v1/events", a.fence(a.getEvents)) // compression would hold events back
 	outer.Handle("/", packed)
 	return outer
+}
+
+// ofInventory answers a question about the inventory. Judging ten thousand devices for another day is heavy work.
+func (a *API) ofInventory(ask func(context.Context, *http.Request, string) (any, error)) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		lang, err := langOf(r)
+		if err != nil {
+			return err
+		}
+		end, err := a.begin(r.Context())
+		if err != nil {
+			return err
+		}
+		defer end()
+		v, err := ask(r.Context(), r, string(lang))
+		if err != nil {
+			return err
+		}
+		writeJSON(w, http.StatusOK, v)
+		return nil
+	}
 }
 
 // problem is an error that the client is told.
@@ -183,12 +213,17 @@ func (a *API) fence(h func(http.ResponseWriter, *http.Request) error) http.Handl
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var p *problem
 	var mistake *ask.Mistake
+	var question *equipment.Mistake
 	switch {
 	case errors.As(err, &p):
 	case errors.As(err, &mistake):
 		p = &problem{http.StatusBadRequest, "invalid", mistake.Error()}
 	case r.Context().Err() != nil:
 		return // nobody is waiting
+	case errors.As(err, &question):
+		p = &problem{http.StatusBadRequest, "invalid", question.Error()}
+	case errors.Is(err, equipment.ErrNoDevice):
+		p = &problem{http.StatusNotFound, "not found", "no device has that id; /api/v1/inventory/devices lists them"}
 	case errors.Is(err, ErrNoSite):
 		p = &problem{http.StatusNotFound, "not found", "no site has that id; /api/v1/sites lists them"}
 	case errors.Is(err, store.ErrTooMany):

@@ -115,6 +115,7 @@ func readDescription(t *testing.T, h *house) *description {
 // TestAnswersMatchTheDescription asks every route that openapi.json lists.
 func TestAnswersMatchTheDescription(t *testing.T) {
 	h := lossy(t)
+	h.keepEquipment(t)
 	h.judge.ObserveAgent("s1", "pc", t0, "v1", map[string]float64{"checks": 5})
 	for i := range 4 {
 		at := t0.Add(time.Duration(20+i) * 30 * time.Second)
@@ -136,9 +137,18 @@ func TestAnswersMatchTheDescription(t *testing.T) {
 			"/api/v1/series?measurement=check&field=up&site=s1&range=24h",
 			"/api/v1/series?measurement=dns&field=query_seconds&site=s0",
 		},
-		"/api/v1/openapi.json": {"/api/v1/openapi.json"},
-		"/metrics":             nil, // not JSON; see TestMetrics
-		"/api/v1/events":       nil, // see TestEvents
+		"/api/v1/inventory/devices": {"/api/v1/inventory/devices", "/api/v1/inventory/devices?search=dell&lang=en&as_of=2025-01-01&offset=1&limit=0",
+			"/api/v1/inventory/devices?offset=99"},
+		"/api/v1/inventory/devices/{id}": {"/api/v1/inventory/devices/d1", "/api/v1/inventory/devices/d2?lang=en"},
+		"/api/v1/inventory/summary":      {"/api/v1/inventory/summary", "/api/v1/inventory/summary?site=none"},
+		"/api/v1/inventory/unsupported":  {"/api/v1/inventory/unsupported?as_of=2031-12-31"},
+		"/api/v1/inventory/replacements": {"/api/v1/inventory/replacements"},
+		"/api/v1/inventory/verify":       {"/api/v1/inventory/verify"},
+		"/api/v1/inventory/purchases":    {"/api/v1/inventory/purchases", "/api/v1/inventory/purchases?phase=none"},
+		"/api/v1/inventory/catalogue":    {"/api/v1/inventory/catalogue"},
+		"/api/v1/openapi.json":           {"/api/v1/openapi.json"},
+		"/metrics":                       nil, // not JSON; see TestMetrics
+		"/api/v1/events":                 nil, // see TestEvents
 	}
 	for path, operations := range d.Paths {
 		urls, known := asked[path]
@@ -163,7 +173,8 @@ func TestAnswersMatchTheDescription(t *testing.T) {
 	for path := range asked {
 		t.Errorf("%s is not described", path)
 	}
-	for _, url := range []string{"/api/v1/sites/nobody", "/api/v1/series", "/api/v1/nothing"} {
+	for _, url := range []string{"/api/v1/sites/nobody", "/api/v1/series", "/api/v1/nothing", "/api/v1/inventory/devices/d99", "/api/v1/inventory/summary?as_of=soon",
+		"/api/v1/inventory/devices?limit=-1", "/api/v1/inventory/verify?standing=good"} {
 		var v any
 		if err := json.Unmarshal(h.get(t, url).Body.Bytes(), &v); err != nil {
 			t.Fatal(err)

@@ -72,7 +72,7 @@ func NewDevice(r stock.Row) Device {
 }
 
 func band(b lifecycle.Band) string {
-	if b == lifecycle.BandNone {
+	if b == "" {
 		return "none"
 	}
 	return string(b)
@@ -277,7 +277,7 @@ type DeviceDetail struct {
 	Findings    []Finding   `json:"findings"`
 	LegalChecks []Finding   `json:"legal_checks"`
 	Priority    []Points    `json:"priority"`
-	Bought      *Piece      `json:"bought"`
+	Bought      []Piece     `json:"bought"` // one, or none
 	Candidates  []Piece     `json:"candidates"`
 	Sightings   []Sighting  `json:"sightings"`
 	Tickets     []Ticket    `json:"tickets"`
@@ -288,10 +288,9 @@ type DeviceDetail struct {
 // NewDeviceDetail makes what is written of a device.
 func NewDeviceDetail(d stock.Device) DeviceDetail {
 	out := DeviceDetail{Device: NewDevice(d.Row), Findings: List(d.Findings, newFinding), LegalChecks: List(d.LegalChecks, newFinding),
-		Priority: List(d.Priority, newPoints), Candidates: List(d.Candidates, newPiece), Questions: List(d.Questions, NewQuestion)}
+		Priority: List(d.Priority, newPoints), Bought: []Piece{}, Candidates: List(d.Candidates, newPiece), Questions: List(d.Questions, NewQuestion)}
 	if d.Purchase != nil {
-		p := newPiece(*d.Purchase)
-		out.Bought = &p
+		out.Bought = append(out.Bought, newPiece(*d.Purchase))
 	}
 	out.Facts = List(d.Facts, func(f stock.Fact) Fact {
 		return Fact{Name: f.Name, Value: f.Value, Source: f.Source, Method: string(f.Method), Confidence: f.Confidence, Since: moment(f.Since),
