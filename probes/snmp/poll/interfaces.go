@@ -45,6 +45,9 @@ func (r *reader) interfaces(device *probes.Point, o Options, sys values, prev *S
 	duplex := r.column("dot3StatsTable", duplexes)
 	slices.SortFunc(t.indexes, byIndex)
 	r.agree(t, sys)
+	if len(t.indexes) > r.rows { // the bound of a walk is one of cells, and a column without an end has as many rows
+		t.indexes = t.indexes[:r.rows]
+	}
 
 	var last time.Duration
 	if prev != nil {
@@ -54,13 +57,16 @@ func (r *reader) interfaces(device *probes.Point, o Options, sys values, prev *S
 	var points []probes.Point
 	total, up := 0, 0
 	for _, index := range t.indexes {
-		kind, _ := t.at("3", index).Uint()
+		kind, kindKnown := t.at("3", index).Uint()
 		connector, _ := x.at("17", index).Uint() // ifConnectorPresent; 1 is true
 		if kind == typeLoopback || kind == typeOther && connector != 1 {
 			continue
 		}
 		oper, operKnown := t.at("8", index).Uint()
 		admin, adminKnown := t.at("7", index).Uint()
+		if !kindKnown && !operKnown && !adminKnown && nameOf(t, x, index).Text() == "" {
+			continue // a number and nothing else: a column that goes on where the table has ended
+		}
 		total++
 		if oper == 1 {
 			up++

@@ -384,6 +384,31 @@ func TestPartialTablesAreNamed(t *testing.T) {
 	}
 }
 
+func TestAColumnWithoutEndMakesNoInterfaces(t *testing.T) {
+	var column strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&column, "1.3.6.1.2.1.2.2.1.1.%d|2|%d\n", i+1, i+1)
+	}
+	count := func(dev ask.Device, o Options) (n int) {
+		points, _ := poll(t, dev, o, nil, begin)
+		for _, p := range points {
+			if p.Measurement == "snmp_if" {
+				n++
+			}
+		}
+		return n
+	}
+	if n := count(device(t, "1.3.6.1.2.1.1.3.0|67|100", column.String()), Options{}); n != 0 {
+		t.Errorf("%d interfaces made of their numbers", n)
+	}
+	for i := range 3000 {
+		fmt.Fprintf(&column, "1.3.6.1.2.1.2.2.1.8.%d|2|1\n", i+1)
+	}
+	if n := count(device(t, "1.3.6.1.2.1.1.3.0|67|100", column.String()), Options{MaxRows: 200}); n != 200 {
+		t.Errorf("%d interfaces where 200 are wanted at most", n)
+	}
+}
+
 func TestADeviceThatDiesDuringThePoll(t *testing.T) {
 	rec := device(t, system, port{index: 1, name: "Gi1", oper: 1}.String())
 	dev := &broken{Recording: rec, dies: hrStorageTable}
