@@ -151,7 +151,7 @@ func (r *reader) sumUp() {
 func (r *reader) known() {
 	for _, p := range r.options.Imported {
 		if s := serialKey(p.Serial); s != "" {
-			where := "imported before, in " + cmp.Or(p.Phase, "another list")
+			where := "an earlier import (" + cmp.Or(p.Phase, "without a phase") + ")"
 			r.serials[s] = append(r.serials[s], origin{identity.VendorKey(p.Vendor), where})
 		}
 		r.ids[p.ID] = -1

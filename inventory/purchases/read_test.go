@@ -165,7 +165,7 @@ func TestImportedBefore(t *testing.T) {
 	}
 	o.Imported = first.Purchases
 	compare(t, "problems", `
-b.csv: row 2, column Serial: "PSZ2101A1B1" is in imported before, in Đợt 1 too; correct one of them
+b.csv: row 2, column Serial: "PSZ2101A1B1" is in an earlier import (Đợt 1) too; correct one of them
 b.csv: row 3: the same item of the same phase and site was imported before; to correct it, take the earlier import back first`, texts(o.Read("b.csv", list).Problems))
 	other := o.Read("c.csv", bytes.ReplaceAll(bytes.ReplaceAll(list, []byte("Đợt 1"), []byte("Đợt 2")), []byte("PSZ2101A1B1"), []byte("PSZ2101A1B9")))
 	if len(other.Problems) > 0 || len(other.Purchases) != 2 {
@@ -212,6 +212,9 @@ l.csv: row 3, column Serial: "N/A" is no serial, and is left out`},
 		"headings with sums": {
 			"STT;Tên thiết bị;Model;SL;Thành tiền;Đợt\n1;Xã Lãng Công;;3;25.000.000;\n1.1;Switch;SG350;2;20.000.000;Đợt 1\n1.2;Máy in;M404;1;5.000.000;Đợt 1\n2;Thị trấn Tam Sơn;;1;;\n2.1;Switch;SG350;1;;Đợt 1\n",
 			"3.1 Đợt 1|s08824|Switch|SG350|||switch|10000000\n3.2 Đợt 1|s08824|Switch|SG350|||switch|10000000\n4.1 Đợt 1|s08824|Máy in|M404|||printer|5000000\n6.1 Đợt 1|s08761|Switch|SG350|||switch|0", "-"},
+		"sums without a word": {
+			head + "Đợt 1;Switch;SG350;Cisco;;2;;;;;Tam Sơn\n;;;;;2;;25.000.000;;;\n",
+			"2.1 Đợt 1|s08761|Switch|SG350|Cisco||switch|0\n2.2 Đợt 1|s08761|Switch|SG350|Cisco||switch|0", `l.csv: row 3: not an item: "2 25.000.000"`},
 		"the name a site had": {
 			head + "Đợt 1;Switch;SG350;Cisco;;1;;;2021-03-12;;Vĩnh Yên\n", "2.1 Đợt 1|s08707|Switch|SG350|Cisco||switch|0", ""},
 		"price from the amount": {

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"communewatch/inventory"
 	"communewatch/inventory/identity"
@@ -118,12 +119,15 @@ func (r *reader) texts(row inventory.Row) (first string, filled int) {
 			first, _ = inventory.CleanCell(cell[:min(len(cell), 600)])
 		}
 	}
+	if first == "" && filled > 0 {
+		first, _ = inventory.CleanCell(strings.Join(row.Cells[:min(len(row.Cells), 20)], " "))
+	}
 	return first, filled
 }
 
 // section takes in a heading between items: of a site, a phase, or a kind of equipment.
 func (r *reader) section(row inventory.Row, text string, filled int) bool {
-	if text == "" {
+	if strings.IndexFunc(text, unicode.IsLetter) < 0 { // a sum, which may look like a site's code
 		return false
 	}
 	number := ""
