@@ -46,9 +46,6 @@ func New(house *frame.House, reader stock.Reader, log *slog.Logger) (*Pages, err
 
 // Register adds the pages to a server's addresses, all below /inventory.
 func (p *Pages) Register(mux *http.ServeMux) {
-	mux.HandleFunc("GET /inventory", p.table)
-	mux.HandleFunc("GET /inventory.csv", p.tableFile)
-	mux.HandleFunc("GET /inventory.xlsx", p.tableFile)
 }
 
 // page is what every page of the inventory has.
