@@ -77,11 +77,11 @@ func (c *check) facts(t int64, facts []Fact) {
 	}
 	for i := range facts {
 		f := &facts[i]
-		if f.Measurement != string(c.kind.Name) || math.IsNaN(f.Value) {
+		if math.IsNaN(f.Value) {
 			continue
 		}
 		for slot, name := range c.kind.Fields {
-			if name != f.Field {
+			if name != f.Field || c.kind.Rows[slot] != f.Measurement {
 				continue
 			}
 			have := c.pending[slot]
@@ -98,7 +98,7 @@ func (c *check) judge(r *rules.Compiled, o *Observation, t int64) (level State, 
 	if o.Outcome != probes.OutcomeOK {
 		c.loss.Clear() // what got lost while it was down is told by its being down
 		c.recovering = true
-		return StateDown, why{code: ReasonOutcome, outcome: o.Outcome, text: clip(o.Error)}, false
+		return c.most(), why{code: ReasonOutcome, outcome: o.Outcome, text: clip(o.Error)}, false
 	}
 	level = StateOK
 	recovering := c.recovering
@@ -133,11 +133,19 @@ func (c *check) judge(r *rules.Compiled, o *Observation, t int64) (level State, 
 			trusted -= 2 * max(o.Late, 0).Seconds()
 		}
 		if s, limit := grade(l, trusted); s > level {
-			level, lasted = s, long
+			level, lasted = min(s, c.most()), long
 			reason = why{code: ReasonThreshold, slot: uint8(slot), value: v, limit: limit}
 		}
 	}
 	return level, reason, lasted
+}
+
+// most is the worst that a run can mean; see rules.OfEquipment.
+func (c *check) most() State {
+	if rules.OfEquipment(c.id.Kind) {
+		return StateDegraded
+	}
+	return StateDown
 }
 
 // run takes one run's verdict. It is newer than every run before it.

@@ -164,40 +164,67 @@ func later(at int64, was time.Time) time.Time {
 // layer derives a layer's state from its checks: down when all that are judged are down, degraded when some are not
 // ok, no data when more than half of those that should report are silent. So one forgotten check does not hide a
 // layer, and one that still reports does not speak for many that do not.
+//
+// Checks of equipment are no witnesses of the line (rules.OfEquipment): beside others they only make what would be ok
+// degraded. Where a layer has nothing else, they are what is known of it.
 func (s *site) layer(name probes.Layer) LayerStatus {
-	var n [StateDown + 1]int
-	var first [StateDown + 1]*check
+	var line, equipment tally
 	for _, c := range s.checks {
-		if c.id.Layer != name {
-			continue
-		}
-		n[c.shown]++
-		if f := first[c.shown]; f == nil || c.since < f.since {
-			first[c.shown] = c
+		switch {
+		case c.id.Layer != name:
+		case rules.OfEquipment(c.id.Kind):
+			equipment.add(c)
+		default:
+			line.add(c)
 		}
 	}
-	judged := n[StateOK] + n[StateDegraded] + n[StateDown]
-	state, from := StateNone, StateNone
-	switch {
-	case n[StateNoData] > judged:
-		state, from = StateNoData, StateNoData
-	case n[StateDown] > 0 && n[StateDown] == judged:
-		state, from = StateDown, StateDown
-	case n[StateDown] > 0:
-		state, from = StateDegraded, StateDown
-	case n[StateDegraded] > 0:
-		state, from = StateDegraded, StateDegraded
-	case n[StateOK] > 0:
-		return LayerStatus{State: StateOK}
-	case n[StateNoData] > 0:
-		state, from = StateNoData, StateNoData
-	case n[StateMuted] > 0:
-		state, from = StateMuted, StateMuted
-	default:
-		return LayerStatus{}
+	state, from := line.verdict()
+	switch c := equipment.first[StateDegraded]; {
+	case state == StateNone:
+		state, from = equipment.verdict()
+	case state == StateOK && c != nil:
+		state, from = StateDegraded, c
 	}
-	_, reason := first[from].look(s)
+	if from == nil {
+		return LayerStatus{State: state}
+	}
+	_, reason := from.look(s)
 	return LayerStatus{State: state, Reason: reason}
+}
+
+// tally counts checks by what they show, and keeps the one that has shown it longest.
+type tally struct {
+	n     [StateDown + 1]int
+	first [StateDown + 1]*check
+}
+
+func (t *tally) add(c *check) {
+	t.n[c.shown]++
+	if f := t.first[c.shown]; f == nil || c.since < f.since {
+		t.first[c.shown] = c
+	}
+}
+
+// verdict is the state that the checks amount to, and the check that decides it; nil where all is well or nothing known.
+func (t *tally) verdict() (State, *check) {
+	judged := t.n[StateOK] + t.n[StateDegraded] + t.n[StateDown]
+	switch {
+	case t.n[StateNoData] > judged:
+		return StateNoData, t.first[StateNoData]
+	case t.n[StateDown] > 0 && t.n[StateDown] == judged:
+		return StateDown, t.first[StateDown]
+	case t.n[StateDown] > 0:
+		return StateDegraded, t.first[StateDown]
+	case t.n[StateDegraded] > 0:
+		return StateDegraded, t.first[StateDegraded]
+	case t.n[StateOK] > 0:
+		return StateOK, nil
+	case t.n[StateNoData] > 0:
+		return StateNoData, t.first[StateNoData]
+	case t.n[StateMuted] > 0:
+		return StateMuted, t.first[StateMuted]
+	}
+	return StateNone, nil
 }
 
 // worst derives the site's state: that of its worst layer. The order of the states is the order of worse.

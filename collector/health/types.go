@@ -68,7 +68,7 @@ type CheckID struct {
 
 // Observation is what one run of a check said. The facts may come before the verdict row, in observations of their
 // own with the same time: a probe's row has no tag "layer", so an observation whose Check.Layer is empty carries facts
-// only and is not a verdict. Its Kind is its measurement.
+// only and is not a verdict. Its Kind is that of the probes which return its measurement.
 type Observation struct {
 	Check    CheckID
 	Time     time.Time // start of the run, after clock correction

@@ -129,6 +129,8 @@ func (p phraser) threshold(r health.Reason) string {
 		return strings.ReplaceAll(p.pick("Chứng thư số của {t} đã hết hạn", "The certificate of {t} has expired"), "{t}", t)
 	case r.Field == "http.cert_expiry_seconds":
 		text, value, limit = p.pick("Chứng thư số của {t} còn hạn {v}", "The certificate of {t} expires in {v}"), p.days(r.Value), p.days(r.Limit)
+	case r.Field == "snmp_ups.on_battery":
+		return strings.ReplaceAll(p.pick("Mất điện lưới: {t} đang chạy bằng ắc quy", "The mains are out: {t} runs on its battery"), "{t}", t)
 	default:
 		text, value, limit = r.Field+" {t}: {v}", p.number(r.Value, 3), p.number(r.Limit, 3)
 	}
@@ -137,6 +139,14 @@ func (p phraser) threshold(r health.Reason) string {
 
 func (p phraser) outcome(r health.Reason) string {
 	t := r.Check.Target
+	if r.Check.Kind == probes.KindSNMP { // which is not the same as being down
+		switch r.Outcome {
+		case probes.OutcomeTimeout:
+			return t + p.pick(" không trả lời SNMP", " does not answer SNMP")
+		case probes.OutcomeRefused:
+			return t + p.pick(" không bật SNMP", " has SNMP switched off")
+		}
+	}
 	switch r.Outcome {
 	case probes.OutcomeTimeout:
 		return t + p.pick(" không trả lời", " does not answer")

@@ -17,6 +17,11 @@ func TestReason(t *testing.T) {
 	ended := func(o probes.Outcome) health.Reason {
 		return health.Reason{Code: health.ReasonOutcome, Check: id, Outcome: o, Text: "status 500, want 200"}
 	}
+	overSNMP := func(o probes.Outcome) health.Reason {
+		r := ended(o)
+		r.Check.Kind = probes.KindSNMP
+		return r
+	}
 	at := func(day, hour, minute int) float64 {
 		return float64(time.Date(2026, 11, day, hour, minute, 0, 0, Zone).Unix())
 	}
@@ -35,6 +40,10 @@ func TestReason(t *testing.T) {
 		{limit("icmp.reordered", 3, 2), "icmp.reordered anchor-bb: 3 (ngưỡng 2)", "icmp.reordered anchor-bb: 3 (limit 2)"},
 		{ended(probes.OutcomeTimeout), "anchor-bb không trả lời", "anchor-bb does not answer"},
 		{ended(probes.OutcomeFailed), "anchor-bb trả lời không đúng: status 500, want 200", "anchor-bb answers wrongly: status 500, want 200"},
+		{limit("snmp_ups.on_battery", 1, 1), "Mất điện lưới: anchor-bb đang chạy bằng ắc quy", "The mains are out: anchor-bb runs on its battery"},
+		{overSNMP(probes.OutcomeTimeout), "anchor-bb không trả lời SNMP", "anchor-bb does not answer SNMP"},
+		{overSNMP(probes.OutcomeRefused), "anchor-bb không bật SNMP", "anchor-bb has SNMP switched off"},
+		{overSNMP(probes.OutcomeUnreachable), "Không có đường tới anchor-bb", "No route to anchor-bb"},
 		{ended(probes.OutcomeUnreachable), "Không có đường tới anchor-bb", "No route to anchor-bb"},
 		{health.Reason{Code: health.ReasonAgent, Check: id, Outcome: probes.OutcomeNoPermission}, "Máy đo pc không đo được anchor-bb: không đủ quyền", "Agent pc cannot measure anchor-bb: not permitted"},
 		{health.Reason{Code: health.ReasonSilent, Check: id, Value: at(23, 8, 5)}, "Không có kết quả từ 08:05", "No result since 08:05"},

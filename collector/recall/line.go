@@ -93,13 +93,17 @@ func (c *columns) lines(known map[health.CheckID]health.CheckID) []*line {
 			l.explanation = &column{Series: s}
 		}
 	}
+	kinds := map[string]probes.Kind{} // of measurements: a kind of probe may return several
+	for _, m := range probes.Schema() {
+		kinds[m.Name] = m.Kind
+	}
 	byCheck := map[health.CheckID][]store.Series{} // without layers
 	for _, s := range c.facts {
 		if s.Values == nil {
 			continue
 		}
 		id := health.CheckID{Site: s.Tags.Get("site"), Agent: s.Tags.Get("agent"), Target: s.Tags.Get("target"),
-			Kind: probes.Kind(s.Measurement), Path: probes.Path(s.Tags.Get("path"))}
+			Kind: kinds[s.Measurement], Path: probes.Path(s.Tags.Get("path"))}
 		byCheck[id] = append(byCheck[id], s)
 	}
 	slices.SortFunc(order, func(a, b *line) int {

@@ -16,9 +16,10 @@ type Compiled struct {
 	calendars []*Calendar
 }
 
-// Kind is what the rules look at in one measurement. Facts of a run are kept in slots, one per field.
+// Kind is what the rules look at in the rows of one kind of probe. Facts of a run are kept in slots, one per field.
 type Kind struct {
 	Name     probes.Kind
+	Rows     []string // the measurements of the slots
 	Fields   []string // of the slots
 	Below    []bool   // the smaller of several rows of a run is the worse one
 	Timed    []bool   // a measured length of time with an upper limit: what delays the agent makes it longer
@@ -31,32 +32,34 @@ type Kind struct {
 // Compile makes rules ready.
 func Compile(r Rules) *Compiled {
 	c := &Compiled{Rules: r, Kinds: map[probes.Kind]*Kind{}}
-	units := map[string]string{}
+	units, kinds := map[string]string{}, map[string]probes.Kind{}
 	for _, m := range probes.Schema() {
+		kinds[m.Name] = m.Kind
 		for _, f := range m.Fields {
 			units[m.Name+"."+f.Key] = f.Unit
 		}
 	}
 	for _, l := range slices.Concat(r.Overrides, r.Limits) {
 		measurement, field, ok := strings.Cut(l.Field, ".")
-		if !ok {
+		kind := kinds[measurement]
+		if !ok || kind == "" { // its mistakes are Validate's to report
 			continue
 		}
-		k := c.Kinds[probes.Kind(measurement)]
+		k := c.Kinds[kind]
 		if k == nil {
-			k = &Kind{Name: probes.Kind(measurement), Num: -1, Den: -1}
+			k = &Kind{Name: kind, Num: -1, Den: -1}
 			c.Kinds[k.Name] = k
 		}
 		var slot int
 		if ratio, isRatio := ratios[l.Field]; isRatio {
 			// The slot name of a count that makes up a ratio differs from the field's own, so that a limit on
 			// the bare count may exist beside it.
-			k.Num = k.slot(ratio.Numerator, "")
-			k.Den = k.slot(ratio.Denominator, "")
+			k.Num = k.slot(measurement, ratio.Numerator, "")
+			k.Den = k.slot(measurement, ratio.Denominator, "")
 			slot = k.Den
 			k.Full[slot] = l.Field
 		} else {
-			slot = k.slot(field, l.Field)
+			slot = k.slot(measurement, field, l.Field)
 			k.Below[slot] = l.Below
 			// The time until a certificate expires is not measured with a stopwatch; its limits are lower ones.
 			k.Timed[slot] = !l.Below && units[l.Field] == "seconds"
@@ -69,10 +72,13 @@ func Compile(r Rules) *Compiled {
 	return c
 }
 
-func (k *Kind) slot(field, full string) int {
-	i := slices.Index(k.Fields, field)
-	if i < 0 {
-		i = len(k.Fields)
+func (k *Kind) slot(measurement, field, full string) int {
+	i := 0
+	for i < len(k.Fields) && (k.Rows[i] != measurement || k.Fields[i] != field) {
+		i++
+	}
+	if i == len(k.Fields) {
+		k.Rows = append(k.Rows, measurement)
 		k.Fields = append(k.Fields, field)
 		k.Below = append(k.Below, false)
 		k.Timed = append(k.Timed, false)

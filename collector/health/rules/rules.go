@@ -97,6 +97,15 @@ type OfficeHours struct {
 	Holidays []string `yaml:"holidays"` // "2026-09-02": closed all day
 }
 
+// OfEquipment reports whether a kind of check asks equipment about itself, instead of trying what it is there for. Such
+// a check may say that something is not as it should be, but it is no witness of whether a line works: a switch whose
+// SNMP is silent forwards every packet (its agent is switched off, busy, filtered, or was given another community), and
+// a sweep that ran yesterday says nothing of today. So its results are at most degraded, and a layer with other checks
+// takes only its degraded from it.
+func OfEquipment(k probes.Kind) bool {
+	return k == probes.KindSNMP || k == probes.KindSweep || k == probes.KindMachine
+}
+
 // DefaultZone is the zone of office hours that do not say theirs.
 const DefaultZone = "Asia/Ho_Chi_Minh"
 
@@ -136,6 +145,11 @@ func Default() Rules {
 			upper("http.total_seconds", "", 3),
 			// Two weeks are what it takes to have a certificate renewed by letter.
 			{Field: "http.cert_expiry_seconds", Degraded: ptr(14 * 24 * 3600), Below: true},
+
+			// The mains are out, and the office will be when the battery is empty. What else devices tell of themselves
+			// has no limit: whether 60 degrees or a full table are a fault is known to who knows the device. A table
+			// that was not read to its end is the way of that device, and no fault.
+			{Field: "snmp_ups.on_battery", Degraded: ptr(1)},
 		},
 		// Ten runs of ten pings every 30 s: 100 packets over five minutes, the fewest that can tell 1 %.
 		LossRuns: 10,

@@ -76,7 +76,7 @@ func TestEveryMistakeIsReported(t *testing.T) {
 func TestUses(t *testing.T) {
 	r := Default()
 	want := []string{"dns.query_seconds", "http.cert_expiry_seconds", "http.total_seconds", "icmp.df_ok", "icmp.jitter_seconds",
-		"icmp.lost", "icmp.rtt_p95_seconds", "icmp.sent", "tcp.connect_seconds"}
+		"icmp.lost", "icmp.rtt_p95_seconds", "icmp.sent", "snmp_ups.on_battery", "tcp.connect_seconds"}
 	if diff := cmp.Diff(want, r.Facts()); diff != "" {
 		t.Error(diff)
 	}

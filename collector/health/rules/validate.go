@@ -3,7 +3,6 @@ package rules
 import (
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"communewatch/probes"
@@ -18,10 +17,11 @@ const (
 
 // Validate reports every mistake, each at its place relative to the rules.
 func (r *Rules) Validate(problem func(at, format string, args ...any)) {
-	known := map[string]probes.FieldSpec{}
+	known, own := map[string]probes.FieldSpec{}, map[string]bool{}
 	for _, m := range probes.Schema() {
 		for _, f := range m.Fields {
 			known[m.Name+"."+f.Key] = f
+			own[m.Name+"."+f.Key] = m.Kind == ""
 		}
 	}
 	below := map[string]bool{}
@@ -34,7 +34,7 @@ func (r *Rules) Validate(problem func(at, format string, args ...any)) {
 			continue
 		}
 		for i := range l.list {
-			l.list[i].validate(fmt.Sprintf("%s[%d]", l.name, i), known, below, problem)
+			l.list[i].validate(fmt.Sprintf("%s[%d]", l.name, i), known, own, below, problem)
 		}
 	}
 	if r.LossRuns < 1 || r.LossRuns > maxLossRuns {
@@ -91,7 +91,7 @@ func (r *Rules) Validate(problem func(at, format string, args ...any)) {
 	}
 }
 
-func (l *Limit) validate(at string, known map[string]probes.FieldSpec, below map[string]bool, problem func(string, string, ...any)) {
+func (l *Limit) validate(at string, known map[string]probes.FieldSpec, own, below map[string]bool, problem func(string, string, ...any)) {
 	spec, ok := known[l.Field]
 	switch {
 	case l.Field == "":
@@ -100,8 +100,8 @@ func (l *Limit) validate(at string, known map[string]probes.FieldSpec, below map
 		problem(at+".field", "%.200q is not a field of the contract; for example icmp.loss_ratio", l.Field)
 	case spec.Type == probes.TypeString:
 		problem(at+".field", "%s is text; only numbers can have limits", l.Field)
-	case strings.HasPrefix(l.Field, "check."), strings.HasPrefix(l.Field, "agent."):
-		problem(at+".field", "%s is not measured by a probe; limits are for fields of icmp, tcp, dns and http", l.Field)
+	case own[l.Field]:
+		problem(at+".field", "%s is not measured by a probe; limits are for fields of icmp, tcp, dns, http and snmp", l.Field)
 	}
 	if l.Layer != "" && !l.Layer.Valid() {
 		problem(at+".layer", "%.200q is not a layer; use lan, broadband, dedicated or conference", string(l.Layer))
