@@ -28,6 +28,7 @@ type options struct {
 	validate func(t probes.Target, problem func(at, format string, args ...any))
 	open     func(t probes.Target, b bind.Binding) (probes.Probe, error)
 	hosts    func(address string) []string // the hosts that packets go to: a path is proved for each
+	allow    []string                      // networks that a sweep may look through
 }
 
 // kinds is the one table of the kinds that checks can be of.
@@ -75,7 +76,12 @@ func kindOf[O probeOptions](
 		if own, ok := any(o).(interface{ Interval() time.Duration }); ok {
 			interval = own.Interval() // of a kind that runs seldom
 		}
+		var allow []string
+		if s, ok := any(o).(sweep.Options); ok {
+			allow = s.Allow
+		}
 		return options{
+			allow:    allow,
 			bound:    o.Bound(),
 			interval: interval,
 			validate: o.Validate,

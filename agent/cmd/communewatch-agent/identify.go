@@ -65,24 +65,42 @@ type asking struct {
 	version, source          string
 
 	replay, record, profiles string
+	snmpOnly                 bool
 	within                   time.Duration
 	json                     bool
+
+	sweep, config  string
+	allow, exclude []string
+	rate           float64
+	port           string
 }
 
 func newIdentify() *cobra.Command {
 	var a asking
 	cmd := &cobra.Command{
-		Use:   "identify HOST[:PORT] | --replay FILE",
+		Use:   "identify HOST[:PORT] | --replay FILE | --sweep PREFIX",
 		Short: "Say what a device is, with the evidence",
 		Long: `Asks a device over SNMP what it is: vendor, model, version, serial number and class, each with the place it was read
-from and how sure that is. What is not known is left out (null in JSON).`,
+from and how sure that is. What is not known is left out (null in JSON). A host that does not answer SNMP is looked at
+from outside: its web page, its greetings, its network card. With --sweep, everything in a network that may be looked
+through is identified; JSON is then one object per line.`,
 		Example: `  communewatch-agent identify 192.168.1.1 --community public
   communewatch-agent identify 192.168.1.1 --v3 monitor --auth-key-file auth.key --priv-key-file priv.key --json
   communewatch-agent identify 192.168.1.1 --record odd.snmprec
-  communewatch-agent identify --replay odd.snmprec --profiles mine`,
+  communewatch-agent identify --replay odd.snmprec --profiles mine
+  communewatch-agent identify --sweep 192.168.1.0/24 --community-file community`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if n := len(args); n > 1 || n == 1 && a.replay != "" || n == 0 && a.replay == "" {
-				return errors.New("want one HOST[:PORT], or --replay FILE; for example: communewatch-agent identify 192.168.1.1")
+			ways := len(args)
+			for _, way := range []string{a.replay, a.sweep} {
+				if way != "" {
+					ways++
+				}
+			}
+			switch {
+			case ways != 1:
+				return errors.New("want one HOST[:PORT], or --replay FILE, or --sweep PREFIX; for example: communewatch-agent identify 192.168.1.1")
+			case a.record != "" && len(args) == 0:
+				return errors.New("--record: wants one HOST[:PORT]")
 			}
 			return nil
 		},
@@ -94,11 +112,14 @@ from and how sure that is. What is not known is left out (null in JSON).`,
 			if a.replay != "" {
 				return a.fromFile(cmd, engine)
 			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), a.within)
+			defer cancel()
+			if a.sweep != "" {
+				return a.sweepNetwork(ctx, cmd, engine)
+			}
 			if err := a.complete(args[0]); err != nil {
 				return &exit{exitOwn, err}
 			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), a.within)
-			defer cancel()
 			return a.fromDevice(ctx, cmd, engine)
 		},
 	}
@@ -116,12 +137,19 @@ from and how sure that is. What is not known is left out (null in JSON).`,
 	f.StringVar(&a.User.Context, "context", "", "context name of SNMP version 3")
 	f.DurationVar(&a.Timeout, "timeout", 2*time.Second, "how long one answer may take")
 	f.IntVar(&a.Retries, "retries", 1, "times a question is sent again")
-	f.DurationVar(&a.within, "within", 5*time.Minute, "how long all of it may take")
+	f.DurationVar(&a.within, "within", 30*time.Minute, "how long all of it may take")
 	f.StringVar(&a.Bind.Device, "device", "", "network `device` to bind to (Linux)")
 	f.StringVar(&a.source, "source", "", "source `address` to send from")
 	f.StringVar(&a.replay, "replay", "", "identify from a recording (`file`), not from a device")
 	f.StringVar(&a.record, "record", "", "write all that the device says to a `file`, for --replay; communities and users are left out")
 	f.StringVar(&a.profiles, "profiles", "", "`folder` with further profiles; they go before the built-in ones")
+	f.BoolVar(&a.snmpOnly, "snmp-only", false, "don't look at a host from outside when SNMP is silent")
+	f.StringVar(&a.sweep, "sweep", "", "identify everything in a `network`, for example 192.168.1.0/24; at most 1,024 addresses")
+	f.StringSliceVar(&a.allow, "allow", nil, "`networks` that may be looked through; default: as --config says, or this machine's own")
+	f.StringSliceVar(&a.exclude, "exclude", nil, "`addresses` that are left alone")
+	f.Float64Var(&a.rate, "rate", 20, "questions begun per second in a sweep")
+	f.StringVar(&a.port, "port", "161", "SNMP `port` in a sweep")
+	f.StringVar(&a.config, "config", "", "settings `file` whose sweep checks say what may be looked through")
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	return cmd
 }
@@ -220,7 +248,7 @@ func (a *asking) fromDevice(ctx context.Context, cmd *cobra.Command, engine *ide
 	s := session.New(a.Options)
 	defer s.Close()
 	if _, err := s.Open(ctx); err != nil {
-		return &exit{exitNotUp, fmt.Errorf("%s: %w", a.Address, err)}
+		return a.withoutSNMP(ctx, cmd, err)
 	}
 	id, err := engine.Identify(ctx, s)
 	if err != nil {
