@@ -89,8 +89,9 @@ var neighbours = []struct{ from, to string }{
 	{"probes/snmp", "probes/snmp"},              // one protocol in several rooms
 	{"probes/snmp/identify", "probes/settings"}, // knowledge in files of the user's, read as strictly as settings
 	{"probes/fingerprint", "probes/settings"},
-	{"probes/sweep", "probes/fingerprint"}, // a sweep takes fingerprints
-	{"probes/sweep", "probes/snmp/ask"},    // and asks devices that are opened for it
+	{"probes/fingerprint", "probes/fingerprint"}, // what is asked and how an answer reads
+	{"probes/sweep", "probes/fingerprint"},       // a sweep takes fingerprints
+	{"probes/sweep", "probes/snmp/ask"},          // and asks devices that are opened for it
 }
 
 func neighbourly(from, to string) bool {

@@ -1,6 +1,6 @@
 // Package fingerprint looks once at one host from outside and notes what it says of itself to anybody: the title and
 // Server header of its first page, the TLS versions it accepts, its SSH, FTP or Telnet greeting, who answers SIP
-// OPTIONS, whose network card it has. It is for equipment that does not speak SNMP.
+// OPTIONS, its UPnP or ONVIF description, whose network card it has. It is for equipment that does not speak SNMP.
 //
 // It is polite. Nothing is ever logged in to, no name and no password is sent, nothing is asked twice that was
 // answered, at most one connection is open at a time, each is bounded in time and in bytes, and every packet goes
@@ -41,17 +41,22 @@ const (
 	SIP    Service = "sip"     // OPTIONS over UDP
 	SIPTCP Service = "sip_tcp" // OPTIONS over TCP
 	SIPS   Service = "sips"    // OPTIONS over TLS, and which TLS versions
+
+	// Asked over UDP as on a local network, but of the one host only; see package announce.
+	UPnP    Service = "upnp"
+	ONVIF   Service = "onvif"
+	NetBIOS Service = "netbios"
 )
 
 // Services lists every service in the order in which they are tried.
 func Services() []Service {
-	return []Service{HTTP, HTTPS, SSH, Telnet, FTP, RTSP, SIP, SIPTCP, SIPS, H323}
+	return []Service{HTTP, HTTPS, SSH, Telnet, FTP, RTSP, SIP, SIPTCP, SIPS, H323, UPnP, ONVIF, NetBIOS}
 }
 
 // DefaultPorts returns the ports on which services are tried where nothing else is said.
 func DefaultPorts() map[Service][]uint16 {
 	return map[Service][]uint16{HTTP: {80, 8080}, HTTPS: {443, 8443}, SSH: {22}, Telnet: {23}, FTP: {21}, RTSP: {554}, SIP: {5060},
-		SIPTCP: {5060}, SIPS: {5061}, H323: {1720}}
+		SIPTCP: {5060}, SIPS: {5061}, H323: {1720}, UPnP: {1900}, ONVIF: {3702}, NetBIOS: {137}}
 }
 
 // Options of a look at a host.
@@ -131,6 +136,12 @@ func (l *look) try(ctx context.Context, service Service, port uint16) error {
 		return l.sip(ctx, "udp", port)
 	case SIPTCP:
 		return l.sip(ctx, "tcp", port)
+	case UPnP:
+		return l.upnp(ctx, port)
+	case ONVIF:
+		return l.camera(ctx, port)
+	case NetBIOS:
+		return l.netbios(ctx, port)
 	case SIPS:
 		return l.secure(ctx, port, func() error { return l.sip(ctx, "tls", port) })
 	}

@@ -340,8 +340,8 @@ func TestRTSP(t *testing.T) {
 	want(t, got, map[probes.FactName]string{"protocols": "rtsp", "vendor": "Dahua"})
 }
 
-// sipPhone answers OPTIONS over UDP; reply gets the request and how many came before, and returns what to send.
-func sipPhone(t *testing.T, reply func(request string, before int) []string) uint16 {
+// udpHost answers over UDP; reply gets the request and how many came before, and returns what to send.
+func udpHost(t *testing.T, reply func(request string, before int) []string) uint16 {
 	t.Helper()
 	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -403,7 +403,7 @@ func TestSIP(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var asked atomic.Int32
-			port := sipPhone(t, func(request string, before int) []string {
+			port := udpHost(t, func(request string, before int) []string {
 				asked.Store(int32(before + 1))
 				if !strings.HasPrefix(request, "OPTIONS sip:127.0.0.1:") || !strings.HasSuffix(request, "\r\n\r\n") || strings.Contains(request, "Authorization") {
 					t.Errorf("was asked %q", request)
@@ -484,4 +484,50 @@ func TestCard(t *testing.T) {
 	if got["mac"].Value != "00:0c:42:01:02:03" || got["vendor"].Value != "MikroTik" || got["vendor"].Confidence > 0.4 {
 		t.Errorf("got %+v", facts)
 	}
+}
+
+const igd = `<?xml version="1.0"?><root xmlns="urn:schemas-upnp-org:device-1-0"><device><deviceType>urn:schemas-upnp-org:device:%s:1</deviceType>
+<manufacturer>TP-LINK</manufacturer><modelName>TP-LINK TL-WR841N</modelName><serialNumber>%s</serialNumber></device></root>`
+
+func TestUPnP(t *testing.T) {
+	kind, serial := "InternetGatewayDevice", "2148A0B1C2"
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, igd, kind, serial) }))
+	defer web.Close()
+	location := web.URL + "/igd.xml"
+	ports := map[Service][]uint16{UPnP: {udpHost(t, func(string, int) []string {
+		return []string{"noise", "HTTP/1.1 200 OK\r\nLOCATION: " + location + "\r\n\r\n"}
+	})}}
+	got, _ := scan(t, ports)
+	want(t, got, map[probes.FactName]string{"protocols": "upnp", "vendor": "TP-Link", "model": "TL-WR841N", "serial": "2148A0B1C2", "class": "router"})
+
+	kind, serial = "Basic", "00000000"
+	got, _ = scan(t, ports)
+	want(t, got, map[probes.FactName]string{"vendor": "TP-Link", "serial": "", "class": ""})
+
+	kind = "MediaServer" // a program may call itself anything
+	got, _ = scan(t, ports)
+	want(t, got, map[probes.FactName]string{"protocols": "upnp", "vendor": "", "model": ""})
+
+	location = "http://127.0.0.2/igd.xml"
+	got, l := scan(t, ports)
+	want(t, got, map[probes.FactName]string{"protocols": "upnp", "vendor": ""})
+	if len(l.asked) != 1 {
+		t.Errorf("asked %v", l.asked)
+	}
+}
+
+func TestONVIF(t *testing.T) {
+	got, _ := scan(t, map[Service][]uint16{ONVIF: {udpHost(t, func(string, int) []string {
+		return []string{`<E:Envelope xmlns:E="x"><E:Body><ProbeMatches><ProbeMatch><Types>dn:NetworkVideoTransmitter</Types><Scopes>onvif://www.onvif.org/hardware/DS-2CD2032-I onvif://www.onvif.org/name/HIKVISION%20DS-2CD2032-I</Scopes></ProbeMatch></ProbeMatches></E:Body></E:Envelope>`}
+	})}})
+	want(t, got, map[probes.FactName]string{"protocols": "onvif", "vendor": "Hikvision", "model": "DS-2CD2032-I", "class": "camera"})
+}
+
+func TestNetBIOS(t *testing.T) {
+	got, _ := scan(t, map[Service][]uint16{NetBIOS: {udpHost(t, func(request string, _ int) []string {
+		answer := request[:2] + "\x84\x00\x00\x00\x00\x01\x00\x00\x00\x00" + request[12:50] + "\x00\x00\x00\x00\x00\x41\x01" +
+			"PC-07          \x00\x04\x00" + "\x44\x8a\x5b\x01\x02\x03"
+		return []string{answer}
+	})}})
+	want(t, got, map[probes.FactName]string{"protocols": "netbios", "name": "PC-07", "mac": "44:8a:5b:01:02:03"})
 }

@@ -1,7 +1,6 @@
 package fingerprint
 
 import (
-	"bytes"
 	"io"
 	"log"
 	"strings"
@@ -56,22 +55,6 @@ func TestPage(t *testing.T) {
 	}
 }
 
-func TestHelloIsReadInPieces(t *testing.T) {
-	// A server hello of TLS 1.2 whose handshake message is spread over two records.
-	body := append([]byte{3, 3}, make([]byte, 32)...)
-	body = append(body, 0, 0xc0, 0x2f, 0)
-	message := append([]byte{2, 0, 0, byte(len(body))}, body...)
-	message = append(message, 14, 0, 0, 0)
-	record := func(b []byte) []byte { return append([]byte{22, 3, 3, 0, byte(len(b))}, b...) }
-	h, err := readHello(io.MultiReader(bytes.NewReader(record(message[:7])), bytes.NewReader(record(message[7:]))))
-	if err != nil || h.version != 0x0303 || h.certificate != nil {
-		t.Errorf("got %+v, %v", h, err)
-	}
-	if _, err := readHello(bytes.NewReader([]byte{21, 3, 1, 0, 2, 2, 70})); err == nil || err.Error() != "TLS alert 70" {
-		t.Errorf("got %v", err)
-	}
-}
-
 func FuzzPage(f *testing.F) {
 	f.Add([]byte("<title>RouterOS router configuration page</title><h1>RouterOS v6.48.6</h1>"))
 	f.Add([]byte(`<meta http-equiv=refresh content="0;url=/login"><script>location='/x'</script>`))
@@ -123,21 +106,6 @@ func FuzzGreetings(f *testing.F) {
 		sound(t, text)
 		if header, ok := parseRTSP(heard); ok {
 			sound(t, clean([]byte(header.Get("Server"))))
-		}
-	})
-}
-
-func FuzzHello(f *testing.F) {
-	f.Add([]byte{22, 3, 3, 0, 44, 2, 0, 0, 40, 3, 3, 31: 0, 48: 0})
-	f.Add([]byte{21, 3, 1, 0, 2, 2, 70})
-	f.Add(clientHello(0x0304))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		h, err := readHello(bytes.NewReader(b))
-		if err == nil && h.version == 0 && h.certificate != nil {
-			t.Error("a certificate without a hello")
-		}
-		if len(h.certificate) > len(b) {
-			t.Error("a certificate longer than all that was said")
 		}
 	})
 }

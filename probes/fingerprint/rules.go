@@ -33,10 +33,11 @@ const (
 	FTPBanner    Subject = "ftp_banner"
 	SIPAgent     Subject = "sip_agent"
 	RTSPServer   Subject = "rtsp_server"
+	Maker        Subject = "maker" // the manufacturer of a UPnP description, the name of an ONVIF device
 )
 
 func subjects() []Subject {
-	return []Subject{HTTPTitle, HTTPServer, HTTPRealm, HTTPPath, HTTPBody, TLSSubject, SSHBanner, TelnetBanner, FTPBanner, SIPAgent, RTSPServer}
+	return []Subject{HTTPTitle, HTTPServer, HTTPRealm, HTTPPath, HTTPBody, TLSSubject, SSHBanner, TelnetBanner, FTPBanner, SIPAgent, RTSPServer, Maker}
 }
 
 // Bounds of a file of rules.

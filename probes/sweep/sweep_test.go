@@ -214,13 +214,13 @@ func TestNoPacketLeavesTheAllowList(t *testing.T) {
 		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(rng.IntN(4)), byte(rng.IntN(256))}), bits).Masked()
 	}
 	ran, refused := 0, 0
+	base := newProbe(t, "10.0.0.0/24", options("10.0.0.0/24"), SNMP{})
 	for range 300 {
 		prefix, allow, exclude := random(22, 32), random(16, 32), random(24, 32)
 		o := options(allow.String())
 		o.Exclude, o.Knock = []string{exclude.String()}, []uint16{80}
 		o.Rate = 1e9
-		made, err := New(probes.Target{Path: probes.PathLAN, Address: prefix.String()}, bind.Binding{}, o, SNMP{
-			Open: func(context.Context, netip.Addr) (ask.Device, error) { return nil, errors.New("silent") }})
+		g, err := o.guard(prefix.String())
 		if err != nil {
 			refused++
 			if allow.Bits() <= prefix.Bits() && allow.Contains(prefix.Addr()) {
@@ -229,7 +229,8 @@ func TestNoPacketLeavesTheAllowList(t *testing.T) {
 			continue
 		}
 		ran++
-		p := made.(*probe)
+		p := &probe{opts: o, path: probes.PathLAN, guard: g, rules: base.rules, // as New does, which reads the rules each time
+			snmp: SNMP{Open: func(context.Context, netip.Addr) (ask.Device, error) { return nil, errors.New("silent") }}}
 		p.connect = func(context.Context, string, netip.AddrPort) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
 		p.neighbours = func() map[netip.Addr]neighbour { return nil }
 		p.opts.Ports = map[fingerprint.Service][]uint16{fingerprint.SSH: {22}, fingerprint.SIP: {5060}}
