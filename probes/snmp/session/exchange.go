@@ -266,12 +266,12 @@ func (s *Session) Walk(ctx context.Context, root ask.OID, max int) ([]ask.Var, e
 	partial := func(format string, args ...any) ([]ask.Var, error) {
 		return out, fmt.Errorf("%s: %w: %w", root, fmt.Errorf(format, args...), ask.ErrPartial)
 	}
-	at, bytes := root, 0
+	at, bytes, fit := root, 0, maxReps
 	if at == "" {
 		at = "0.0" // no OID is shorter in BER
 	}
 	for {
-		reps := min(s.reps, max-len(out)+1)
+		reps := min(s.reps, fit, max-len(out)+1)
 		retries := s.opts.Retries
 		if reps > 1 {
 			retries = 0 // asking for half of it is the better retry
@@ -319,6 +319,9 @@ func (s *Session) Walk(ctx context.Context, root ask.OID, max int) ([]ask.Var, e
 			return s.itself(ctx, root, out)
 		}
 		s.larger(reps, a.bytes, len(a.vars))
+		if n := len(a.vars); n > 0 { // long values: so many as fit into a packet that needs no fragments, which die on lines
+			fit = min(maxReps, pageBytes*n/a.bytes+1)
+		}
 	}
 }
 
