@@ -280,7 +280,16 @@ func (a *asking) print(w io.Writer, address string, facts []probes.Fact) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, f := range facts {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%.0f %%\n", f.Name, f.Value, f.Source, 100*f.Confidence)
+		fmt.Fprintf(t, "%s\t%s\t%.0f %%\t%s\n", f.Name, ellipsis(f.Value), 100*f.Confidence, f.Source)
 	}
 	return t.Flush()
+}
+
+// ellipsis cuts a value to what fits on a line beside its source; JSON has all of it.
+func ellipsis(s string) string {
+	const most = 60
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return s
 }
