@@ -172,6 +172,7 @@ func (c *Collector) serve(ctx context.Context, listener net.Listener) error {
 	group.Go(func() error { return c.ingest.Run(behind) })
 	group.Go(func() error { return c.api.Run(run) }) // live events end first: they would hold the door open
 	group.Go(func() error { return c.watch(behind) })
+	group.Go(func() error { return c.stock.Run(run) })
 	group.Go(func() error {
 		var err error
 		if c.cfg.TLS.CertFile != "" {

@@ -35,9 +35,10 @@ func (s *Stock) pick(ctx context.Context, q *Query) ([]*listed, *day, error) {
 		return nil, nil, err
 	}
 	words := strings.Fields(inventory.Fold(q.Filter.Search))
+	s.listAll(d, q.Lang)
 	var out []*listed
-	for _, e := range s.devices {
-		if l := s.list(d, e, q.Lang); q.Filter.fits(l, words) {
+	for _, j := range d.judged {
+		if l := j.rows[q.Lang]; q.Filter.fits(l, words) {
 			out = append(out, l)
 		}
 	}
@@ -99,9 +100,10 @@ func (s *Stock) device(ctx context.Context, id devices.ID, q *Query) (Device, er
 	if e == nil {
 		return Device{}, ErrNoDevice
 	}
-	l, j := s.list(d, e, q.Lang), s.judge(d, e)
-	out := Device{Row: l.row, Facts: e.facts(), Notes: e.said(), Priority: parts(&j.verdict, q.Lang), Questions: s.questions(e, j, l, q.Lang)}
-	for _, f := range j.verdict.Findings {
+	l := s.list(d, e, q.Lang)
+	_, v := s.verdict(d, e)
+	out := Device{Row: l.row, Facts: e.facts(), Notes: e.said(), Priority: parts(&v, q.Lang), Questions: s.questions(e, &v, l, q.Lang)}
+	for _, f := range v.Findings {
 		if f.Legal() {
 			out.LegalChecks = append(out.LegalChecks, told(f, q.Lang))
 		} else {
@@ -173,12 +175,8 @@ func (s *Stock) Unsupported(ctx context.Context, q Query) ([]Row, error) {
 	}
 	out := []Row{}
 	for _, l := range list {
-		j := s.judge(d, s.of(&l.row))
-		for _, rule := range []string{"R01", "R05", "R06"} {
-			if f := j.verdict.Finding(rule); f.State == lifecycle.StateOutdated {
-				out = append(out, l.row)
-				break
-			}
+		if d.judged[s.of(&l.row).ID].unsupported {
+			out = append(out, l.row)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Row) int { return a.SupportEnds.Compare(b.SupportEnds.Time) })
@@ -195,12 +193,12 @@ func (s *Stock) Replacements(ctx context.Context, q Query) ([]Replacement, error
 	}
 	out := []Replacement{}
 	for _, l := range list {
-		j := s.judge(d, s.of(&l.row))
-		if j.verdict.Replace == lifecycle.ReplaceNone {
+		if l.row.Replace == lifecycle.ReplaceNone {
 			continue
 		}
-		r := Replacement{Row: l.row, Priority: parts(&j.verdict, q.Lang), ReplaceText: wording.Replacement(wording.Lang(q.Lang), j.verdict.Replace)}
-		for _, f := range j.verdict.Findings {
+		_, v := s.verdict(d, s.of(&l.row))
+		r := Replacement{Row: l.row, Priority: parts(&v, q.Lang), ReplaceText: wording.Replacement(wording.Lang(q.Lang), v.Replace)}
+		for _, f := range v.Findings {
 			switch {
 			case f.Legal() && f.State != lifecycle.StateNotApplicable:
 				r.LegalChecks = append(r.LegalChecks, told(f, q.Lang))
@@ -208,7 +206,7 @@ func (s *Stock) Replacements(ctx context.Context, q Query) ([]Replacement, error
 				r.Findings = append(r.Findings, told(f, q.Lang))
 			}
 		}
-		for _, o := range j.verdict.Offers {
+		for _, o := range v.Offers {
 			r.Offers = append(r.Offers, wording.Action(wording.Lang(q.Lang), o))
 		}
 		out = append(out, r)
@@ -226,8 +224,12 @@ func (s *Stock) Verify(ctx context.Context, q Query) ([]Question, error) {
 	}
 	out := []Question{}
 	for _, l := range list {
+		if l.row.Standing != Unknown && l.row.Replace != lifecycle.ReplaceCannotTell {
+			continue // nothing would be asked
+		}
 		e := s.of(&l.row)
-		out = append(out, s.questions(e, s.judge(d, e), l, q.Lang)...)
+		_, v := s.verdict(d, e)
+		out = append(out, s.questions(e, &v, l, q.Lang)...)
 	}
 	return out, nil
 }

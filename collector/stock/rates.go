@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"communewatch/collector/stock/rate"
 	"communewatch/inventory"
+	"communewatch/inventory/lifecycle/fleet"
 )
 
 // rates gathers failures and the time over which devices were watched.
@@ -41,8 +41,8 @@ func (rs *rates) all() FailureRates {
 		out := make([]FailureRate, 0, len(in))
 		for _, f := range in {
 			if f.Years > 0 {
-				low, high := rate.Poisson(f.Failures)
-				f.Rate, f.Low, f.High = float64(f.Failures)/f.Years, low/f.Years, high/f.Years
+				i := fleet.Rate(f.Failures, f.Years)
+				f.Rate, f.Low, f.High = i.Value, i.Low, i.High
 			}
 			out = append(out, *f)
 		}

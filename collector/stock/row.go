@@ -13,9 +13,8 @@ import (
 	"communewatch/inventory/lifecycle/wording"
 )
 
-// row makes the row of a device. s.mu is held.
-func (s *Stock) row(e *entry, j *judged, lang string) Row {
-	v := &j.verdict
+// row makes the row of a device.
+func (s *Stock) row(e *entry, item *lifecycle.Item, v *lifecycle.Verdict, lang string) Row {
 	shown := func(name string) string { // also where it is too unsure to go by
 		if r := e.used[name]; r != nil {
 			return r.Value.Text
@@ -24,16 +23,16 @@ func (s *Stock) row(e *entry, j *judged, lang string) Row {
 	}
 	r := Row{
 		ID: e.ID.String(), Site: e.Site, SiteName: s.siteName(e.Site), District: s.sites[e.Site].Parent,
-		Name: shown("name"), Class: cmp.Or(j.item.Class.Text, v.Class, shown("class")), Vendor: cmp.Or(j.item.Vendor.Text, shown("vendor")),
-		Model: cmp.Or(j.item.Model.Text, shown("model")), Hardware: shown("hardware"), Version: shown("version"),
+		Name: shown("name"), Class: cmp.Or(item.Class.Text, v.Class, shown("class")), Vendor: cmp.Or(item.Vendor.Text, shown("vendor")),
+		Model: cmp.Or(item.Model.Text, shown("model")), Hardware: shown("hardware"), Version: shown("version"),
 		OS:     strings.Join(strings.Fields(shown("os")+" "+shown("os_edition")+" "+shown("os_release")), " "),
-		Serial: cmp.Or(j.item.Serial.Text, shown("serial")), Address: shown("address"), MAC: shown("mac"),
+		Serial: cmp.Or(item.Serial.Text, shown("serial")), Address: shown("address"), MAC: shown("mac"),
 		FirstSeen: e.First, LastSeen: e.Last, Gone: !e.Last.IsZero() && s.o.Now().Sub(e.Last) > GoneAfter,
-		Price: j.item.Price, WarrantyUntil: j.item.WarrantyUntil, InService: j.item.InService,
+		Price: item.Price, WarrantyUntil: item.WarrantyUntil, InService: item.InService,
 		State: v.State, Standing: v.Bucket, Legal: v.Legal, Unverified: v.Unverified, Replace: v.Replace,
 		Score: v.Priority.Score, Band: v.Priority.Band, Action: v.Action, SupportEnds: v.Support,
 		Evidence: strings.Join(slices.Sorted(maps.Keys(v.Quality.Grades)), ""), Stale: v.Quality.Stale, Completeness: v.Completeness.Ratio(),
-		Failures: j.item.Failures, Duplicates: len(e.Duplicates),
+		Failures: item.Failures, Duplicates: len(e.Duplicates),
 	}
 	if e.bought != nil {
 		r.Phase, r.Contract, r.Unit = e.bought.Phase, e.bought.Contract, e.bought.ID
@@ -50,7 +49,7 @@ func (s *Stock) row(e *entry, j *judged, lang string) Row {
 			r.Conflicts++
 		}
 	}
-	r.Unconfirmed = r.Model != "" && !j.item.Model.Known()
+	r.Unconfirmed = r.Model != "" && !item.Model.Known()
 	return r
 }
 

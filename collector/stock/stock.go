@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"communewatch/collector/registry/devices"
@@ -80,18 +83,18 @@ type entry struct {
 	version  uint64 // changes with anything that a verdict depends on
 }
 
-// day is what was judged for one date.
+// day is what was judged for one date. Of verdicts no more is kept than lists need: ten thousand of them with all
+// their evidence would be a hundred megabytes, and the few that are shown whole are made again.
 type day struct {
-	asOf     inventory.Date
-	verdicts map[devices.ID]*judged
+	asOf   inventory.Date
+	judged map[devices.ID]*judged
 }
 
-// judged is a verdict, and the rows made of it by language.
+// judged is what lists need of a verdict.
 type judged struct {
-	version uint64
-	verdict lifecycle.Verdict
-	item    lifecycle.Item
-	rows    map[string]*listed
+	version     uint64
+	unsupported bool               // its maker's support is over
+	rows        map[string]*listed // by language
 }
 
 // listed is a row with the text that it is searched by.
@@ -185,6 +188,9 @@ func (s *Stock) takeDevices(news devices.News) (rematch bool) {
 	for from, to := range news.Became {
 		if s.devices[from] != nil {
 			delete(s.devices, from)
+			for _, d := range s.days {
+				delete(d.judged, from)
+			}
 			rematch = true
 		}
 		s.became[from] = to
@@ -281,9 +287,7 @@ func (s *Stock) takeSites(list []inventory.Site) {
 	}
 	s.sites = sites
 	for _, d := range s.days {
-		for _, j := range d.verdicts {
-			j.rows = nil
-		}
+		clear(d.judged)
 	}
 }
 
@@ -295,7 +299,7 @@ func (s *Stock) dayOf(asOf inventory.Date) *day {
 		d = s.days[i]
 		s.days = slices.Delete(s.days, i, i+1)
 	} else {
-		d = &day{asOf: asOf, verdicts: make(map[devices.ID]*judged, len(s.devices))}
+		d = &day{asOf: asOf, judged: make(map[devices.ID]*judged, len(s.devices))}
 	}
 	s.days = slices.Insert(s.days, 0, d)
 	if len(s.days) > maxDays {
@@ -304,15 +308,10 @@ func (s *Stock) dayOf(asOf inventory.Date) *day {
 	return d
 }
 
-// judge returns the verdict of a device on a day.
-func (s *Stock) judge(d *day, e *entry) *judged {
-	if j := d.verdicts[e.ID]; j != nil && j.version == e.version {
-		return j
-	}
-	j := &judged{version: e.version, item: evidence.Item(&e.Device, e.readings, e.bought, d.asOf)}
-	j.verdict = lifecycle.Judge(j.item, s.cat, d.asOf, s.context(e))
-	d.verdicts[e.ID] = j
-	return j
+// verdict judges a device on a day. It changes nothing, so several may be made at once.
+func (s *Stock) verdict(d *day, e *entry) (lifecycle.Item, lifecycle.Verdict) {
+	item := evidence.Item(&e.Device, e.readings, e.bought, d.asOf)
+	return item, lifecycle.Judge(item, s.cat, d.asOf, s.context(e))
 }
 
 // context is what the legal rules need to know beyond the device.
@@ -338,17 +337,79 @@ func (s *Stock) context(e *entry) lifecycle.Context {
 
 // list returns a device's row in a language.
 func (s *Stock) list(d *day, e *entry, lang string) *listed {
-	j := s.judge(d, e)
-	if l := j.rows[lang]; l != nil {
-		return l
+	if j := d.judged[e.ID]; j != nil && j.version == e.version && j.rows[lang] != nil {
+		return j.rows[lang]
 	}
-	l := &listed{row: s.row(e, j, lang)}
+	j := s.makeRow(d, e, lang)
+	d.keep(e.ID, j)
+	return j.rows[lang]
+}
+
+// keep takes over a row that was made, beside those in other languages.
+func (d *day) keep(id devices.ID, j *judged) {
+	if old := d.judged[id]; old != nil && old.version == j.version {
+		maps.Copy(j.rows, old.rows)
+	}
+	d.judged[id] = j
+}
+
+// listAll makes the rows of all devices that have none, on all processors.
+func (s *Stock) listAll(d *day, lang string) {
+	var todo []*entry
+	for _, e := range s.devices {
+		if j := d.judged[e.ID]; j == nil || j.version != e.version || j.rows[lang] == nil {
+			todo = append(todo, e)
+		}
+	}
+	made := make([]*judged, len(todo))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), 1+len(todo)/100) {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(todo); i = int(next.Add(1)) - 1 {
+				made[i] = s.makeRow(d, todo[i], lang)
+			}
+		})
+	}
+	workers.Wait()
+	for i, e := range todo {
+		d.keep(e.ID, made[i])
+	}
+}
+
+// makeRow judges a device and makes its row. It changes nothing.
+func (s *Stock) makeRow(d *day, e *entry, lang string) *judged {
+	item, v := s.verdict(d, e)
+	j := &judged{version: e.version}
+	for _, rule := range []string{"R01", "R05", "R06"} {
+		j.unsupported = j.unsupported || v.Finding(rule).State == lifecycle.StateOutdated
+	}
+	l := &listed{row: s.row(e, &item, &v, lang)}
 	r := &l.row
 	l.folded = inventory.Fold(strings.Join([]string{r.ID, r.Site, r.SiteName, r.District, r.Name, r.Class, r.Vendor, r.Model, r.Hardware,
-		r.Version, r.OS, r.Serial, r.Address, r.MAC, r.Phase, r.Contract, r.Reason}, " \x00 "))
-	if j.rows == nil {
-		j.rows = map[string]*listed{}
+		r.Version, r.OS, r.Serial, r.Address, r.MAC, r.Phase, r.Contract}, " \x00 "))
+	j.rows = map[string]*listed{lang: l}
+	return j
+}
+
+// warmEvery is how often what changed is judged before anybody asks.
+const warmEvery = 10 * time.Second
+
+// Run keeps today's list ready until ctx ends, so that no reader waits for ten thousand devices to be judged.
+func (s *Stock) Run(ctx context.Context) error {
+	tick := time.NewTicker(warmEvery)
+	defer tick.Stop()
+	failing := false
+	for {
+		_, err := s.Table(ctx, Query{Filter: Filter{Site: "-"}})
+		if err != nil && !failing && ctx.Err() == nil {
+			s.o.Log.Error("the inventory can't be read; trying on", "error", err)
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
 	}
-	j.rows[lang] = l
-	return l
 }

@@ -35,22 +35,22 @@ func askedToReplace() []string { return []string{"in_service", "price", "legal_c
 
 // questions are the facts of a device that nobody knows and somebody could say. What is known well enough to call it
 // outdated or fine needs nobody's look, but for the ground to replace it.
-func (s *Stock) questions(e *entry, j *judged, l *listed, lang string) []Question {
+func (s *Stock) questions(e *entry, v *lifecycle.Verdict, l *listed, lang string) []Question {
 	var missing []string
 	add := func(name string, among []string) {
 		if slices.Contains(among, name) && !slices.Contains(missing, name) {
 			missing = append(missing, name)
 		}
 	}
-	for _, f := range j.verdict.Findings {
+	for _, f := range v.Findings {
 		if f.State != lifecycle.StateUnknown {
 			continue
 		}
 		for _, m := range f.Missing {
-			if j.verdict.Bucket == lifecycle.BucketUnknown && !f.Legal() {
+			if v.Bucket == lifecycle.BucketUnknown && !f.Legal() {
 				add(m, askedAlways())
 			}
-			if j.verdict.Replace == lifecycle.ReplaceCannotTell && f.Legal() {
+			if v.Replace == lifecycle.ReplaceCannotTell && f.Legal() {
 				add(m, askedToReplace())
 			}
 		}
@@ -70,7 +70,7 @@ func (s *Stock) questions(e *entry, j *judged, l *listed, lang string) []Questio
 		}
 		if m == "end_of_support" && l.row.Model != "" {
 			out[i].Letter = wording.Letter(wording.Ask{Vendor: l.row.Vendor, Model: l.row.Model, Hardware: l.row.Hardware, Version: l.row.Version,
-				Units: s.perModel[modelOf(e)], Missing: missing, On: j.verdict.AsOf, SerialSample: l.row.Serial})
+				Units: s.perModel[modelOf(e)], Missing: missing, On: v.AsOf, SerialSample: l.row.Serial})
 		}
 	}
 	return out

@@ -39,16 +39,15 @@ type Ticket struct {
 func TicketKinds() []string { return []string{"failure", "repair", "quote"} }
 
 const (
-	statementColumns = "id, name, value, source, said_by, at_ms"
-	ticketColumns    = "id, day, kind, cost, note, said_by, at_ms"
+	statementColumns = "p.id, name, value, source, said_by, at_ms, withdrawn_ms IS NULL"
+	ticketColumns    = "p.id, day, kind, cost, note, said_by, at_ms"
 )
 
-func scanStatement(rows *sql.Rows) (Statement, error) {
-	var st Statement
+func scanStatement(rows *sql.Rows) (st Statement, inForce bool, err error) {
 	var at int64
-	err := rows.Scan(&st.Device, &st.ID, &st.Name, &st.Value, &st.Source, &st.By, &at)
+	err = rows.Scan(&st.Device, &st.ID, &st.Name, &st.Value, &st.Source, &st.By, &at, &inForce)
 	st.At = Time(at)
-	return st, err
+	return st, inForce, err
 }
 
 func scanTicket(rows *sql.Rows) (Ticket, error) {

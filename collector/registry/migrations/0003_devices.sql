@@ -69,6 +69,7 @@ CREATE TABLE device_duplicates (
     at_ms  INTEGER NOT NULL,
     PRIMARY KEY (device, other)
 ) WITHOUT ROWID;
+CREATE INDEX device_duplicates_other ON device_duplicates (other);
 
 -- What people said of a device, with the document it rests on. Nothing is overwritten: the newest that was not taken
 -- back is in force.
