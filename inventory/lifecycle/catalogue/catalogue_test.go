@@ -289,6 +289,7 @@ func TestSystems(t *testing.T) {
 		{"Windows 8.1 Pro", "", "", "", false, "Windows 8.1*", false, ""},
 		{"Windows 8", "", "", "", false, "Windows 8", false, ""},
 		{"Windows XP SP3", "", "", "", false, "Windows XP SP3*", false, ""},
+		{"Windows 10 1709", "Pro", "1809", "", false, "", false, "os_release"},
 		{"Windows Server 2012 R2 Standard", "", "", "", true, "Windows Server 2012 R2", false, ""},
 		{"Windows Server 2012", "", "", "", true, "Windows Server 2012", false, ""},
 		{"Windows Server 2019", "Standard", "1809", "10.0.17763", true, "Windows Server 2019", false, ""},

@@ -7,6 +7,8 @@ import (
 	"strings"
 )
 
+var marks = strings.NewReplacer("(r)", " ", "(tm)", " ", "®", " ", "™", " ")
+
 // How makers write their numbers.
 var (
 	coreI       = regexp.MustCompile(`\bi[3579](?: cpu)?[- ]+(\d{3,5})([a-z]*)`)
@@ -41,7 +43,7 @@ type Processor struct {
 // numbering is the makers' own; where a maker broke it, the answer is CPUUnclear.
 func ProcessorOf(name string) Processor {
 	s := strings.ToLower(name)
-	s = strings.NewReplacer("(r)", " ", "(tm)", " ", "®", " ", "™", " ").Replace(s)
+	s = marks.Replace(s)
 	s = strings.Join(strings.Fields(s), " ")
 	switch {
 	case strings.Contains(s, "ryzen") || strings.Contains(s, "amd"):

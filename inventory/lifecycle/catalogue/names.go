@@ -38,7 +38,7 @@ func loadNames() *names {
 	for _, r := range records(vendorsCSV) {
 		group := foldVendor(r[0])
 		for _, name := range append([]string{r[0]}, split(r[1])...) {
-			n.group[foldVendor(name)] = group
+			n.group[foldVendor(name)], n.group[name] = group, group // as it is mostly written, too
 			n.prefixes[group] = append(n.prefixes[group], normal(name)+"-")
 		}
 	}
@@ -47,6 +47,9 @@ func loadNames() *names {
 
 // of returns the group of a vendor's name; a name that is in no table is a group of its own.
 func (n *names) of(vendor string) string {
+	if g, ok := n.group[vendor]; ok {
+		return g
+	}
 	f := foldVendor(vendor)
 	if g, ok := n.group[f]; ok {
 		return g
@@ -71,8 +74,7 @@ func (n *names) bare(group, model string) string {
 
 // foldVendor reduces a vendor's name to what is compared: no accents, no case, no legal form.
 func foldVendor(s string) string {
-	s = strings.Trim(strings.NewReplacer(",", " ", ".", " ", "(", " ", ")", " ").Replace(inventory.Fold(s)), " ")
-	words := strings.Fields(s)
+	words := strings.FieldsFunc(inventory.Fold(s), func(r rune) bool { return strings.ContainsRune(" ,.()", r) })
 	for len(words) > 1 {
 		switch words[len(words)-1] {
 		case "inc", "ltd", "co", "corp", "corporation", "llc", "gmbh", "ag", "limited", "company", "sia", "ab", "as":

@@ -23,11 +23,13 @@ const (
 	EditionIoT        Edition = "IoT"
 )
 
+var squeeze = strings.NewReplacer(" ", "", "-", "")
+
 // EditionOf returns the group of an edition as Windows names it: "Pro", "Windows 10 Enterprise LTSC 2021",
 // "EnterpriseS", "IoTEnterpriseS", "Professional". EditionUnknown where the text names none.
 func EditionOf(s string) Edition {
 	s = strings.ToLower(s)
-	squeezed := strings.NewReplacer(" ", "", "-", "").Replace(s)
+	squeezed := squeeze.Replace(s)
 	has := func(words ...string) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(squeezed, w) })
 	}
@@ -164,17 +166,20 @@ func namesClient(low string) bool {
 
 // byName is for what has no build: the name and the release have to say it.
 func (s *systems) byName(sys System, low, rel string, server bool) System {
-	best := ""
+	best, torn := "", false
 	for name := range s.windows {
 		n := strings.ToLower(name)
 		family, version, _ := cutLast(n)
 		hit := wholeWord(low, n) || wholeWord(low+" "+rel, n) ||
 			(strings.HasPrefix(n, "windows 1") && wholeWord(low, family) && (wholeWord(rel, version) || wholeWord(low, version)))
-		if hit && len(name) > len(best) {
-			best = name
+		switch {
+		case hit && len(name) > len(best):
+			best, torn = name, false
+		case hit && len(name) == len(best):
+			torn = true // the name says one release and the release another
 		}
 	}
-	if best != "" {
+	if best != "" && !torn {
 		sys.Name, sys.Client = best, !strings.Contains(best, "Server") && !strings.Contains(best, "Embedded")
 		return sys
 	}
@@ -230,9 +235,12 @@ func buildNumber(s string) int {
 	return 0
 }
 
+// besideNames takes out what makers write beside the name of a system.
+var besideNames = strings.NewReplacer("GNU/Linux", "", "Linux", "", "VMware", "")
+
 // other is for systems with trains: "Debian GNU/Linux 12 (bookworm)", "Ubuntu 22.04.4 LTS", "macOS 13.5".
 func (s *systems) other(os, rel string) System {
-	text := strings.NewReplacer("GNU/Linux", "", "Linux", "", "VMware", "").Replace(os)
+	text := besideNames.Replace(os)
 	text = strings.Join(strings.Fields(text), " ")
 	sw := s.trains.find("", "", text, text)
 	if sw.Product == "" {

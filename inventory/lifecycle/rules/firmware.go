@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"strings"
 
 	"communewatch/inventory/lifecycle/catalogue"
@@ -124,7 +125,9 @@ func (j *judging) minimum(sw catalogue.Software) terms.Finding {
 	}
 	f.State, f.Code = terms.StateOK, terms.CodeR07Fine
 	f.Args = args("version", j.item.Version.Text, "min_fw", hit.Rows[0].Note("min_fw"))
-	for _, r := range hit.Rows {
+	best := slices.Clone(hit.Rows)
+	slices.SortStableFunc(best, func(a, b *catalogue.Row) int { return strings.Compare(a.Grade(), b.Grade()) })
+	for _, r := range best {
 		below, known := sw.Version.Below(r.Note("min_fw"))
 		switch {
 		case r.Grade() == catalogue.ConfU:

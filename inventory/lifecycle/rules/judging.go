@@ -31,6 +31,7 @@ type Judgement struct {
 // Apply applies all rules to an item.
 func Apply(item *terms.Item, cat *catalogue.Catalogue, asOf inventory.Date, ctx terms.Context) Judgement {
 	j := newJudging(item, cat, asOf, ctx)
+	j.findings = make([]terms.Finding, 0, 23)
 	for _, rule := range j.rules() {
 		j.findings = append(j.findings, rule()...)
 	}
@@ -107,9 +108,9 @@ func (j *judging) identity() []terms.Evidence {
 	return evidence("vendor", j.item.Vendor, "model", j.item.Model, "hardware", j.item.Hardware)
 }
 
-// with adds rows to a finding, and what follows from them: its grade, whether they are stale.
+// with gives a finding the rows it rests on, and what follows from them: its grade, whether they are stale.
 func (j *judging) with(f terms.Finding, match catalogue.MatchKind, rows ...*catalogue.Row) terms.Finding {
-	f.Rows, f.Match = rows, match
+	f.Rows, f.Match, f.Grade, f.Stale = rows, match, "", false
 	for _, r := range rows {
 		if r.ReviewedOn.IsZero() || -j.days(r.ReviewedOn) > terms.StaleDays {
 			f.Stale = true

@@ -37,11 +37,12 @@ func (j *judging) windows11() []terms.Finding {
 	}
 	cpu := catalogue.ProcessorOf(it.CPU.Text)
 	tpm := tpmOf(it.TPM.Text)
-	f := terms.Finding{Rule: rule, Evidence: evidence("os", it.OS, "os_build", it.OSBuild, "cpu", it.CPU, "tpm", it.TPM), Grade: catalogue.ConfC,
+	f := terms.Finding{Rule: rule, Evidence: evidence("os", it.OS, "os_build", it.OSBuild, "cpu", it.CPU, "tpm", it.TPM),
 		Args: args("system", name, "cpu", it.CPU.Text, "generation", cpu.Label, "tpm", it.TPM.Text)}
 	if r := j.cat.CPU(cpu.CodeName); r != nil {
 		f = j.with(f, catalogue.MatchExact, r)
 	}
+	f.Grade = catalogue.ConfC // what Windows 11 asks for was read in the press
 	blocked := cpu.Fit == catalogue.CPUBelow
 	switch {
 	case blocked || tpm == terms.No:
