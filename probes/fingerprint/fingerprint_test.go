@@ -490,29 +490,30 @@ const igd = `<?xml version="1.0"?><root xmlns="urn:schemas-upnp-org:device-1-0">
 <manufacturer>TP-LINK</manufacturer><modelName>TP-LINK TL-WR841N</modelName><serialNumber>%s</serialNumber></device></root>`
 
 func TestUPnP(t *testing.T) {
-	kind, serial := "InternetGatewayDevice", "2148A0B1C2"
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, igd, kind, serial) }))
-	defer web.Close()
-	location := web.URL + "/igd.xml"
-	ports := map[Service][]uint16{UPnP: {udpHost(t, func(string, int) []string {
-		return []string{"noise", "HTTP/1.1 200 OK\r\nLOCATION: " + location + "\r\n\r\n"}
-	})}}
-	got, _ := scan(t, ports)
-	want(t, got, map[probes.FactName]string{"protocols": "upnp", "vendor": "TP-Link", "model": "TL-WR841N", "serial": "2148A0B1C2", "class": "router"})
-
-	kind, serial = "Basic", "00000000"
-	got, _ = scan(t, ports)
-	want(t, got, map[probes.FactName]string{"vendor": "TP-Link", "serial": "", "class": ""})
-
-	kind = "MediaServer" // a program may call itself anything
-	got, _ = scan(t, ports)
-	want(t, got, map[probes.FactName]string{"protocols": "upnp", "vendor": "", "model": ""})
-
-	location = "http://127.0.0.2/igd.xml"
-	got, l := scan(t, ports)
-	want(t, got, map[probes.FactName]string{"protocols": "upnp", "vendor": ""})
-	if len(l.asked) != 1 {
-		t.Errorf("asked %v", l.asked)
+	for _, tt := range []struct {
+		kind, serial string
+		elsewhere    bool
+		asked        int
+		want         map[probes.FactName]string
+	}{
+		{"InternetGatewayDevice", "2148A0B1C2", false, 2, map[probes.FactName]string{"protocols": "upnp", "vendor": "TP-Link", "model": "TL-WR841N", "serial": "2148A0B1C2", "class": "router"}},
+		{"Basic", "00000000", false, 2, map[probes.FactName]string{"vendor": "TP-Link", "serial": "", "class": ""}},
+		{"MediaServer", "1", false, 2, map[probes.FactName]string{"protocols": "upnp", "vendor": "", "model": ""}}, // a program may call itself anything
+		{"InternetGatewayDevice", "1", true, 1, map[probes.FactName]string{"protocols": "upnp", "vendor": ""}},
+	} {
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, igd, tt.kind, tt.serial) }))
+		location := web.URL + "/igd.xml"
+		if tt.elsewhere {
+			location = "http://127.0.0.2/igd.xml"
+		}
+		got, l := scan(t, map[Service][]uint16{UPnP: {udpHost(t, func(string, int) []string {
+			return []string{"noise", "HTTP/1.1 200 OK\r\nLOCATION: " + location + "\r\n\r\n"}
+		})}})
+		want(t, got, tt.want)
+		if len(l.asked) != tt.asked {
+			t.Errorf("%s: asked %v", tt.kind, l.asked)
+		}
+		web.Close()
 	}
 }
 
