@@ -15,6 +15,7 @@ import (
 	"communewatch/probes"
 	"communewatch/probes/bind"
 	"communewatch/probes/settings"
+	"communewatch/probes/snmp"
 )
 
 // Config is the agent's settings file. Get one from ReadConfig or ParseConfig, which validate it; docs/agent.md
@@ -157,7 +158,11 @@ func cleanHostName(host string) string {
 }
 
 // ReadConfig reads and validates a settings file. The error names every mistake in it.
-func ReadConfig(file string) (Config, error) {
+func ReadConfig(file string) (Config, error) { return ReadConfigSharing(file, snmp.NewKit()) }
+
+// ReadConfigSharing is ReadConfig for one of several agents in a process: what its snmp checks learn, and what they
+// know of makers, which takes megabytes, is that of the kit.
+func ReadConfigSharing(file string, kit *snmp.Kit) (Config, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return Config{}, fmt.Errorf("read settings: %w", err)
@@ -167,15 +172,19 @@ func ReadConfig(file string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("read settings: %w", err)
 	}
-	return ParseConfig(file, data)
+	return parseConfig(file, data, kit)
 }
 
 // ParseConfig is ReadConfig for a file already read; file is its name in errors and what relative names of other
 // files are relative to.
 func ParseConfig(file string, data []byte) (Config, error) {
+	return parseConfig(file, data, snmp.NewKit())
+}
+
+func parseConfig(file string, data []byte, kit *snmp.Kit) (Config, error) {
 	cfg := DefaultConfig()
 	doc := settings.Read(file, data, &cfg)
-	v := validator{doc: doc, dir: filepath.Dir(file)}
+	v := validator{doc: doc, dir: filepath.Dir(file), kit: kit}
 	v.identity(&cfg)
 	v.delivery(&cfg)
 	v.paths(&cfg)
@@ -189,7 +198,7 @@ func ParseCheck(data []byte, base *Config) (Config, error) {
 	cfg := DefaultConfig()
 	cfg.Site = "here" // never sent
 	doc := settings.Read("", data, &cfg)
-	v := validator{doc: doc, oneShot: true}
+	v := validator{doc: doc, oneShot: true, kit: snmp.NewKit()}
 	v.paths(&cfg)
 	v.checks(&cfg)
 	if base != nil {

@@ -15,6 +15,7 @@ import (
 	"communewatch/probes/http"
 	"communewatch/probes/icmp"
 	"communewatch/probes/machine"
+	"communewatch/probes/snmp"
 	"communewatch/probes/sweep"
 	"communewatch/probes/tcp"
 )
@@ -60,7 +61,7 @@ func TestShippedExampleIsValid(t *testing.T) {
 	if _, err := New(cfg, Options{Log: quiet()}); err != nil {
 		t.Fatal(err)
 	}
-	table, kinds := kinds(), map[probes.Kind]bool{}
+	table, kinds := kinds(snmp.NewKit()), map[probes.Kind]bool{}
 	for _, c := range cfg.Checks {
 		kinds[c.Kind] = true
 	}

@@ -31,9 +31,9 @@ type options struct {
 	allow    []string                      // networks that a sweep may look through
 }
 
-// kinds is the one table of the kinds that checks can be of.
-func kinds() map[probes.Kind]kind {
-	kit := snmp.NewKit() // checks of one config learn from each other
+// kinds is the one table of the kinds that checks can be of. The snmp checks among them share the kit: they learn from
+// each other.
+func kinds(kit *snmp.Kit) map[probes.Kind]kind {
 	return map[probes.Kind]kind{
 		probes.KindICMP: kindOf(icmp.DefaultOptions, icmp.New, func(address string, _ icmp.Options) []string { return []string{address} }),
 		probes.KindTCP: kindOf(tcp.DefaultOptions, tcp.New, func(address string, _ tcp.Options) []string {

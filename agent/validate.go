@@ -18,6 +18,7 @@ import (
 	"communewatch/probes"
 	"communewatch/probes/bind"
 	"communewatch/probes/settings"
+	"communewatch/probes/snmp"
 )
 
 // Bounds of a config.
@@ -42,6 +43,7 @@ type validator struct {
 	doc     *settings.Doc
 	dir     string // of the settings file
 	oneShot bool   // a single run: without schedule
+	kit     *snmp.Kit
 }
 
 func (v *validator) identity(c *Config) {
@@ -232,7 +234,7 @@ func (v *validator) checks(c *Config) {
 		v.doc.Problem("checks", "%d checks are too many for one agent; the most is %d", len(c.Checks), maxChecks)
 		return
 	}
-	table, names := kinds(), map[string]int{}
+	table, names := kinds(v.kit), map[string]int{}
 	for i := range c.Checks {
 		at, check := fmt.Sprintf("checks[%d]", i), &c.Checks[i]
 		v.name(at+".name", check.Name, "every check needs a name that is unique within the agent")
