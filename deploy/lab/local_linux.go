@@ -10,7 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// localChecks writes the checks of this machine's own network: its gateway, reached over the device that leads
+// localChecks writes the checks of this machine and its own network: what the machine is, its gateway, reached over the device that leads
 // there, and each of its name servers, asked for the root zone, which every one of them knows.
 func localChecks() (string, error) {
 	device, gateway, err := defaultRoute()
@@ -23,6 +23,7 @@ func localChecks() (string, error) {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "paths: {lan: {device: %q}}\nchecks:\n", device)
+	b.WriteString("  - {name: this-machine, kind: machine, path: lan}\n")
 	fmt.Fprintf(&b, "  - {name: gateway, kind: icmp, path: lan, address: %q, options: {count: 5, interval: 200ms, wait: 1s}}\n", gateway)
 	for i, r := range resolvers {
 		fmt.Fprintf(&b, "  - {name: resolver-%d, kind: dns, path: lan, address: \".\", options: {type: NS, timeout: 2s, resolvers: [{name: resolver-%d, address: %q}]}}\n", i+1, i+1, r)

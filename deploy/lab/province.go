@@ -18,6 +18,7 @@ import (
 	"communewatch/deploy/lab/fleet"
 	"communewatch/deploy/lab/gear"
 	"communewatch/inventory"
+	"communewatch/probes/snmp"
 )
 
 // Config is what a lab is made of.
@@ -68,6 +69,7 @@ type Province struct {
 	cfg     Config
 	sites   []inventory.Site
 	devices []fleet.Device // none without Config.Devices
+	kit     *snmp.Kit      // what the agents know of makers and learn of devices, once for all of them
 	local   bool
 }
 
@@ -104,7 +106,9 @@ func Prepare(ctx context.Context, cfg Config) (*Province, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = p.writeAgents(ctx, reg)
+	if err = p.writeAgents(ctx, reg); err == nil {
+		err = p.importPurchases(ctx, reg)
+	}
 	return p, errors.Join(err, reg.Close(), p.save())
 }
 
@@ -129,6 +133,7 @@ func Open(dir string, log *slog.Logger) (*Province, error) {
 
 // plan finds out which devices the sites have.
 func (p *Province) plan() (err error) {
+	p.kit = snmp.NewKit()
 	if p.cfg.Poll == 0 {
 		p.cfg.Poll = DefaultPoll
 	}
@@ -313,11 +318,11 @@ func pollCheck(d fleet.Device, at netip.Addr, every time.Duration) string {
 	if d.Name == "endpoint" {
 		layer = "conference"
 	}
-	return fmt.Sprintf("  - {name: snmp-%s, kind: snmp, path: lan, layer: %s, interval: %v, address: \"%s:%d\", options: {community: public}}\n",
-		d.Name, layer, every, at, gear.PortSNMP)
+	return fmt.Sprintf("  - {name: snmp-%s, kind: snmp, path: lan, layer: %s, interval: %v, address: \"%s:%d\", options: {community: public, timeout: 1500ms, deadline: %v}}\n",
+		d.Name, layer, every, at, gear.PortSNMP, min(every*3/4, 45*time.Second))
 }
 
 // agentConfig reads the settings of a site's agent.
 func (p *Province) agentConfig(site string) (agent.Config, error) {
-	return agent.ReadConfig(filepath.Join(p.agentDir(site), "agent.yaml"))
+	return agent.ReadConfigSharing(filepath.Join(p.agentDir(site), "agent.yaml"), p.kit)
 }

@@ -26,7 +26,7 @@ func main() {
 		},
 	}
 	cmd.Flags().StringVar(&o.Bin, "bin", "bin", "folder of the programs")
-	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "sections to run: ingest, scale, query, agent, spool, rtt, snmp, judge (no report is written then)")
+	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "sections to run: ingest, scale, query, agent, spool, rtt, snmp, polls, judge (no report is written then)")
 	cmd.Flags().StringVar(&o.Report, "report", "docs/BENCHMARKS.md", "file to write the results to")
 	cmd.AddCommand(askCommand())
 	if err := cmd.ExecuteContext(ctx); err != nil {

@@ -78,7 +78,7 @@ func demoCommand() *cobra.Command {
 	}
 	labFlags(cmd, &cfg)
 	f := cmd.Flags()
-	f.BoolVar(&cfg.Devices, "devices", false, "with devices that answer SNMP and are polled")
+	f.BoolVar(&cfg.Devices, "devices", true, "with devices that answer SNMP and are polled")
 	f.DurationVar(&cfg.Poll, "poll", lab.DefaultPoll, "time between polls of a device, 10s to 1h")
 	f.BoolVar(&cfg.Local, "local", true, "with an agent that measures this machine's own gateway and resolvers")
 	f.StringVar(&cfg.Boundary, "boundaries", "", "GeoJSON file with the sites' areas")

@@ -92,6 +92,8 @@ func sections() []section {
 		{"spool", benchSpool},
 		{"rtt", benchRTT},
 		{"snmp", benchSNMP},
+		{"polls", benchPolls},
+		{"judge", benchJudge},
 	}
 }
 

@@ -58,7 +58,7 @@ func PurchaseList(devices []Device, sites []inventory.Site) ([]byte, error) {
 	b.WriteString("\ufeff") // Excel takes a CSV without it for another encoding
 	w := csv.NewWriter(&b)
 	w.Comma = ';'
-	w.Write([]string{"STT", "Đợt cấp", "Số hợp đồng", "Mã điểm", "Đơn vị sử dụng", "Tên thiết bị", "Hãng", "Model", "Số sê-ri", "Số lượng", "Đơn giá", "Ngày bàn giao", "Bảo hành (tháng)", "Ghi chú"})
+	w.Write([]string{"STT", "Đợt cấp", "Số hợp đồng", "Mã điểm", "Đơn vị sử dụng", "Tên thiết bị", "Hãng", "Model", "Số serial", "Số lượng", "Đơn giá", "Ngày bàn giao", "Bảo hành (tháng)", "Ghi chú"})
 	n := 0
 	put := func(d Device, serial, note string) {
 		n++
