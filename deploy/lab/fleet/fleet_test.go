@@ -3,6 +3,7 @@ package fleet
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"communewatch/deploy/lab/gear/snmp"
 	"communewatch/inventory"
 	"communewatch/probes"
+	"communewatch/probes/snmp/identify"
+	"communewatch/probes/snmp/session"
 )
 
 func sites(t *testing.T) []inventory.Site {
@@ -129,5 +132,52 @@ func TestThePurchaseListMatchesThePlan(t *testing.T) {
 	}
 	if !strings.Contains(string(list), ";119.500.000;") {
 		t.Error("prices are not written as in Vietnam")
+	}
+}
+
+// TestDevicesAreTakenForWhatTheyAre asks every model over the wire, odd ones as they are, and identifies it.
+func TestDevicesAreTakenForWhatTheyAre(t *testing.T) {
+	engine, err := identify.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, d := range plan(t) {
+		if seen[d.Table.Name] || d.Table.Expect.Vendor+d.Table.Expect.Class == "" || d.Own.Quirk.Lie != snmp.Truth {
+			continue
+		}
+		seen[d.Table.Name] = true
+		t.Run(d.Table.Name, func(t *testing.T) {
+			t.Parallel()
+			unit := d.Responder(time.Now())
+			r, err := snmp.Listen(netip.MustParseAddrPort("127.0.0.1:0"), unit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			s := session.New(session.Options{Address: r.Addr().String(), Community: "public", Timeout: time.Second, Retries: 1})
+			if _, err := s.Open(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			id, err := engine.Identify(t.Context(), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[probes.FactName]string{}
+			for _, f := range id.Facts {
+				got[f.Name] = f.Value
+			}
+			e := d.Table.Expect
+			for name, want := range map[probes.FactName]string{probes.FactVendor: e.Vendor, probes.FactModel: e.Model, probes.FactVersion: e.Version,
+				probes.FactClass: e.Class, probes.FactSerial: unit.Serial(), probes.FactSysName: d.Own.Name} {
+				if !strings.Contains(got[name], want) {
+					t.Errorf("%s is %q, want %q", name, got[name], want)
+				}
+			}
+		})
+	}
+	if len(seen) < 30 {
+		t.Errorf("only %d models were asked", len(seen))
 	}
 }
