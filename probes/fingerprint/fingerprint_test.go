@@ -438,7 +438,7 @@ func TestSIPOverTCP(t *testing.T) {
 		io.WriteString(c, sipSays(request, "200 OK", "Server: TANDBERG/529 (ce9.15.0.11.f1a4c19b8ae)\r\n"))
 	}()
 	got, _ := scan(t, map[Service][]uint16{SIPTCP: {portOf(l.Addr())}})
-	want(t, got, map[probes.FactName]string{"protocols": "sip", "vendor": "Tandberg", "class": "videoconference"})
+	want(t, got, map[probes.FactName]string{"protocols": "sip", "vendor": "Cisco", "class": "videoconference"})
 }
 
 func TestHostIsSilentOrGone(t *testing.T) {

@@ -26,6 +26,15 @@ func neighbours() map[netip.Addr]neighbour {
 	return parseNeighbours(f)
 }
 
+// Card returns the network card of a host in one of the machine's own networks, nil where it is not known. It sends
+// nothing: the system knows the card after it has sent the host something.
+func Card(host netip.Addr) net.HardwareAddr {
+	if n, ok := neighbours()[host.Unmap()]; ok && n.complete {
+		return n.mac
+	}
+	return nil
+}
+
 // maxNeighbours bounds what is read of the table; a network of an office has a few hundred.
 const maxNeighbours = 20_000
 

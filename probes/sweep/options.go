@@ -92,8 +92,10 @@ func (o Options) Validate(t probes.Target, problem func(at, format string, args 
 	if o.SNMP != nil {
 		o.SNMP.Validate(func(at, format string, args ...any) { problem("snmp."+at, format, args...) })
 	}
-	if _, err := o.rules(); err != nil {
-		problem("rules", "%v", err)
+	if o.Rules != "" {
+		if _, err := o.rules(); err != nil {
+			problem("rules", "%v", err)
+		}
 	}
 	if !sound {
 		if _, err := parsePrefix(t.Address); err != nil {
