@@ -214,6 +214,8 @@ func TestFirmware(t *testing.T) {
 		{"listed, can be fixed", device("router", "TP-Link", "Archer AX21"), asOf, expected{"R09", StateReview, terms.CodeR09Fixable, S2, ActionUpgradeFirmware}},
 		{"listed, to be compared", running("router", "TP-Link", "Archer AX21", "", "1.1.4"), asOf, expected{"R09", StateReview, terms.CodeR09Compare, S2, ActionUpgradeFirmware}},
 		{"a vulnerable version", running("router", "MikroTik", "RB750", "", "6.40.4"), asOf, expected{"R09", StateOutdated, terms.CodeR09Vulnerable, S4, ActionUpgradeFirmware}},
+		{"fixed in the bugfix train", running("router", "MikroTik", "RB750", "", "6.40.8"), asOf, expected{"R09", StateUnknown, terms.CodeNoRow, S0, ActionNone}},
+		{"just before it", running("router", "MikroTik", "RB750", "", "6.40.7"), asOf, expected{"R07", StateOutdated, terms.CodeR07Below, S4, ActionUpgradeFirmware}},
 		{"the hardware revision is not known", device("router", "TP-Link", "TL-WR841N"), asOf, expected{"R09", StateUnknown, terms.CodeRevision, S0, ActionNone}},
 		{"not listed says nothing", device("camera", "Hikvision", "DS-2CD2042WD"), asOf, expected{"R09", StateUnknown, terms.CodeNoRow, S0, ActionNone}},
 	} {

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"communewatch/inventory/lifecycle/version"
 )
 
 // Topic is what a question to the catalogue is about. Rows answer questions of their own topics alone: that a model is
@@ -218,7 +220,7 @@ func (c *Catalogue) Revisions(t Topic, vendor, model string) []string {
 	found := map[string]bool{}
 	for pattern := range m.exact {
 		if rest, ok := strings.CutPrefix(pattern, prefix); ok {
-			if _, number := ParseVersion(rest); number {
+			if _, number := version.Parse(rest); number {
 				found["V"+rest] = true
 			}
 		}

@@ -74,7 +74,7 @@ func TestEveryRowIsFound(t *testing.T) {
 			name, tr, _ := parseTrain(r.Pattern)
 			v := tr.version
 			if tr.below {
-				v.Numbers = append(slices.Clone(v.Numbers[:len(v.Numbers)-1]), v.Numbers[len(v.Numbers)-1]-1)
+				v.Numbers = append(slices.Clone(v.Numbers[:1]), v.Numbers[1]-1) // 6.41, 15.7
 			}
 			if hit := c.Firmware(Software{name, v}); !slices.Contains(hit.Rows, r) && !slices.Contains(c.Ranges(Software{name, v}).Rows, r) {
 				t.Errorf("%s %s is not found", r.ID, r.Pattern)
@@ -183,6 +183,8 @@ func TestFirmware(t *testing.T) {
 		{"MikroTik", "router", "", "RouterOS 7.16rc1", "RouterOS", "RouterOS 7.16"},
 		{"MikroTik", "router", "", "6.42", "RouterOS", "RouterOS 6.42"},
 		{"MikroTik", "router", "", "6.30", "RouterOS", "RouterOS <6.42.1"},
+		{"MikroTik", "router", "", "6.28", "RouterOS", ""}, // older than the flaw
+		{"MikroTik", "router", "", "6.40.9", "RouterOS", "RouterOS 6.40"},
 		{"MikroTik", "switch", "", "2.13", "", ""}, // SwOS has numbers of its own
 		{"Fortinet", "firewall", "", "v7.0.12,build0523,230606 (GA.M)", "FortiOS", "FortiOS 7.0"},
 		{"Fortinet", "switch", "", "7.0.4", "", ""}, // FortiSwitch too
@@ -216,46 +218,6 @@ func TestFirmware(t *testing.T) {
 		}
 		if sw.Product != tc.product || got != tc.want {
 			t.Errorf("%s %s %q %q: product %q row %q, want %q and %q", tc.vendor, tc.class, tc.os, tc.version, sw.Product, got, tc.product, tc.want)
-		}
-	}
-}
-
-func TestVersions(t *testing.T) {
-	for _, tc := range []struct {
-		a, b string
-		want int
-	}{
-		{"7.1", "7.10", -1}, {"7.9", "7.10", -1}, {"7.10", "7.10.0", 0}, {"v7.0.12,build0523", "7.0.12", 0},
-		{"7.16rc1", "7.16", -1}, {"7.16beta2", "7.15.3", 1}, {"15.2(7)E4", "15.2(7)E2", 0}, {"15.2(7)E", "15.2(4)E", 1},
-		{"4.4.5.8_BT", "4.4.5.8", 0}, {"6.49.6 (long-term)", "6.49.10", -1}, {"10.1.9-h1", "10.1.9", 0},
-	} {
-		a, _ := ParseVersion(tc.a)
-		b, _ := ParseVersion(tc.b)
-		if got := a.Compare(b); got != tc.want {
-			t.Errorf("%s against %s: %d, want %d", tc.a, tc.b, got, tc.want)
-		}
-		if got := b.Compare(a); got != -tc.want {
-			t.Errorf("%s against %s: %d, want %d", tc.b, tc.a, got, -tc.want)
-		}
-	}
-	for _, tc := range []struct {
-		version, minima string
-		below, known    bool
-	}{
-		{"4.3.2.8", "4.3.2.9 4.4.3.2", true, true}, {"4.3.2.9", "4.3.2.9 4.4.3.2", false, true},
-		{"4.4.3.1", "4.3.2.9 4.4.3.2", true, true}, {"4.4.3.2", "4.3.2.9 4.4.3.2", false, true},
-		{"3.9.7", "4.3.2.9 4.4.3.2", true, true}, {"4.5.0", "4.3.2.9 4.4.3.2", false, true},
-		{"4.3.9.9", "4.3.2.9 4.5.0", false, true}, {"4.4.0", "4.3.2.9 4.5.0", false, false},
-		{"3.9.8.2", "3.9.8.3", true, true}, {"1.0", "", false, false},
-	} {
-		v, _ := ParseVersion(tc.version)
-		if below, known := v.Below(tc.minima); below != tc.below || known != tc.known {
-			t.Errorf("%s below %s: %v %v, want %v %v", tc.version, tc.minima, below, known, tc.below, tc.known)
-		}
-	}
-	for _, bad := range []string{"", "v", "abc", "-1", "(2)", "99999999999999999999"} {
-		if v, ok := ParseVersion(bad); ok {
-			t.Errorf("%q is read as %v", bad, v)
 		}
 	}
 }
@@ -322,24 +284,7 @@ func TestSystems(t *testing.T) {
 	}
 }
 
-func TestProcessors(t *testing.T) {
-	for name, want := range map[string]CPUFit{
-		"Intel(R) Core(TM) i3-4130 CPU @ 3.40GHz": CPUBelow, "Intel(R) Core(TM) i5-7500 CPU @ 3.40GHz": CPUBelow,
-		"Intel(R) Core(TM) i5-8250U CPU @ 1.60GHz": CPUFits, "Intel(R) Core(TM) i3-10100 CPU @ 3.60GHz": CPUFits,
-		"11th Gen Intel(R) Core(TM) i5-1135G7 @ 2.40GHz": CPUFits, "12th Gen Intel(R) Core(TM) i5-12400": CPUFits,
-		"Intel(R) Core(TM) i7-7820HQ CPU @ 2.90GHz": CPUUnclear, "Intel(R) Core(TM) i7 CPU 870 @ 2.93GHz": CPUBelow,
-		"Intel(R) Core(TM)2 Duo CPU E8400 @ 3.00GHz": CPUBelow, "Intel(R) Core(TM) Ultra 5 125U": CPUFits,
-		"Intel(R) Pentium(R) CPU G4560 @ 3.50GHz": CPUBelow, "Intel(R) Pentium(R) Gold G5400 CPU @ 3.70GHz": CPUFits,
-		"Intel(R) Celeron(R) CPU J1900 @ 1.99GHz": CPUBelow, "Intel(R) Celeron(R) N4020 CPU @ 1.10GHz": CPUFits,
-		"Intel(R) Celeron(R) CPU N3350 @ 1.10GHz": CPUBelow, "Intel(R) N100": CPUFits, "Intel(R) Pentium(R) CPU N4200 @ 1.10GHz": CPUBelow,
-		"AMD Ryzen 5 2400G with Radeon Vega Graphics": CPUFits, "AMD Ryzen 5 1600 Six-Core Processor": CPUBelow,
-		"AMD Ryzen 5 PRO 4650G": CPUFits, "AMD FX(tm)-6300 Six-Core Processor": CPUBelow, "AMD A8-7600 Radeon R7": CPUBelow,
-		"Intel(R) Xeon(R) CPU E5-2620 v4 @ 2.10GHz": CPUBelow, "Intel(R) Xeon(R) Silver 4210": CPUUnclear, "ARMv7": CPUUnclear, "": CPUUnclear,
-	} {
-		if got := ProcessorOf(name); got.Fit != want {
-			t.Errorf("%q: %+v, want %v", name, got, want)
-		}
-	}
+func TestProcessorsHaveRows(t *testing.T) {
 	c := load(t)
 	for _, name := range []string{"Ivy Bridge", "Haswell", "Broadwell", "Skylake", "Kaby Lake", "Coffee Lake", "Comet Lake", "Tiger Lake", "Rocket Lake", "Apollo Lake", "Gemini Lake", "Bay Trail", "Braswell"} {
 		if c.CPU(name) == nil {
@@ -423,6 +368,5 @@ func FuzzMatch(f *testing.F) {
 		}
 		c.Firmware(c.Software(vendor, "firewall", os, version))
 		c.Systems(c.System(os, vendor, version, build, false))
-		ProcessorOf(model)
 	})
 }

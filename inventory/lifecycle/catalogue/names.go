@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"communewatch/inventory"
+
+	"communewatch/inventory/lifecycle/version"
 )
 
 //go:embed vendors.csv
@@ -117,7 +119,7 @@ func revision(hardware string) string {
 	}
 	h = strings.TrimPrefix(h, "v")
 	h, _, _ = strings.Cut(h, " ")
-	v, ok := ParseVersion(h)
+	v, ok := version.Parse(h)
 	if !ok || v.Rest != "" {
 		if h != "" && len(h) <= 4 { // "b1"
 			return h

@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"communewatch/inventory"
+
+	"communewatch/inventory/lifecycle/version"
 )
 
 //go:embed catalogue.csv
@@ -30,7 +32,7 @@ const (
 // match, source and confidence are needed; the others may be left out.
 func Columns() []string {
 	return []string{"id", "kind", "vendor", "pattern", "match", "class", "end_of_sale", "end_of_maintenance", "end_of_support",
-		"successor", "source", "reviewed_on", "reviewed_from", "confidence", "status", "build", "min_fw", "latest", "latest_on",
+		"successor", "source", "reviewed_on", "reviewed_from", "confidence", "status", "build", "min_fw", "affected_from", "latest", "latest_on",
 		"released", "paid_until", "paid_name", "security_until", "last_extension", "alias", "cve", "kev_added", "platform",
 		"cert_end", "best_effort_end", "generation", "maintenance_means", "support_means", "document", "entered_on", "by", "remarks"}
 }
@@ -283,8 +285,13 @@ func checkStatement(r *Row, bad func(column, format string, args ...any)) {
 	if !r.Sale.IsZero() && !r.Support.IsZero() && r.Support.Before(r.Sale.Time) {
 		bad("end_of_support", "%s is before the end of sale %s", r.Support, r.Sale)
 	}
+	if from := r.Note("affected_from"); from != "" {
+		if _, ok := version.Parse(from); !ok {
+			bad("affected_from", "%q is no version; write the first version that has the flaw", clip(from))
+		}
+	}
 	for f := range strings.FieldsSeq(r.Note("min_fw")) {
-		if _, ok := ParseVersion(f); !ok {
+		if _, ok := version.Parse(f); !ok {
 			bad("min_fw", "%q is no version; write 4.4.5.8, or several trains' versions separated by spaces", clip(f))
 		}
 	}

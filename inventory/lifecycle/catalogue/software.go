@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"communewatch/inventory/lifecycle/version"
 )
 
 //go:embed products.csv
@@ -28,7 +30,7 @@ type product struct {
 }
 
 type train struct {
-	version Version
+	version version.Version
 	below   bool // a range: all versions below
 	row     *Row
 }
@@ -59,7 +61,7 @@ func parseTrain(pattern string) (product string, t train, ok bool) {
 			return "", train{}, false
 		}
 	}
-	t.version, ok = ParseVersion(pattern[at:])
+	t.version, ok = version.Parse(pattern[at:])
 	product = strings.TrimRight(pattern[:at], " ")
 	product, t.below = strings.CutSuffix(product, "<")
 	product = strings.TrimSpace(product)
@@ -88,7 +90,7 @@ func (s *software) add(r *Row) {
 // Software is a product and the version of it that runs.
 type Software struct {
 	Product string // "" : not known
-	Version Version
+	Version version.Version
 }
 
 // Software tells which product a device runs and in which version. os and version are what was read of it; a product
@@ -100,8 +102,8 @@ func (c *Catalogue) Software(vendor, class, os, version string) Software {
 	return c.soft.find(c.names.of(vendor), class, os, version)
 }
 
-func (s *software) find(vendor, class, os, version string) Software {
-	lowOS, low := strings.ToLower(os), strings.ToLower(strings.TrimSpace(version))
+func (s *software) find(vendor, class, os, text string) Software {
+	lowOS, low := strings.ToLower(os), strings.ToLower(strings.TrimSpace(text))
 	var best *product
 	var rest string
 	bestLen := 0
@@ -121,17 +123,17 @@ func (s *software) find(vendor, class, os, version string) Software {
 		}
 	}
 	if best != nil {
-		if v, ok := ParseVersion(strings.TrimLeft(rest, " v,:[]abcdefghijklmnopqrstuvwxyz")); ok {
+		if v, ok := version.Parse(strings.TrimLeft(rest, " v,:[]abcdefghijklmnopqrstuvwxyz")); ok {
 			return Software{best.name, v}
 		}
 		if after, ok := cutWord(lowOS, best.names[0]); ok {
-			if v, ok := ParseVersion(strings.TrimLeft(after, " ")); ok {
+			if v, ok := version.Parse(strings.TrimLeft(after, " ")); ok {
 				return Software{best.name, v}
 			}
 		}
 		return Software{Product: best.name}
 	}
-	v, ok := ParseVersion(low)
+	v, ok := version.Parse(low)
 	if !ok || vendor == "" {
 		return Software{Version: v}
 	}
@@ -190,7 +192,7 @@ func (c *Catalogue) Firmware(sw Software) Hit {
 func (c *Catalogue) Ranges(sw Software) Hit {
 	var hit Hit
 	for _, t := range c.soft.trains[strings.ToLower(sw.Product)] {
-		if t.below && len(sw.Version.Numbers) > 0 && sw.Version.Compare(t.version) < 0 {
+		if t.below && t.holds(sw.Version) {
 			hit.Rows = append(hit.Rows, t.row)
 			hit.Match = MatchRange
 		}
@@ -198,10 +200,17 @@ func (c *Catalogue) Ranges(sw Software) Hit {
 	return hit
 }
 
-// HasRanges reports whether a product has rows about all versions below one: not knowing its version then leaves
-// something open.
-func (c *Catalogue) HasRanges(product string) bool {
-	return slices.ContainsFunc(c.soft.trains[strings.ToLower(product)], func(t train) bool { return t.below })
+// holds reports whether a version lies in a range: below its end and, where the row says more, below the least safe
+// version of its own train and not older than the flaw.
+func (t train) holds(v version.Version) bool {
+	if len(v.Numbers) == 0 || v.Compare(t.version) >= 0 {
+		return false
+	}
+	if below, known := v.Below(t.row.Note("min_fw")); known && !below {
+		return false
+	}
+	from, ok := version.Parse(t.row.Note("affected_from"))
+	return !ok || v.Compare(from) >= 0
 }
 
 // Platform finds the row of a conference platform's own train, as "Teams Rooms on Android 10".

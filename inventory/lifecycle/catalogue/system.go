@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"communewatch/inventory/lifecycle/version"
 )
 
 //go:embed windows.csv
@@ -220,10 +222,10 @@ func wholeWord(s, w string) bool {
 func buildNumber(s string) int {
 	low := strings.ToLower(s)
 	if i := strings.Index(low, "build "); i >= 0 {
-		v, _ := ParseVersion(low[i+len("build "):])
-		return v.at(0)
+		v, _ := version.Parse(low[i+len("build "):])
+		return v.At(0)
 	}
-	v, ok := ParseVersion(low)
+	v, ok := version.Parse(low)
 	switch {
 	case !ok:
 		return 0
@@ -247,7 +249,7 @@ func (s *systems) other(os, rel string) System {
 		return System{Missing: "os_known"}
 	}
 	if len(sw.Version.Numbers) == 0 {
-		if v, ok := ParseVersion(rel); ok {
+		if v, ok := version.Parse(rel); ok {
 			sw.Version = v
 		} else {
 			return System{Missing: "os_version"}

@@ -115,7 +115,7 @@ func within(on, from, until inventory.Date) bool {
 	return (from.IsZero() || !on.Before(from.Time)) && (until.IsZero() || !on.After(until.Time))
 }
 
-// LifeOf returns the useful life of a class of equipment (probes.Classes, and pc_cpu and the like not at all) under the
+// LifeOf returns the useful life of a class of equipment (as in probes.Classes) under the
 // regime on a day. ok is false where the class is not known.
 func LifeOf(class string, on inventory.Date) (l Life, ok bool) {
 	kind := kindOf(class)

@@ -6,6 +6,7 @@ import (
 
 	"communewatch/inventory/lifecycle/catalogue"
 	"communewatch/inventory/lifecycle/terms"
+	"communewatch/inventory/lifecycle/version"
 )
 
 // staleMonths is how much older than the newest of its train a version may be (R08). Without a source.
@@ -174,7 +175,7 @@ func (j *judging) newest(sw catalogue.Software) terms.Finding {
 		return notApplicable(rule, terms.CodeR08Ended)
 	}
 	f := j.with(terms.Finding{Rule: rule, Evidence: j.running(), Args: args("version", j.item.Version.Text, "latest", latest.Note("latest"), "latest_on", latest.Note("latest_on"))}, hit.Match, latest)
-	newest, _ := catalogue.ParseVersion(latest.Note("latest"))
+	newest, _ := version.Parse(latest.Note("latest"))
 	if sw.Version.Compare(newest) >= 0 {
 		f.State, f.Code = terms.StateOK, terms.CodeR08Newest
 		return f

@@ -4,7 +4,9 @@ import (
 	"strings"
 
 	"communewatch/inventory/lifecycle/catalogue"
+	"communewatch/inventory/lifecycle/processor"
 	"communewatch/inventory/lifecycle/terms"
+	"communewatch/inventory/lifecycle/version"
 )
 
 // windows11 is R12: whether a PC with Windows 10 or older can move to a supported Windows.
@@ -35,7 +37,7 @@ func (j *judging) windows11() []terms.Finding {
 	case !old:
 		return []terms.Finding{notApplicable(rule, terms.CodeR12Newer)}
 	}
-	cpu := catalogue.ProcessorOf(it.CPU.Text)
+	cpu := processor.Of(it.CPU.Text)
 	tpm := tpmOf(it.TPM.Text)
 	f := terms.Finding{Rule: rule, Evidence: evidence("os", it.OS, "os_build", it.OSBuild, "cpu", it.CPU, "tpm", it.TPM),
 		Args: args("system", name, "cpu", it.CPU.Text, "generation", cpu.Label, "tpm", it.TPM.Text)}
@@ -43,7 +45,7 @@ func (j *judging) windows11() []terms.Finding {
 		f = j.with(f, catalogue.MatchExact, r)
 	}
 	f.Grade = catalogue.ConfC // what Windows 11 asks for was read in the press
-	blocked := cpu.Fit == catalogue.CPUBelow
+	blocked := cpu.Fit == processor.Below
 	switch {
 	case blocked || tpm == terms.No:
 		f.State, f.Severity, f.Action, f.Code = terms.StateOutdated, terms.S3, terms.ActionReplace, terms.CodeR12TPM
@@ -56,13 +58,13 @@ func (j *judging) windows11() []terms.Finding {
 		if r05 := j.found("R05"); r05.State == terms.StateOK { // as a long-term edition is for years to come
 			f.State, f.Args["until"] = terms.StateDueSoon, r05.Due.String()
 		}
-	case cpu.Fit == catalogue.CPUFits && tpm == terms.Yes:
+	case cpu.Fit == processor.Fits && tpm == terms.Yes:
 		f.State, f.Code = terms.StateOK, terms.CodeR12Fits
 	default:
 		f.State, f.Code = terms.StateUnknown, terms.CodeNoInput
 		if !it.CPU.Known() {
 			f.Missing = append(f.Missing, "cpu")
-		} else if cpu.Fit == catalogue.CPUUnclear {
+		} else if cpu.Fit == processor.Unclear {
 			f.Missing, f.Code = append(f.Missing, "cpu_list"), terms.CodeR12Unclear
 		}
 		if tpm == terms.Unknown {
@@ -78,7 +80,7 @@ func tpmOf(text string) terms.Tri {
 	if text == "" {
 		return terms.Unknown
 	}
-	v, ok := catalogue.ParseVersion(text)
+	v, ok := version.Parse(text)
 	switch {
 	case text == "none":
 		return terms.No

@@ -1,4 +1,7 @@
-package catalogue
+// Package version compares version numbers as makers of equipment write them: number by number, so that 7.10 comes
+// after 7.9 and belongs to no train 7.1. Letters mean something else with every maker and decide nothing, except that a
+// release candidate comes before its release.
+package version
 
 import (
 	"cmp"
@@ -17,9 +20,9 @@ type Version struct {
 // maxNumbers bounds the numbers of a version; no maker uses more than five.
 const maxNumbers = 8
 
-// ParseVersion reads the version number at the start of s, after a "v" if there is one. Numbers may be separated by
+// Parse reads the version number at the start of s, after a "v" if there is one. Numbers may be separated by
 // dots, brackets, hyphens or underscores. ok is false where s does not begin with a number.
-func ParseVersion(s string) (v Version, ok bool) {
+func Parse(s string) (v Version, ok bool) {
 	s = strings.ToLower(strings.TrimSpace(s))
 	if len(s) > 1 && s[0] == 'v' {
 		s = strings.TrimSpace(strings.TrimPrefix(s[1:], "."))
@@ -63,7 +66,7 @@ func (v Version) early() bool {
 // follows the numbers otherwise decides nothing: letters mean something else with every maker.
 func (v Version) Compare(w Version) int {
 	for i := range max(len(v.Numbers), len(w.Numbers)) {
-		if c := cmp.Compare(v.at(i), w.at(i)); c != 0 {
+		if c := cmp.Compare(v.At(i), w.At(i)); c != 0 {
 			return c
 		}
 	}
@@ -76,7 +79,8 @@ func (v Version) Compare(w Version) int {
 	return 0
 }
 
-func (v Version) at(i int) int {
+// At returns a number by its place, from 0; 0 beyond the last.
+func (v Version) At(i int) int {
 	if i < len(v.Numbers) {
 		return v.Numbers[i]
 	}
@@ -97,7 +101,7 @@ func (v Version) In(train Version) bool {
 func (v Version) Below(minima string) (below, known bool) {
 	var all []Version
 	for f := range strings.FieldsSeq(minima) {
-		m, ok := ParseVersion(f)
+		m, ok := Parse(f)
 		if !ok {
 			return false, false
 		}

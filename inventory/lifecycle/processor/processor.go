@@ -1,4 +1,5 @@
-package catalogue
+// Package processor tells from a processor's name whether Windows 11 supports it, and of which generation it is.
+package processor
 
 import (
 	"regexp"
@@ -22,26 +23,26 @@ var (
 	oldAMD      = regexp.MustCompile(`\b(fx[- ]*\d|a(4|6|8|9|10|12)-\d|e[12]?-\d|phenom|sempron|turion|opteron|athlon (ii|x2|64))`)
 )
 
-// CPUFit says whether a processor is one that Windows 11 supports: Intel from the 8th generation, AMD from Ryzen 2000.
-type CPUFit uint8
+// Fit says whether a processor is one that Windows 11 supports: Intel from the 8th generation, AMD from Ryzen 2000.
+type Fit uint8
 
-// The answers. The zero CPUFit is that the name does not tell; the maker's list of exact models then has to.
+// The answers. The zero Fit is that the name does not tell; the maker's list of exact models then has to.
 const (
-	CPUUnclear CPUFit = iota
-	CPUBelow
-	CPUFits
+	Unclear Fit = iota
+	Below
+	Fits
 )
 
 // Processor is what the name of a processor tells.
 type Processor struct {
-	Fit      CPUFit
+	Fit      Fit
 	CodeName string // as in the rows of class pc_cpu: "Haswell"; "" where none is known
 	Label    string // "Intel Core, 4th generation"
 }
 
-// ProcessorOf reads a processor's name as the machine gives it: "Intel(R) Core(TM) i3-4130 CPU @ 3.40GHz". The
-// numbering is the makers' own; where a maker broke it, the answer is CPUUnclear.
-func ProcessorOf(name string) Processor {
+// Of reads a processor's name as the machine gives it: "Intel(R) Core(TM) i3-4130 CPU @ 3.40GHz". The
+// numbering is the makers' own; where a maker broke it, the answer is Unclear.
+func Of(name string) Processor {
 	s := strings.ToLower(name)
 	s = marks.Replace(s)
 	s = strings.Join(strings.Fields(s), " ")
@@ -58,30 +59,30 @@ func intel(s string) Processor {
 	if m := coreI.FindStringSubmatch(s); m != nil {
 		gen := generation(m[1])
 		mobile := len(m[1]) == 4 && gen >= 10
-		p := Processor{CPUBelow, codeName(gen, mobile), "Intel Core, generation " + strconv.Itoa(gen)}
+		p := Processor{Below, codeName(gen, mobile), "Intel Core, generation " + strconv.Itoa(gen)}
 		switch {
 		case gen >= 8:
-			p.Fit = CPUFits
+			p.Fit = Fits
 		case gen == 7 && (m[1]+m[2] == "7820hq" || strings.HasPrefix(m[2], "x")):
-			p.Fit = CPUUnclear // some of these were added to the list
+			p.Fit = Unclear // some of these were added to the list
 		}
 		return p
 	}
 	if m := coreM.FindStringSubmatch(s); m != nil {
 		gen, _ := strconv.Atoi(m[1])
-		p := Processor{CPUBelow, codeName(gen, true), "Intel Core m, generation " + m[1]}
+		p := Processor{Below, codeName(gen, true), "Intel Core m, generation " + m[1]}
 		if gen >= 8 {
-			p.Fit = CPUFits
+			p.Fit = Fits
 		}
 		return p
 	}
 	switch {
 	case core2.MatchString(s) || strings.Contains(s, "pentium 4") || strings.Contains(s, "pentium d"):
-		return Processor{CPUBelow, "", "Intel Core 2 or older"}
+		return Processor{Below, "", "Intel Core 2 or older"}
 	case coreNew.MatchString(s + " "):
-		return Processor{CPUFits, "", "Intel Core, newer numbering"}
+		return Processor{Fits, "", "Intel Core, newer numbering"}
 	case xeonE.MatchString(s):
-		return Processor{CPUBelow, "", "Intel Xeon E3, E5 or E7"}
+		return Processor{Below, "", "Intel Xeon E3, E5 or E7"}
 	}
 	if m := smallNumber.FindStringSubmatch(s); m != nil && (strings.Contains(s, "celeron") || strings.Contains(s, "pentium") || m[1] == "n") {
 		return small(m[1], m[2])
@@ -134,36 +135,36 @@ func small(series, digits string) Processor {
 	apollo := []int{3350, 3355, 3450, 3455, 4200, 4205}
 	switch {
 	case series == "g" && n < 4900: // up to Kaby Lake: G1840, G3220, G4400, G4560
-		return Processor{CPUBelow, "", label}
+		return Processor{Below, "", label}
 	case series == "g":
-		return Processor{CPUFits, "", label}
+		return Processor{Fits, "", label}
 	case slices.Contains(apollo, n):
-		return Processor{CPUBelow, "Apollo Lake", label}
+		return Processor{Below, "Apollo Lake", label}
 	case n < 300: // N100 and its like
-		return Processor{CPUFits, "", label}
+		return Processor{Fits, "", label}
 	case n < 3000:
-		return Processor{CPUBelow, "Bay Trail", label}
+		return Processor{Below, "Bay Trail", label}
 	case n < 4000:
-		return Processor{CPUBelow, "Braswell", label}
+		return Processor{Below, "Braswell", label}
 	case n < 5080:
-		return Processor{CPUFits, "Gemini Lake", label}
+		return Processor{Fits, "Gemini Lake", label}
 	}
-	return Processor{CPUFits, "", label}
+	return Processor{Fits, "", label}
 }
 
 func amd(s string) Processor {
 	if m := ryzen.FindStringSubmatch(s); m != nil {
-		p := Processor{CPUFits, "", "AMD Ryzen " + m[1] + "000"}
+		p := Processor{Fits, "", "AMD Ryzen " + m[1] + "000"}
 		if m[1] == "1" {
-			p.Fit = CPUBelow
+			p.Fit = Below
 		}
 		return p
 	}
 	switch {
 	case strings.Contains(s, "ryzen ai"), athlon.MatchString(s):
-		return Processor{CPUFits, "", "AMD, newer than Ryzen 2000"}
+		return Processor{Fits, "", "AMD, newer than Ryzen 2000"}
 	case oldAMD.MatchString(s):
-		return Processor{CPUBelow, "", "AMD, older than Ryzen"}
+		return Processor{Below, "", "AMD, older than Ryzen"}
 	}
 	return Processor{}
 }
