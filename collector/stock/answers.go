@@ -35,14 +35,12 @@ func (s *Stock) pick(ctx context.Context, q *Query) ([]*listed, *day, error) {
 		return nil, nil, err
 	}
 	words := strings.Fields(inventory.Fold(q.Filter.Search))
-	s.listAll(d, q.Lang)
 	var out []*listed
-	for _, j := range d.judged {
-		if l := j.rows[q.Lang]; q.Filter.fits(l, words) {
+	for _, l := range s.listAll(d, q.Lang) {
+		if q.Filter.fits(l, words) {
 			out = append(out, l)
 		}
 	}
-	slices.SortFunc(out, byUrgency)
 	return out, d, nil
 }
 

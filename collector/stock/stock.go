@@ -88,6 +88,7 @@ type entry struct {
 type day struct {
 	asOf   inventory.Date
 	judged map[devices.ID]*judged
+	sorted map[string][]*listed // by language: all, the most urgent first; none when a row has changed since
 }
 
 // judged is what lists need of a verdict.
@@ -189,7 +190,7 @@ func (s *Stock) takeDevices(news devices.News) (rematch bool) {
 		if s.devices[from] != nil {
 			delete(s.devices, from)
 			for _, d := range s.days {
-				delete(d.judged, from)
+				d.forget(from)
 			}
 			rematch = true
 		}
@@ -288,6 +289,7 @@ func (s *Stock) takeSites(list []inventory.Site) {
 	s.sites = sites
 	for _, d := range s.days {
 		clear(d.judged)
+		clear(d.sorted)
 	}
 }
 
@@ -299,7 +301,7 @@ func (s *Stock) dayOf(asOf inventory.Date) *day {
 		d = s.days[i]
 		s.days = slices.Delete(s.days, i, i+1)
 	} else {
-		d = &day{asOf: asOf, judged: make(map[devices.ID]*judged, len(s.devices))}
+		d = &day{asOf: asOf, judged: make(map[devices.ID]*judged, len(s.devices)), sorted: map[string][]*listed{}}
 	}
 	s.days = slices.Insert(s.days, 0, d)
 	if len(s.days) > maxDays {
@@ -351,10 +353,18 @@ func (d *day) keep(id devices.ID, j *judged) {
 		maps.Copy(j.rows, old.rows)
 	}
 	d.judged[id] = j
+	clear(d.sorted)
 }
 
-// listAll makes the rows of all devices that have none, on all processors.
-func (s *Stock) listAll(d *day, lang string) {
+// forget drops a device that is another one by now.
+func (d *day) forget(id devices.ID) {
+	delete(d.judged, id)
+	clear(d.sorted)
+}
+
+// listAll returns the rows of all devices, the most urgent first. Those that there are none of are made on all
+// processors.
+func (s *Stock) listAll(d *day, lang string) []*listed {
 	var todo []*entry
 	for _, e := range s.devices {
 		if j := d.judged[e.ID]; j == nil || j.version != e.version || j.rows[lang] == nil {
@@ -375,6 +385,15 @@ func (s *Stock) listAll(d *day, lang string) {
 	for i, e := range todo {
 		d.keep(e.ID, made[i])
 	}
+	if d.sorted[lang] == nil {
+		all := make([]*listed, 0, len(d.judged))
+		for _, j := range d.judged {
+			all = append(all, j.rows[lang])
+		}
+		slices.SortFunc(all, byUrgency)
+		d.sorted[lang] = all
+	}
+	return d.sorted[lang]
 }
 
 // makeRow judges a device and makes its row. It changes nothing.

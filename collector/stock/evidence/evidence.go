@@ -30,6 +30,8 @@ const (
 	close = 0.1
 	// perDay is what a reading loses for every day that the device was seen since without it, to at most agedMost.
 	perDay, agedMost = 0.01, 0.3
+	// believedFor is for how long what changes by itself is believed without being read again.
+	believedFor = 7 * 24 * time.Hour
 	// sure is the confidence from which a reading goes before an older word of a person, for what changes by itself.
 	sure = 0.8
 )
@@ -117,6 +119,9 @@ func choose(all []Reading) {
 		near := r.Value.Confidence >= MinConfidence && (all[0].weight > 1 || r.weight >= all[0].weight-alike)
 		if r.Value.Method == lifecycle.MethodHand && all[0].Value.Method == lifecycle.MethodHand {
 			continue // an older word of a person
+		}
+		if volatile(name) && all[0].Value.At.Sub(r.Value.At) > believedFor {
+			continue // it was so, then
 		}
 		if near && !agree(r.Value.Text, all[0].Value.Text) {
 			r.Conflict, all[0].Conflict = true, true

@@ -13,9 +13,6 @@ import (
 	"communewatch/probes"
 )
 
-// protocolsFor is for how long after the newest reading what a device offered is believed to be offered still.
-const protocolsFor = 7 * 24 * time.Hour
-
 // failuresOver is the time over which failures are counted, and for how long a quote is good.
 const failuresOver = 365 * 24 * time.Hour
 
@@ -159,7 +156,7 @@ func protocols(readings []Reading) lifecycle.Value {
 	}
 	var all []string
 	for _, r := range readings {
-		if r.Name != string(probes.FactProtocols) || newest.Sub(r.Value.At) > protocolsFor || r.Value.Confidence < MinConfidence {
+		if r.Name != string(probes.FactProtocols) || newest.Sub(r.Value.At) > believedFor || r.Value.Confidence < MinConfidence {
 			continue
 		}
 		if r.Value.Method == lifecycle.MethodHand && r.Used {
