@@ -81,6 +81,7 @@ type Doc struct {
 	file     string
 	root     *yaml.Node
 	problems []Problem
+	keys     map[reflect.Type]map[string]reflect.Type // of the struct types met so far: long lists have thousands of one
 }
 
 // Read decodes data into the struct that into points to, which holds the defaults. It always returns a Doc; ask
@@ -200,7 +201,14 @@ func (d *Doc) check(n *yaml.Node, at string, t reflect.Type) {
 			d.add(n.Line, at, "expected keys and values here, found %s", shape(n))
 			return
 		}
-		known := keysOf(t)
+		known, ok := d.keys[t]
+		if !ok {
+			known = keysOf(t)
+			if d.keys == nil {
+				d.keys = map[reflect.Type]map[string]reflect.Type{}
+			}
+			d.keys[t] = known
+		}
 		seen := map[string]int{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key, val := n.Content[i], n.Content[i+1]

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"communewatch/probes"
 	"communewatch/probes/snmp/ask"
@@ -26,27 +27,37 @@ type Engine struct {
 	patterns patterns
 }
 
-// New returns an engine with the built-in profiles and, before them, those of the user's folder (nil: none). Mistakes
-// in the user's are all reported, with file and line.
-func New(user fs.FS) (*Engine, error) {
+// builtInEngine is the engine of those who have no profiles of their own: it never changes, and a process that runs many
+// agents, as the lab does, should read it once.
+var builtInEngine = sync.OnceValues(func() (*Engine, error) {
 	folder, err := fs.Sub(builtIn, "profiles")
 	if err != nil {
 		return nil, err
 	}
+	e := newEngine()
+	e.profiles, err = load(folder, false)
+	return e, err
+})
+
+func newEngine() *Engine {
 	e := &Engine{makers: makersOf(enterprises)}
 	e.patterns.known = map[string]*regexp.Regexp{}
-	if user != nil {
-		own, err := load(user, true)
-		if err != nil {
-			return nil, err
-		}
-		e.profiles = own
+	return e
+}
+
+// New returns an engine with the built-in profiles and, before them, those of the user's folder (nil: none). Mistakes
+// in the user's are all reported, with file and line.
+func New(user fs.FS) (*Engine, error) {
+	known, err := builtInEngine()
+	if err != nil || user == nil {
+		return known, err
 	}
-	known, err := load(folder, false)
+	own, err := load(user, true)
 	if err != nil {
 		return nil, err
 	}
-	e.profiles = append(e.profiles, known...)
+	e := newEngine()
+	e.profiles = slices.Concat(own, known.profiles)
 	return e, nil
 }
 

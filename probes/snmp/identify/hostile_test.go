@@ -34,7 +34,7 @@ func (c *counted) Walk(ctx context.Context, root ask.OID, most int) ([]ask.Var, 
 	return c.Device.Walk(ctx, root, most)
 }
 
-func newEngine(t testing.TB) *Engine {
+func openEngine(t testing.TB) *Engine {
 	t.Helper()
 	e, err := New(nil)
 	if err != nil {
@@ -44,7 +44,7 @@ func newEngine(t testing.TB) *Engine {
 }
 
 func TestASilentDeviceIsAnError(t *testing.T) {
-	_, err := newEngine(t).Identify(context.Background(), &counted{Device: device{}})
+	_, err := openEngine(t).Identify(context.Background(), &counted{Device: device{}})
 	if !errors.Is(err, errSilent) {
 		t.Errorf("error %v, want that the device is silent", err)
 	}
@@ -52,7 +52,7 @@ func TestASilentDeviceIsAnError(t *testing.T) {
 
 func TestADeviceThatStopsAnsweringIsLeftAlone(t *testing.T) {
 	dev := &counted{answers: 1, Device: device{sysDescr: text("Some Device 1.2"), sysObjectID: object("1.3.6.1.4.1.9.1.1")}}
-	id, err := newEngine(t).Identify(context.Background(), dev)
+	id, err := openEngine(t).Identify(context.Background(), dev)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func (liar) Walk(context.Context, ask.OID, int) ([]ask.Var, error) {
 }
 
 func TestALiarIsNotBelieved(t *testing.T) {
-	id, err := newEngine(t).Identify(context.Background(), liar{})
+	id, err := openEngine(t).Identify(context.Background(), liar{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestJunkIsNoFact(t *testing.T) {
 func FuzzIdentify(f *testing.F) {
 	f.Add([]byte("1.3.6.1.2.1.1.1.0|4|Cisco IOS Software, C2960 Software, Version 12.2(55)SE\n1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.9.1.716\n"))
 	f.Add([]byte("1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.8072.3.2.10\n1.3.6.1.2.1.47.1.1.1.1.5.1|2|3\n1.3.6.1.2.1.47.1.1.1.1.11.1|4x|ff00\n"))
-	e := newEngine(f)
+	e := openEngine(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		rec, err := recording.Parse(bytes.NewReader(data))
 		if err != nil {
