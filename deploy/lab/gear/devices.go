@@ -155,6 +155,7 @@ func (g *Gear) SetDevice(site int, name string, f DeviceFault) error {
 		p := d.plan
 		p.Own.Number += d.gone * 30_011 // far from the numbers of the lab's other devices
 		d.unit = p.Responder(time.Now())
+		d.unit.Reboot(time.Now()) // it was just plugged in
 		if d.resp != nil {
 			d.resp.Place(d.unit)
 		}
