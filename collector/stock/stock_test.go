@@ -296,7 +296,7 @@ func TestSummary(t *testing.T) {
 func many(b testing.TB, h *house, n int) {
 	models := []string{"vendor=Cisco;model=WS-C2960-24TT-L;class=switch;version=12.2(55)SE", "vendor=MikroTik;model=RB750Gr3;class=router;version=6.49.10",
 		"vendor=Dell;model=OptiPlex 3020;class=pc;os=Windows 10;os_edition=Pro;os_release=22H2;os_build=10.0.19045.4412;cpu=Intel(R) Core(TM) i3-4130 CPU @ 3.40GHz",
-		"vendor=HP;model=LaserJet P2035;class=printer", "vendor=Polycom;model=HDX 7000;class=vc_endpoint;version=3.1.13", "vendor=Fortinet;model=FortiGate-60D;class=firewall;version=6.0.18"}
+		"vendor=HP;model=LaserJet P2035;class=printer", "vendor=Polycom;model=HDX 7000;class=videoconference;version=3.1.13", "vendor=Fortinet;model=FortiGate-60D;class=firewall;version=6.0.18"}
 	var list []devices.Sighting
 	for i := range n {
 		sg := devices.Sighting{Site: fmt.Sprintf("s%d", i/75), Agent: "pc", Target: "lan", Path: "lan", Key: fmt.Sprint("k", i), Kind: "snmp", At: now}

@@ -312,7 +312,7 @@ func newCatalogueAdd(config *configFlag) *cobra.Command {
 	flags.StringVar(&r.Vendor, "vendor", "", "the maker")
 	flags.StringVar(&r.Pattern, "pattern", "", "the model, or the product and version")
 	flags.StringVar(&match, "match", string(lifecycle.MatchExact), "exact, glob (with * and ?), train or range")
-	flags.StringVar(&r.Class, "class", "", "its class, such as vc_endpoint")
+	flags.StringVar(&r.Class, "class", "", "its class, such as videoconference")
 	flags.StringVar(&sale, "end-of-sale", "", "the `day` its sale ended")
 	flags.StringVar(&maint, "end-of-maintenance", "", "the `day` fixes end")
 	flags.StringVar(&support, "end-of-support", "", "the `day` support ends")

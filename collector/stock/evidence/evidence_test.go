@@ -75,7 +75,7 @@ func date(t testing.TB, s string) inventory.Date {
 
 func TestItem(t *testing.T) {
 	d := &devices.Device{ID: 17, Site: "s1", Last: t0, Facts: []devices.Fact{
-		fact("class", "vc_endpoint", "snmp 1.2", 0.9, 0), fact("made", "2015-03-17", "machine bios", 0.9, 0), fact("model", "HDX 7000", "http title", 0.4, 0),
+		fact("class", "videoconference", "snmp 1.2", 0.9, 0), fact("made", "2015-03-17", "machine bios", 0.9, 0), fact("model", "HDX 7000", "http title", 0.4, 0),
 		{Name: "protocols", Value: "snmpv1 telnet", Source: "snmp", Confidence: 0.9, To: t0, Sighting: 1},
 		{Name: "protocols", Value: "http telnet", Source: "http", Confidence: 0.9, To: t0.AddDate(0, 0, -1), Sighting: 2},
 		{Name: "protocols", Value: "ftp", Source: "http", Confidence: 0.9, To: t0.AddDate(0, -3, 0), Sighting: 3}},
@@ -84,7 +84,7 @@ func TestItem(t *testing.T) {
 			{ID: 2, Day: date(t, "2026-02-01"), Kind: "failure"}, {ID: 1, Day: date(t, "2024-02-01"), Kind: "failure"}}}
 	asOf := date(t, "2026-11-23")
 	it := Item(d, Readings(d), nil, asOf)
-	if it.ID != "d17" || it.Class.Text != "vc_endpoint" || it.Model.Known() || it.Reachable != lifecycle.Yes || it.Service != lifecycle.Yes || it.OnlyUplink != lifecycle.Unknown {
+	if it.ID != "d17" || it.Class.Text != "videoconference" || it.Model.Known() || it.Reachable != lifecycle.Yes || it.Service != lifecycle.Yes || it.OnlyUplink != lifecycle.Unknown {
 		t.Errorf("%+v", it)
 	}
 	if it.Protocols.Text != "http snmpv1 telnet" {

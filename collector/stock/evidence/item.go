@@ -38,7 +38,7 @@ func Item(d *devices.Device, readings []Reading, bought *purchases.Purchase, asO
 	if it.Isolated.Text == "no" {
 		it.Isolated = lifecycle.Value{}
 	}
-	if it.Service == lifecycle.Unknown && (it.Class.Text == "vc_endpoint" || it.Class.Text == "vc_infrastructure") {
+	if it.Service == lifecycle.Unknown && (it.Class.Text == "videoconference" || it.Class.Text == "conference_server") {
 		it.Service = lifecycle.Yes // it is what the conference is held with
 	}
 	for _, r := range readings {
