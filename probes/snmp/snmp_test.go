@@ -206,7 +206,7 @@ func (c *counter) Identify(context.Context, ask.Device) ([]probes.Fact, error) {
 func TestProbe(t *testing.T) {
 	dev := startDevice(t)
 	o := good()
-	o.Timeout = 300 * time.Millisecond
+	o.Timeout = time.Second
 	made, err := New(probes.Target{Address: dev.address}, bind.Binding{}, o)
 	if err != nil {
 		t.Fatal(err)
@@ -303,7 +303,7 @@ func TestADeadlineIsNoOutage(t *testing.T) {
 	dev := startDevice(t)
 	dev.stall("1.3.6.1.2.1.25") // from here on silent
 	o := good()
-	o.Timeout, o.Deadline = 5*time.Second, time.Second
+	o.Timeout, o.Deadline = 5*time.Second, 2*time.Second
 	p, err := New(probes.Target{Address: dev.address}, bind.Binding{}, o)
 	if err != nil {
 		t.Fatal(err)

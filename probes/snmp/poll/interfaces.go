@@ -211,10 +211,11 @@ func reading(t, x table, index string) iface {
 		return counter{bits, n}
 	}
 	either := func(wide, narrow string) counter {
-		if c := get(x, wide, 64); c.bits != 0 {
-			return c
+		w, n := get(x, wide, 64), get(t, narrow, 32)
+		if w.bits == 0 || w.value == 0 && n.value > 0 { // some have the 64-bit counters and never count in them
+			return n
 		}
-		return get(t, narrow, 32)
+		return w
 	}
 	is := iface{index: index,
 		inOctets:  either("6", "10"),

@@ -133,6 +133,7 @@ type port struct {
 	oper                  int
 	mbps                  int
 	wide                  bool
+	hollow                bool // with 64-bit counters of octets that stay at 0
 	in, out, packets, bad uint64
 	discontinuity         int
 }
@@ -149,6 +150,9 @@ func (p port) String() string {
 	if p.name != "" {
 		s += line("31.1.1.1.1", "4", p.name) + line("31.1.1.1.15", "66", p.mbps) + line("31.1.1.1.19", "67", p.discontinuity)
 	}
+	if p.hollow {
+		s += line("31.1.1.1.6", "70", 0) + line("31.1.1.1.10", "70", 0)
+	}
 	if p.wide {
 		s += line("31.1.1.1.6", "70", p.in) + line("31.1.1.1.10", "70", p.out) +
 			line("31.1.1.1.7", "70", p.packets) + line("31.1.1.1.11", "70", p.packets)
@@ -163,9 +167,11 @@ func ticks(seconds float64) string {
 // Known truth in, the same truth out: what an interface moved between two polls, through wraps and resets.
 func TestWhatCountersSay(t *testing.T) {
 	const keys = "in_bps out_bps in_packets in_errors counters_reset counter_bits window_seconds"
-	eth := port{index: 1, name: "Gi0/1", oper: 1, mbps: 1000, wide: true, in: 1 << 40, out: 5, packets: 1000, bad: 7}
+	eth := port{index: 1, name: "Gi0/1", oper: 1, mbps: 1000, wide: true, in: 1<<40 + 3, out: 5, packets: 1000, bad: 7}
 	slow := eth
 	slow.wide, slow.mbps = false, 100
+	hollow := slow
+	hollow.hollow = true
 	moved := func(p port, octets, packets uint64) port {
 		p.in, p.out, p.packets, p.bad = p.in+octets, p.out+octets*2, p.packets+packets, p.bad+1
 		return p
@@ -180,6 +186,7 @@ func TestWhatCountersSay(t *testing.T) {
 		{"64 bits", eth, moved(eth, 75_000_000, 600), 1060, time.Minute, "1e+07 2e+07 600 1 false 64 60"},
 		{"by the device's clock", eth, moved(eth, 75_000_000, 600), 1060, 61 * time.Second, "1e+07 2e+07 600 1 false 64 60"},
 		{"a device whose clock is a dream", eth, moved(eth, 75_000_000, 600), 1600, time.Minute, "1e+07 2e+07 600 1 false 64 60"},
+		{"64 bits that never count", hollow, moved(hollow, 75_000_000, 600), 1060, time.Minute, "1e+07 2e+07 600 1 false 32 60"},
 		{"nothing moved", eth, eth, 1060, time.Minute, "0 0 0 0 false 64 60"},
 		{"32 bits", slow, moved(slow, 75_000_000, 600), 1060, time.Minute, "1e+07 2e+07 600 1 false 32 60"},
 		{"32 bits wrap", port{index: 1, name: "Gi0/1", oper: 1, mbps: 100, in: 1<<32 - 5_000_000, out: 1<<32 - 1, packets: 1<<32 - 100, bad: 1<<32 - 1},

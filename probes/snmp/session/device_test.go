@@ -175,5 +175,5 @@ const column ask.OID = "1.3.6.1.2.1.2.2.1.10"
 
 // options asks a fake quickly: nothing is lost on loopback.
 func options(address string) Options {
-	return Options{Address: address, Community: "public", Timeout: 150 * time.Millisecond, Retries: 1}
+	return Options{Address: address, Community: "public", Timeout: 400 * time.Millisecond, Retries: 1}
 }

@@ -337,7 +337,7 @@ func (s *Session) itself(ctx context.Context, root ask.OID, out []ask.Var) ([]as
 // smaller halves the pages after one that failed.
 func (s *Session) smaller(failed int, silent bool) {
 	s.reps, s.streak = failed/2, 0
-	s.opts.Memory.failed(s.greeting.ObjectID, failed, silent)
+	s.opts.Memory.failed(s.model(), failed, silent)
 }
 
 // larger lets pages grow when some went well and were small. A device's fault is found again only slowly.
@@ -349,10 +349,10 @@ func (s *Session) larger(reps, size, vars int) {
 		return
 	}
 	s.streak = 0
-	next := min(reps+(reps+3)/4, maxReps, s.opts.Memory.ceiling(s.greeting.ObjectID))
+	next := min(reps+(reps+3)/4, maxReps, s.opts.Memory.ceiling(s.model()))
 	if next > reps && size/vars*next <= pageBytes {
 		s.reps = next
-		s.opts.Memory.worked(s.greeting.ObjectID, reps)
+		s.opts.Memory.worked(s.model(), reps)
 	}
 }
 

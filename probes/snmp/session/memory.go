@@ -3,17 +3,16 @@ package session
 import (
 	"sync"
 	"time"
-
-	"communewatch/probes/snmp/ask"
 )
 
 // Memory is what sessions learn: which version a device answers, whether it has been silent, and how large the pages
-// are that a model (a sysObjectID) bears. Sessions share it and may use it at the same time. It is a help and no more:
+// are that a model bears: a sysObjectID together with a sysDescr, since many makers use the number of the SNMP program they
+// took, or none. Sessions share it and may use it at the same time. It is a help and no more:
 // it is not kept over restarts. A nil Memory forgets everything.
 type Memory struct {
 	mu      sync.Mutex // guards the fields below
 	devices map[string]device
-	models  map[ask.OID]model
+	models  map[string]model
 }
 
 type device struct {
@@ -42,7 +41,7 @@ const (
 
 // NewMemory returns an empty memory.
 func NewMemory() *Memory {
-	return &Memory{devices: map[string]device{}, models: map[ask.OID]model{}}
+	return &Memory{devices: map[string]device{}, models: map[string]model{}}
 }
 
 // gateState is what a session should know before it asks.
@@ -94,7 +93,7 @@ func (m *Memory) silent(key string, now time.Time) {
 }
 
 // reps is the page to begin with.
-func (m *Memory) reps(id ask.OID) int {
+func (m *Memory) reps(id string) int {
 	if m == nil {
 		return firstReps
 	}
@@ -107,7 +106,7 @@ func (m *Memory) reps(id ask.OID) int {
 }
 
 // ceiling is the largest page that may be tried.
-func (m *Memory) ceiling(id ask.OID) int {
+func (m *Memory) ceiling(id string) int {
 	if m == nil {
 		return maxReps
 	}
@@ -121,7 +120,7 @@ func (m *Memory) ceiling(id ask.OID) int {
 
 // failed notes that a page was too large. A device that says so is believed at once and for this page; silence may be
 // a lost packet, so it limits the model only when it comes again.
-func (m *Memory) failed(id ask.OID, reps int, silent bool) {
+func (m *Memory) failed(id string, reps int, silent bool) {
 	if m == nil {
 		return
 	}
@@ -141,7 +140,7 @@ func (m *Memory) failed(id ask.OID, reps int, silent bool) {
 }
 
 // worked notes that pages of a size go well.
-func (m *Memory) worked(id ask.OID, reps int) {
+func (m *Memory) worked(id string, reps int) {
 	if m == nil {
 		return
 	}

@@ -309,11 +309,14 @@ func (s *Session) greet(ctx context.Context, addr netip.Addr, port uint16, v Ver
 
 // learned begins with what the model is known to bear.
 func (s *Session) learned() {
-	s.reps, s.streak = s.opts.Memory.reps(s.greeting.ObjectID), 0
+	s.reps, s.streak = s.opts.Memory.reps(s.model()), 0
 	if s.greeting.Version == V1 {
 		s.reps = 1 // version 1 has no GETBULK
 	}
 }
+
+// model is what Memory knows the device's kind by.
+func (s *Session) model() string { return string(s.greeting.ObjectID) + " " + s.greeting.Descr }
 
 // Stats returns what the session has cost so far.
 func (s *Session) Stats() Stats { return s.stats }

@@ -113,10 +113,11 @@ func TestNetSNMP(t *testing.T) {
 			}
 		}
 		counts = append(counts, len(vars))
-		if vars, err = s.Walk(t.Context(), "1.3.6.1.2.1", 100_000); err != nil {
-			t.Errorf("version %q: all of mib-2: %d variables, %v", o.Version, len(vars), err)
+		// Of the tables of addresses and connections a busy machine has thousands of rows, so not all of mib-2.
+		if vars, err = s.Walk(t.Context(), "1.3.6.1.2.1.11", 1000); err != nil || len(vars) < 20 {
+			t.Errorf("version %q: snmp group: %d variables, %v", o.Version, len(vars), err)
 		}
-		if _, err := s.Walk(t.Context(), "1.3.6.1.2.1", 10); !errors.Is(err, ask.ErrPartial) {
+		if _, err := s.Walk(t.Context(), "1.3.6.1.2.1.2", 10); !errors.Is(err, ask.ErrPartial) {
 			t.Errorf("version %q: %v", o.Version, err)
 		}
 		s.Close()
