@@ -32,8 +32,9 @@ type report struct {
 }
 
 type row struct {
-	Tags   map[string]string `json:"tags"`
-	Fields map[string]any    `json:"fields"`
+	Measurement string            `json:"measurement"`
+	Tags        map[string]string `json:"tags"`
+	Fields      map[string]any    `json:"fields"`
 }
 
 func newReport(r schedule.Result) report {
@@ -52,7 +53,7 @@ func newReport(r schedule.Result) report {
 			out.Fields = fields
 		}
 		if len(rows) > 1 {
-			out.Rows = append(out.Rows, row{Tags: ownTags(p), Fields: fields})
+			out.Rows = append(out.Rows, row{Measurement: p.Measurement, Tags: ownTags(p), Fields: fields})
 		}
 	}
 	return out
