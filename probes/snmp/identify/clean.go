@@ -7,35 +7,34 @@ import (
 	"communewatch/probes"
 )
 
-// junk is what devices say when they have nothing to say, folded.
-var junk = map[string]bool{
-	"": true, "unknown": true, "none": true, "(none)": true, "n/a": true, "na": true, "null": true, "(null)": true, "nil": true,
-	"not available": true, "not applicable": true, "not specified": true, "not set": true, "unavailable": true, "undefined": true,
-	"default": true, "default string": true, "to be filled by o.e.m.": true, "system serial number": true, "system product name": true,
-	"o.e.m": true, "oem": true, "invalid": true, "no serial": true, "unspecified": true, "empty": true, "tbd": true, "test": true,
-	"model": true, "serial": true, "version": true, "-": true, "--": true, "---": true, "?": true, ".": true, "\"\"": true, "''": true,
-	"0123456789": true, "123456789": true, "1234567890": true, "12345678": true, "123456": true, "not defined": true, "unknow": true,
-	"<private>": true, "private": true, "no such object": true, "nosuchobject": true, "nosuchinstance": true, "no such instance": true, "not supported": true,
+// silence is what devices put where they have nothing to say, beyond probes.Placeholder; folded.
+var silence = map[string]bool{
+	"unavailable": true, "tbd": true, "unknow": true, "private": true, "no serial": true, "not supported": true, "?": true,
+	"no such object": true, "nosuchobject": true, "nosuchinstance": true, "no such instance": true, "--": true, "---": true,
+}
+
+func says(value string) bool {
+	return !probes.Placeholder(value) && !silence[strings.ToLower(strings.Trim(value, "<>()[] "))]
 }
 
 // clean makes a value fit to be shown as a fact, "" if it says nothing. vendor is the vendor's name, if known.
 func clean(name probes.FactName, value, vendor string) string {
 	value = strings.TrimSpace(strings.Trim(strings.TrimSpace(value), "\"'\x00"))
 	value = strings.TrimRight(value, ",;")
-	if junk[strings.ToLower(value)] {
+	if value == "" || name != probes.FactVersion && !says(value) { // 1.2.3.4.5 is a version
 		return ""
 	}
 	switch name {
 	case probes.FactSerial:
 		value = cutLabel(value, "s/n", "sn", "serial number", "serial no", "serial")
-		if len(value) < 4 || sameCharacter(value) || !strings.ContainsFunc(value, unicode.IsDigit) && len(value) < 6 {
+		if len(value) < 4 || !strings.ContainsFunc(value, unicode.IsDigit) && len(value) < 6 {
 			return ""
 		}
-		if junk[strings.ToLower(value)] || len(value) > 64 {
+		if !says(value) || len(value) > 64 {
 			return ""
 		}
 	case probes.FactModel:
-		if len(value) > 100 || sameCharacter(value) {
+		if len(value) > 100 {
 			return ""
 		}
 		if rest, ok := cutFold(value, vendor); ok && vendor != "" && strings.HasPrefix(rest, " ") {
@@ -65,8 +64,4 @@ func cutFold(s, prefix string) (rest string, ok bool) {
 		return s, false
 	}
 	return s[len(prefix):], true
-}
-
-func sameCharacter(s string) bool {
-	return len(s) > 1 && strings.Trim(s, s[:1]) == ""
 }
