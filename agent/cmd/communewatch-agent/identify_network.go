@@ -39,7 +39,7 @@ func (a *asking) look(ctx context.Context) ([]probes.Fact, error) {
 		Dial: func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
 			return a.Bind.Dialer(network, a.Timeout).DialContext(ctx, network, to.String())
 		},
-		Timeout: a.Timeout, Rules: rules,
+		Timeout: a.Timeout, Rules: rules, MAC: sweep.Card(addr),
 	})
 	return fingerprint.Merge(nil, facts), err
 }
