@@ -41,7 +41,7 @@ func needed() []string {
 	return []string{"id", "kind", "vendor", "pattern", "match", "source", "confidence"}
 }
 
-// Read reads a catalogue: UTF-8 text separated by commas, with the headings of Columns in the first row and in any
+// Read reads a catalogue: UTF-8 text separated by commas, semicolons or tabs, with the headings of Columns in the first row and in any
 // order. The error, if any, is an *inventory.ListError with all mistakes, and no row is returned with it. name is used
 // for messages alone.
 func Read(name string, data []byte) ([]*Row, error) {
@@ -79,8 +79,15 @@ func (r *reader) read(data []byte) {
 		r.problem(0, "", "is not UTF-8; in Excel save it as \"CSV UTF-8\"")
 		return
 	}
-	in := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(data, []byte("\xEF\xBB\xBF"))))
+	data = bytes.TrimPrefix(data, []byte("\xEF\xBB\xBF"))
+	in := csv.NewReader(bytes.NewReader(data))
 	in.FieldsPerRecord = -1
+	first, _, _ := bytes.Cut(data, []byte("\n"))
+	for _, c := range ";\t" { // what Excel writes where a comma is for decimals
+		if bytes.Count(first, []byte(string(c))) > bytes.Count(first, []byte(string(in.Comma))) {
+			in.Comma = c
+		}
+	}
 	headings, err := in.Read()
 	if err == io.EOF {
 		r.problem(0, "", "is empty; write headings into the first row: %s", strings.Join(Columns(), ","))

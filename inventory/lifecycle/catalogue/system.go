@@ -166,8 +166,21 @@ func namesClient(low string) bool {
 	return false
 }
 
+// longTerm returns the release behind the year that long-term editions are named by.
+func longTerm(low string) string {
+	for _, y := range [][2]string{{"2015", "1507"}, {"2016", "1607"}, {"2019", "1809"}, {"2021", "21h2"}, {"2024", "24h2"}} {
+		if wholeWord(low, y[0]) {
+			return y[1]
+		}
+	}
+	return ""
+}
+
 // byName is for what has no build: the name and the release have to say it.
 func (s *systems) byName(sys System, low, rel string, server bool) System {
+	if rel == "" && (sys.Edition == EditionLTSC || sys.Edition == EditionIoTLTSC) {
+		rel = longTerm(low)
+	}
 	best, torn := "", false
 	for name := range s.windows {
 		n := strings.ToLower(name)

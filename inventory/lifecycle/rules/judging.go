@@ -70,7 +70,7 @@ func (j *judging) found(rule string) terms.Finding {
 // edge reports whether the item stands between the office and the outside, where a flaw is met first.
 func (j *judging) edge() bool {
 	switch j.class {
-	case "router", "firewall", "access_point", "modem", "ont", "wireless_controller":
+	case "router", "firewall", "access_point", "modem", "ont":
 		return true
 	case "videoconference", "conference_server", "camera", "nvr":
 		return j.item.Reachable == terms.Yes
@@ -80,7 +80,7 @@ func (j *judging) edge() bool {
 
 // network reports whether the item is other network or conference equipment.
 func (j *judging) network() bool {
-	return slices.Contains([]string{"switch", "network", "videoconference", "vc_peripheral", "conference_server", "pbx", "phone"}, j.class)
+	return slices.Contains([]string{"switch", "network", "wireless_controller", "videoconference", "vc_peripheral", "conference_server", "pbx", "phone"}, j.class)
 }
 
 func (j *judging) pc() bool { return j.class == "pc" || j.class == "laptop" || j.class == "desktop" }
