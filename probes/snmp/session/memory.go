@@ -22,9 +22,10 @@ type device struct {
 }
 
 type model struct {
-	reps     int // to begin with
-	failedAt int // the smallest page that met silence
-	fails    int // how often it did: once may be a lost packet
+	reps     int       // to begin with
+	failedAt int       // the smallest page that met silence
+	fails    int       // how often it did: once may be a lost packet
+	last     time.Time // when it did last
 }
 
 // Bounds of the memory and of the breaker.
@@ -37,6 +38,9 @@ const (
 	silentGates = 3
 	minWait     = 30 * time.Second
 	maxWait     = 5 * time.Minute
+
+	// On a line that loses packets every size of page meets silence in the end, so a limit is tried anew after this.
+	limitHolds = 6 * time.Hour
 )
 
 // NewMemory returns an empty memory.
@@ -112,7 +116,7 @@ func (m *Memory) ceiling(id string) int {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if k := m.models[id]; k.fails > 1 {
+	if k := m.models[id]; k.fails > 1 && time.Since(k.last) < limitHolds {
 		return max(k.failedAt-1, 1)
 	}
 	return maxReps
@@ -131,10 +135,10 @@ func (m *Memory) failed(id string, reps int, silent bool) {
 	k.reps = max(reps/2, 1)
 	switch {
 	case !silent:
-	case k.failedAt == 0 || reps < k.failedAt:
-		k.failedAt, k.fails = reps, 1
+	case k.failedAt == 0 || reps < k.failedAt || time.Since(k.last) >= limitHolds:
+		k.failedAt, k.fails, k.last = reps, 1, time.Now()
 	case reps == k.failedAt:
-		k.fails++
+		k.fails, k.last = k.fails+1, time.Now()
 	}
 	m.models[id] = k
 }

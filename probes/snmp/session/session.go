@@ -22,7 +22,6 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -66,6 +65,20 @@ type User struct {
 	PrivKey string // passphrase, a secret
 	Context string // context name; mostly ""
 }
+
+// String and GoString tell of options and users what is no secret, for whoever prints them.
+func (o Options) String() string {
+	return fmt.Sprintf("version %q to %s, user %s", string(o.Version), o.Address, o.User)
+}
+
+// GoString is String.
+func (o Options) GoString() string { return o.String() }
+
+// String is the user's name and protocols.
+func (u User) String() string { return fmt.Sprintf("%q (%q, %q)", u.Name, u.Auth, u.Priv) }
+
+// GoString is String.
+func (u User) GoString() string { return u.String() }
 
 // AuthProtocols and PrivProtocols list the protocols by name, the best first. The variants of AES with longer keys
 // were never made a standard: aes256c is what Cisco and its followers do, aes256 what the others do.
@@ -392,9 +405,4 @@ func (s *Session) credentials() string {
 		return "the SNMPv3 user"
 	}
 	return "the community"
-}
-
-// String says whom the session is with, without secrets.
-func (s *Session) String() string {
-	return strings.TrimSpace("SNMP " + string(s.greeting.Version) + " with " + s.opts.Address)
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -558,6 +559,43 @@ func TestTheBreaker(t *testing.T) {
 		}
 		if g := m.enter("b", time.Now()); g != (gateState{}) {
 			t.Errorf("of another device: %+v", g)
+		}
+	})
+}
+
+func TestSecretsAreNotPrinted(t *testing.T) {
+	o := Options{Address: "10.0.0.1:161", Community: "secret-1", User: User{Name: "xem", AuthKey: "secret-2", PrivKey: "secret-3"}}
+	for _, s := range []string{fmt.Sprint(o), fmt.Sprintf("%+v %#v %v %#v %s", o, o, o.User, &o.User, &o)} {
+		if strings.Contains(s, "secret") || !strings.Contains(s, "xem") {
+			t.Errorf("printed: %s", s)
+		}
+	}
+}
+
+func TestALimitIsTriedAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemory()
+		m.failed("x", 20, true)
+		m.failed("x", 10, false) // the device said so itself, of this page
+		if m.ceiling("x") != maxReps || m.reps("x") != 5 {
+			t.Errorf("one lost packet limits the model to %d, from %d", m.ceiling("x"), m.reps("x"))
+		}
+		m.failed("x", 20, true)
+		if m.ceiling("x") != 19 {
+			t.Errorf("twice silent at 20: ceiling %d", m.ceiling("x"))
+		}
+		time.Sleep(limitHolds)
+		if m.ceiling("x") != maxReps {
+			t.Errorf("after hours still %d", m.ceiling("x"))
+		}
+		m.failed("x", 20, true)
+		if m.ceiling("x") != maxReps {
+			t.Error("an old failure counts with a new one")
+		}
+		m.worked("x", 15)
+		m.worked("x", 40)
+		if m.reps("x") != firstReps {
+			t.Errorf("begins with %d", m.reps("x"))
 		}
 	})
 }
