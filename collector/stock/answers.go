@@ -34,10 +34,10 @@ func (s *Stock) pick(ctx context.Context, q *Query) ([]*listed, *day, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	words := strings.Fields(inventory.Fold(q.Filter.Search))
+	words := q.Filter.Words()
 	var out []*listed
 	for _, l := range s.listAll(d, q.Lang) {
-		if q.Filter.fits(l, words) {
+		if q.Filter.Fits(&l.row, l.folded, words) {
 			out = append(out, l)
 		}
 	}
@@ -287,12 +287,12 @@ func (s *Stock) Purchases(ctx context.Context, q Query) (Purchases, error) {
 		at[ph.Name] = len(out.Phases)
 		out.Phases = append(out.Phases, Phase{Name: ph.Name, File: ph.File, ImportedBy: ph.By, Imported: ph.Imported})
 	}
-	words := strings.Fields(inventory.Fold(q.Filter.Search))
+	words := q.Filter.Words()
 	for i := range s.paper.Units {
 		u := &s.paper.Units[i]
 		p := s.purchase(u)
 		if n, ok := at[u.Phase]; ok {
-			out.Phases[n].add(&p)
+			count(&out.Phases[n], &p)
 		}
 		if (phase == "" || phase == u.Phase) && (q.Filter.Site == "" || q.Filter.Site == u.Site) &&
 			(q.Filter.District == "" || q.Filter.District == s.sites[u.Site].Parent) && (q.Filter.Class == "" || q.Filter.Class == u.Class) && holds(&p, words) {
@@ -316,8 +316,8 @@ func holds(p *Purchase, words []string) bool {
 	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) })
 }
 
-// add counts a piece.
-func (ph *Phase) add(p *Purchase) {
+// count adds a piece to its phase.
+func count(ph *Phase, p *Purchase) {
 	ph.Units++
 	ph.Price += p.Price
 	switch {

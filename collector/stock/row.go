@@ -97,38 +97,6 @@ func mainLegal(v *lifecycle.Verdict) *lifecycle.Finding {
 	return main
 }
 
-// fits reports whether a filter lets a row through. words are those of Search, folded.
-func (f *Filter) fits(l *listed, words []string) bool {
-	r := &l.row
-	equal := func(want, have string) bool { return want == "" || want == have }
-	switch {
-	case !equal(f.Site, r.Site), !equal(f.District, r.District), !equal(f.Class, r.Class), !equal(f.Vendor, r.Vendor), !equal(f.Model, r.Model):
-		return false
-	case f.Phase == NoPhase && r.Phase != "", f.Phase != NoPhase && !equal(f.Phase, r.Phase):
-		return false
-	case !equal(string(f.Standing), string(r.Standing)), !equal(string(f.State), string(r.State)), !equal(string(f.Action), string(r.Action)),
-		!equal(string(f.Legal), string(r.Legal)):
-		return false
-	case f.Band != "" && f.Band != r.Band:
-		return false
-	case f.OnlyGone && !r.Gone, f.WithoutGone && r.Gone, f.Unmatched && r.Unit != "":
-		return false
-	}
-	for _, w := range words {
-		if !strings.Contains(l.folded, w) {
-			return false
-		}
-	}
-	return true
-}
-
-// byUrgency orders rows: the most urgent first.
-func byUrgency(a, b *listed) int {
-	worst := []lifecycle.State{lifecycle.StateOutdated, lifecycle.StateReview, lifecycle.StateDueSoon, lifecycle.StateUnknown, lifecycle.StateOK}
-	return cmp.Or(cmp.Compare(b.row.Score, a.row.Score), cmp.Compare(slices.Index(worst, a.row.State), slices.Index(worst, b.row.State)),
-		strings.Compare(a.row.Site, b.row.Site), cmp.Compare(len(a.row.ID), len(b.row.ID)), strings.Compare(a.row.ID, b.row.ID))
-}
-
 // facts are the readings of a device as screens show them.
 func (e *entry) facts() []Fact {
 	seen := map[int64]int{}

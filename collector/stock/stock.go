@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"communewatch/collector/registry/devices"
 	"communewatch/collector/registry/paper"
 	"communewatch/collector/stock/evidence"
+	"communewatch/collector/stock/view"
 	"communewatch/inventory"
 	"communewatch/inventory/lifecycle"
 	"communewatch/inventory/lifecycle/catalogue"
@@ -390,7 +390,7 @@ func (s *Stock) listAll(d *day, lang string) []*listed {
 		for _, j := range d.judged {
 			all = append(all, j.rows[lang])
 		}
-		slices.SortFunc(all, byUrgency)
+		slices.SortFunc(all, func(a, b *listed) int { return view.ByUrgency(&a.row, &b.row) })
 		d.sorted[lang] = all
 	}
 	return d.sorted[lang]
@@ -404,9 +404,7 @@ func (s *Stock) makeRow(d *day, e *entry, lang string) *judged {
 		j.unsupported = j.unsupported || v.Finding(rule).State == lifecycle.StateOutdated
 	}
 	l := &listed{row: s.row(e, &item, &v, lang)}
-	r := &l.row
-	l.folded = inventory.Fold(strings.Join([]string{r.ID, r.Site, r.SiteName, r.District, r.Name, r.Class, r.Vendor, r.Model, r.Hardware,
-		r.Version, r.OS, r.Serial, r.Address, r.MAC, r.Phase, r.Contract}, " \x00 "))
+	l.folded = l.row.Text()
 	j.rows = map[string]*listed{lang: l}
 	return j
 }

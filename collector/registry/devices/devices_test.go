@@ -220,6 +220,108 @@ func TestReplacedAtItsPlace(t *testing.T) {
 	}
 }
 
+// Two devices that turn out to be one: the older number stays, the younger one leads to it, nothing is lost.
+func TestTwoBecomeOne(t *testing.T) {
+	s := openNew(t)
+	ctx := t.Context()
+	byMAC := seen(0, "mac=00:1b:0d:63:c2:26", "vendor=Cisco")
+	byMAC.Target, byMAC.Key = "sweep", "x1"
+	see(t, s, byMAC)
+	bySerial := seen(time.Minute, cisco...)
+	see(t, s, bySerial)
+	if _, err := s.Say(ctx, devices.Statement{Device: 2, Name: "reachable", Value: "no", Source: "x", By: "Lan"}); err != nil {
+		t.Fatal(err)
+	}
+	before, err := s.Since(ctx, 0)
+	if err != nil || len(before.Devices) != 2 {
+		t.Fatal(err, before)
+	}
+	see(t, s, seen(2*time.Minute, with(cisco, "mac=00:1b:0d:63:c2:26")...))
+	news, err := s.Since(ctx, before.Revision)
+	if err != nil || len(news.Devices) != 1 || news.Became[2] != 1 {
+		t.Fatalf("%v %+v", err, news)
+	}
+	d, err := s.Device(ctx, 2)
+	if err != nil || d.ID != 1 || len(d.Sightings) != 2 || len(d.Statements) != 1 || !d.First.Equal(t0) || !d.Last.Equal(t0.Add(2*time.Minute)) {
+		t.Errorf("%v %+v", err, d)
+	}
+	if got := values(d); !slices.Contains(got, "serial=FOC1010X104") || !slices.Contains(got, "mac=00:1b:0d:63:c2:26") {
+		t.Error(got)
+	}
+	if _, err := s.Say(ctx, devices.Statement{Device: 2, Name: "isolated", Value: "VLAN 9", Source: "x", By: "Lan"}); err != nil {
+		t.Error("the old number is good for ever:", err)
+	}
+	see(t, s, byMAC, bySerial, seen(time.Hour, cisco...)) // replays and what comes next
+	if got := all(t, s); len(got) != 1 || got[0].ID != 1 || len(got[0].Statements) != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// The command line has the file open too, and a transaction that was undone must leave nothing behind in memory.
+func TestAnotherProcessWritesToo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "registry.db")
+	a, b := open(t, file).Devices(), open(t, file).Devices()
+	see(t, a, seen(0, cisco...))
+	see(t, b, seen(time.Hour, cisco...))
+	other := seen(2*time.Hour, with(cisco, "serial=FOC9999X999")...)
+	other.Key = "other"
+	see(t, b, other)
+	see(t, a, other, seen(3*time.Hour, cisco...))
+	if _, err := b.Say(t.Context(), devices.Statement{Device: 2, Name: "reachable", Value: "no", Source: "x", By: "Lan"}); err != nil {
+		t.Fatal(err)
+	}
+	if d := all(t, a); len(d) != 2 || !d[0].Last.Equal(t0.Add(3*time.Hour)) || len(d[1].Statements) != 1 {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestPrune(t *testing.T) {
+	clock := t0
+	r, err := registry.Open(t.Context(), filepath.Join(t.TempDir(), "registry.db"), registry.Options{Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return clock }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	s := r.Devices()
+	laptop := seen(0, "class=pc", "mac=00:1b:0d:63:c2:26")
+	laptop.Key = "laptop"
+	spoken := seen(0, "class=printer", "mac=00:1b:0d:63:c2:27")
+	spoken.Key = "printer"
+	see(t, s, seen(0, cisco...), laptop, spoken)
+	if _, err := s.Say(t.Context(), devices.Statement{Device: 3, Name: "model", Value: "X", Source: "x", By: "Lan"}); err != nil {
+		t.Fatal(err)
+	}
+	before, err := s.Since(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		days int
+		want []devices.ID
+	}{{30, []devices.ID{1, 2, 3}}, {500, []devices.ID{1, 3}}} {
+		clock = t0.AddDate(0, 0, c.days)
+		if err := s.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var got []devices.ID
+		for _, d := range all(t, s) {
+			got = append(got, d.ID)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("after %d days: %v, want %v", c.days, got, c.want)
+		}
+	}
+	if n, err := s.Since(t.Context(), before.Revision); err != nil || !n.All || len(n.Devices) != 2 {
+		t.Errorf("who asks for news must hear that some are gone: %v %+v", err, n)
+	}
+	again := laptop
+	again.At = clock
+	see(t, s, again)
+	if got := all(t, s); len(got) != 3 || got[2].ID != 4 {
+		t.Errorf("a number is never used again: %+v", got)
+	}
+}
+
 // A run's rows may be torn apart by the bounds of a batch.
 func TestRowsOfOneMomentBelongTogether(t *testing.T) {
 	s := openNew(t)

@@ -12,6 +12,7 @@ import (
 // in people's hands for longer. Everything that is known of the younger goes over to it.
 func (w *seer) join(ctx context.Context, a, b ID, at int64) (ID, error) {
 	into, from := min(a, b), max(a, b)
+	w.joined = true
 	if err := w.joinSightings(ctx, into, from); err != nil {
 		return 0, err
 	}

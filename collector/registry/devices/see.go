@@ -56,6 +56,7 @@ type seer struct {
 	stmts   map[string]*sql.Stmt
 	touched map[ID]bool
 	known   *known
+	joined  bool // two devices became one since it was looked at last
 }
 
 func (w *seer) close() {
@@ -119,26 +120,37 @@ type past struct {
 	kind        string
 }
 
-func (w *seer) see(ctx context.Context, sg *Sighting) error {
-	facts := sg.Facts
-	if len(facts) > maxFacts {
-		facts = facts[:maxFacts]
-	}
-	at := sg.At.UnixMilli()
-	var pasts []past
-	err := w.query(ctx, `SELECT id, device, first_ms, last_ms, kind FROM device_sightings
+// pasts reads what a sighting's key was seen as.
+func (w *seer) pasts(ctx context.Context, sg *Sighting) (pasts []past, err error) {
+	err = w.query(ctx, `SELECT id, device, first_ms, last_ms, kind FROM device_sightings
 		WHERE site = ? AND agent = ? AND target = ? AND path = ? AND device_key = ?`, func(rows *sql.Rows) error {
 		var p past
 		err := rows.Scan(&p.id, &p.device, &p.first, &p.last, &p.kind)
 		pasts = append(pasts, p)
 		return err
 	}, sg.Site, sg.Agent, sg.Target, sg.Path, sg.Key)
+	return pasts, err
+}
+
+func (w *seer) see(ctx context.Context, sg *Sighting) error {
+	facts := sg.Facts
+	if len(facts) > maxFacts {
+		facts = facts[:maxFacts]
+	}
+	at := sg.At.UnixMilli()
+	pasts, err := w.pasts(ctx, sg)
 	if err != nil {
 		return err
 	}
 	device, err := w.identify(ctx, sg, at, pasts)
 	if err != nil || device == 0 {
 		return err
+	}
+	if w.joined { // what was seen as the one is now of the other
+		w.joined = false
+		if pasts, err = w.pasts(ctx, sg); err != nil {
+			return err
+		}
 	}
 	sighting, err := w.noteSighting(ctx, sg, at, device, pasts)
 	if err != nil || sighting == 0 {
