@@ -318,8 +318,12 @@ func pollCheck(d fleet.Device, at netip.Addr, every time.Duration) string {
 	if d.Name == "endpoint" {
 		layer = "conference"
 	}
-	return fmt.Sprintf("  - {name: snmp-%s, kind: snmp, path: lan, layer: %s, interval: %v, address: \"%s:%d\", options: {community: public, timeout: 1500ms, deadline: %v}}\n",
-		d.Name, layer, every, at, gear.PortSNMP, min(every*3/4, 45*time.Second))
+	who := "community: public"
+	if d.Own.OnlyV3 {
+		who = fmt.Sprintf("v3: {user: %s, auth_key: %s, priv_key: %s}", fleet.UserName, fleet.AuthPhrase, fleet.PrivPhrase)
+	}
+	return fmt.Sprintf("  - {name: snmp-%s, kind: snmp, path: lan, layer: %s, interval: %v, address: \"%s:%d\", options: {%s, timeout: 1500ms, deadline: %v}}\n",
+		d.Name, layer, every, at, gear.PortSNMP, who, min(every*3/4, 45*time.Second))
 }
 
 // agentConfig reads the settings of a site's agent.

@@ -30,6 +30,18 @@ type Device struct {
 // Responder makes the device that answers.
 func (d Device) Responder(now time.Time) *snmp.Device { return snmp.NewDevice(d.Table, d.Own, now) }
 
+// The user of SNMP version 3 that newer devices want to be asked by; the others take the community "public".
+const (
+	UserName   = "giamsat"
+	AuthPhrase = "lab-authentication"
+	PrivPhrase = "lab-encryption"
+)
+
+// modern reports whether a model answers version 3 alone.
+func modern(model string) bool {
+	return slices.Contains([]string{"cisco-c1111-8p", "huawei-s5720-28p", "fortinet-60f"}, model)
+}
+
 // place is where a kind of device stands in a site, how many sites have one, and of which models: those of the first
 // phase, the second and the third.
 type place struct {
@@ -118,6 +130,7 @@ func Plan(sites []inventory.Site) ([]Device, error) {
 		return nil, err
 	}
 	var all []Device
+	user := snmp.NewUser(UserName, AuthPhrase, PrivPhrase)
 	for i, site := range sites {
 		roll := dice(site.ID)
 		main := phaseOf(roll.below(100, "phase"))
@@ -144,6 +157,9 @@ func Plan(sites []inventory.Site) ([]Device, error) {
 				Name:     sysName(p.name, site),
 				Location: fmt.Sprintf("UBND %s %s", site.Type, site.Name),
 				Quirk:    quirk(model, roll),
+			}
+			if modern(model) {
+				d.Own.User, d.Own.OnlyV3 = user, true
 			}
 			all = append(all, d)
 		}
@@ -180,7 +196,8 @@ func quirk(model string, roll dice) snmp.Quirk {
 	case "junk-switch":
 		return snmp.Quirk{Lie: []snmp.Lie{snmp.Truth, snmp.Disorder, snmp.Types}[roll.below(3, "junk")]}
 	case "unknown-box":
-		return snmp.Quirk{Lie: []snmp.Lie{snmp.Truth, snmp.Endless, snmp.Garbage, snmp.Silence}[roll.below(4, "box")]}
+		lies := []snmp.Lie{snmp.Garbage, snmp.Silence, snmp.Endless, snmp.Endless, snmp.Truth, snmp.Truth, snmp.Truth, snmp.Truth}
+		return snmp.Quirk{Lie: lies[roll.below(len(lies), "box")]}
 	}
 	return snmp.Quirk{}
 }
