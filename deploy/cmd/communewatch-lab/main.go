@@ -188,6 +188,8 @@ func chaosCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.Lookup("listen").DefValue = "127.0.0.1:8788"
 	cfg.Listen = "127.0.0.1:8788"
+	f.BoolVar(&cfg.Devices, "devices", false, "with devices that answer SNMP and are polled")
+	f.DurationVar(&cfg.Poll, "poll", lab.DefaultPoll, "time between polls of a device, 10s to 1h")
 	f.IntVar(&o.Groups, "groups", 4, "processes that the agents are spread over")
 	f.DurationVar(&o.For, "for", 2*time.Minute, "time of random kills")
 	f.DurationVar(&o.Away, "away", time.Minute, "time that the collector is gone after them")
