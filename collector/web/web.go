@@ -1,4 +1,4 @@
-// Package web is the humans' door of the collector: the health map of the province and a page per site.
+// Package web is the humans' door of the collector: the health map of the province, a page per site, and the inventory.
 //
 // Pages are rendered here, from html/template, and say everything in words before any script has run: counts per
 // state, sites worst first, a site's layers and checks. Islands of TypeScript (collector/web/ui) then add what needs
@@ -22,7 +22,9 @@ import (
 	"time"
 
 	"communewatch/collector/api"
+	"communewatch/collector/stock"
 	"communewatch/collector/web/frame"
+	equipment "communewatch/collector/web/inventory"
 )
 
 // A Source knows the sites and their present states; *api.API does.
@@ -36,6 +38,7 @@ type Source interface {
 // Options are what New needs. Only Source must be set.
 type Options struct {
 	Source      Source
+	Stock       stock.Reader   // the equipment; nil: its pages say that there is none
 	Boundaries  string         // a GeoJSON file with the areas of sites; empty: areas are computed from positions
 	Title       string         // whose pages these are, such as the province's name; may be empty
 	DefaultLang string         // "vi" (also when empty) or "en": for readers who did not choose
@@ -51,6 +54,8 @@ type Web struct {
 	house      *frame.House
 	templates  *template.Template
 	boundaries *boundaries // nil without a file
+	stock      stock.Reader
+	equipment  *equipment.Pages
 }
 
 // What `npm run build` made of collector/web/ui. Without it the folder holds .gitkeep alone and this still compiles.
@@ -72,14 +77,18 @@ func newHouse(o Options) (*frame.House, error) {
 	if err != nil {
 		return nil, err
 	}
+	more, err := equipment.Words()
+	if err != nil {
+		return nil, err
+	}
 	return frame.New(frame.Options{
-		Words: languages, Bundle: bundle, Title: o.Title, DefaultLang: o.DefaultLang, Zone: o.Zone, Log: o.Log, Now: o.Now,
+		Words: []fs.FS{languages, more}, Bundle: bundle, Title: o.Title, DefaultLang: o.DefaultLang, Zone: o.Zone, Log: o.Log, Now: o.Now,
 	})
 }
 
 // New reads the boundaries, if there are any, and prepares the pages. It starts nothing.
 func New(o Options) (*Web, error) {
-	w := &Web{source: o.Source, log: o.Log}
+	w := &Web{source: o.Source, stock: o.Stock, log: o.Log}
 	if w.source == nil {
 		return nil, errors.New("web: no source of sites is given")
 	}
@@ -93,6 +102,9 @@ func New(o Options) (*Web, error) {
 	if w.templates, err = frame.Templates(templateFiles, "templates/*.html"); err != nil {
 		return nil, err
 	}
+	if w.equipment, err = equipment.New(w.house, o.Stock, w.log); err != nil {
+		return nil, err
+	}
 	if o.Boundaries != "" {
 		if w.boundaries, err = loadBoundaries(o.Boundaries); err != nil {
 			return nil, err
@@ -101,12 +113,13 @@ func New(o Options) (*Web, error) {
 	return w, nil
 }
 
-// Handler serves /, /sites/{id}, /static/ and /boundaries.geojson.
+// Handler serves /, /sites/{id}, /inventory and below, /static/ and /boundaries.geojson.
 func (w *Web) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", w.mapPage)
 	mux.HandleFunc("GET /sites/{id}", w.sitePage)
 	mux.HandleFunc("GET /boundaries.geojson", w.boundariesFile)
+	w.equipment.Register(mux)
 	mux.Handle("GET /static/", w.house.Assets())
 	mux.HandleFunc("GET /favicon.ico", w.house.Icon)
 	return mux

@@ -22,6 +22,7 @@ import (
 
 	"communewatch/collector/api"
 	"communewatch/collector/web/frame"
+	equipment "communewatch/collector/web/inventory"
 )
 
 func get(t *testing.T, h http.Handler, target string, change ...func(*http.Request)) *httptest.ResponseRecorder {
@@ -40,7 +41,11 @@ func languages() (map[string]frame.Catalogue, error) {
 	if err != nil {
 		return nil, err
 	}
-	return frame.LoadWords(files)
+	more, err := equipment.Words()
+	if err != nil {
+		return nil, err
+	}
+	return frame.LoadWords(files, more)
 }
 
 func TestCataloguesHaveTheSameWords(t *testing.T) {
@@ -303,7 +308,11 @@ func TestServerWorksWithoutTheBundle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if pages.house, err = frame.New(frame.Options{Words: files, Bundle: fstest.MapFS{}}); err != nil {
+	more, err := equipment.Words()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pages.house, err = frame.New(frame.Options{Words: []fs.FS{files, more}, Bundle: fstest.MapFS{}}); err != nil {
 		t.Fatal(err)
 	}
 	body := get(t, pages.Handler(), "/?lang=en").Body.String()

@@ -4,12 +4,13 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
 // templateFuncs are the few things that templates cannot say themselves.
 var templateFuncs = template.FuncMap{
-	"glyph": glyph,
+	"glyph": Glyph,
 	"has":   func(facts map[string]float64, name string) bool { _, ok := facts[name]; return ok },
 }
 
@@ -22,13 +23,25 @@ var outlines = map[string]string{
 	"no_data":  "M0-1L1 0L0 1L-1 0ZM0-.5L-.5 0L0 .5L.5 0Z",
 	"muted":    "M.8 0A.8 .8 0 1 1-.8 0A.8 .8 0 1 1 .8 0ZM.45 0A.45 .45 0 1 0-.45 0A.45 .45 0 1 0 .45 0Z",
 	"none":     "M-.6-.16H.6V.16H-.6Z",
+
+	// Of equipment: technical states ✕ ▲ ◌ ● ◇ –, as above; legal ones are squares: full, half and hollow.
+	"outdated":       "M-.85-.5L-.5-.85L0-.35L.5-.85L.85-.5L.35 0L.85 .5L.5 .85L0 .35L-.5 .85L-.85 .5L-.35 0Z",
+	"due_soon":       "M0-.95L.98 .78L-.98 .78Z",
+	"review":         "M.8 0A.8 .8 0 1 1-.8 0A.8 .8 0 1 1 .8 0ZM.45 0A.45 .45 0 1 0-.45 0A.45 .45 0 1 0 .45 0Z",
+	"fine":           "M.62 0A.62 .62 0 1 1-.62 0A.62 .62 0 1 1 .62 0Z",
+	"unknown":        "M0-1L1 0L0 1L-1 0ZM0-.5L-.5 0L0 .5L.5 0Z",
+	"not_applicable": "M-.6-.16H.6V.16H-.6Z",
+	"eligible":       "M-.75-.75H.75V.75H-.75Z",
+	"not_yet":        "M-.75-.75H.75V.75H-.75ZM0-.5V.5H.5V-.5Z",
+	"not_allowed":    "M-.75-.75H.75V.75H-.75ZM-.5-.17V.17H.5V-.17Z",
+	"untold":         "M-.75-.75H.75V.75H-.75ZM-.5-.5V.5H.5V-.5Z",
 }
 
 // Outline is a state's shape as the path of an SVG two units wide; "" for what is no state.
 func Outline(state string) string { return outlines[state] }
 
-// glyph draws a state's shape; the words beside it say the same, so it is hidden from those who listen.
-func glyph(state string) template.HTML {
+// Glyph draws a state's shape; the words beside it say the same, so it is hidden from those who listen.
+func Glyph(state string) template.HTML {
 	return template.HTML(`<svg class="glyph" viewBox="-1.1 -1.1 2.2 2.2" aria-hidden="true"><path d="` + outlines[state] + `"/></svg>`)
 }
 
@@ -66,6 +79,14 @@ func (f Frame) Asset(name string) string          { return f.assets.path(name) }
 func (f Frame) Built() bool                       { return f.assets.built() }
 func (f Frame) ZoneName() string                  { return f.Zone.String() }
 func (f Frame) Themes() []string                  { return themes }
+
+// Section is the part of the product that the page belongs to: "map" or "inventory".
+func (f Frame) Section() string {
+	if f.path == "/inventory" || strings.HasPrefix(f.path, "/inventory/") {
+		return "inventory"
+	}
+	return "map"
+}
 
 // OtherLang is the language to switch to.
 func (f Frame) OtherLang() string {

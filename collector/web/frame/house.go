@@ -20,7 +20,7 @@ var templateFiles embed.FS
 
 // Options are what New needs. Words and Bundle must be set.
 type Options struct {
-	Words       fs.FS          // one flat JSON object per language: vi.json, en.json
+	Words       []fs.FS        // each with one flat JSON object per language: vi.json, en.json
 	Bundle      fs.FS          // what the bundler made: manifest.json and the files it names; may be empty
 	Title       string         // whose pages these are, such as the province's name; may be empty
 	DefaultLang string         // "vi" (also when empty) or "en": for readers who did not choose
@@ -58,7 +58,7 @@ func New(o Options) (*House, error) {
 		h.now = time.Now
 	}
 	var err error
-	if h.catalogues, err = LoadWords(o.Words); err != nil {
+	if h.catalogues, err = LoadWords(o.Words...); err != nil {
 		return nil, err
 	}
 	if _, ok := h.catalogues[h.defaultLang]; !ok {

@@ -15,19 +15,27 @@ var Languages = []string{"vi", "en"}
 // Catalogue holds the words of one language by key.
 type Catalogue map[string]string
 
-// LoadWords reads the catalogues of all Languages.
-func LoadWords(words fs.FS) (map[string]Catalogue, error) {
+// LoadWords reads the catalogues of all Languages; each of words adds to those before it.
+func LoadWords(words ...fs.FS) (map[string]Catalogue, error) {
 	all := make(map[string]Catalogue, len(Languages))
 	for _, lang := range Languages {
-		data, err := fs.ReadFile(words, lang+".json")
-		if err != nil {
-			return nil, err
+		all[lang] = Catalogue{}
+		for _, files := range words {
+			data, err := fs.ReadFile(files, lang+".json")
+			if err != nil {
+				return nil, err
+			}
+			var c Catalogue
+			if err := json.Unmarshal(data, &c); err != nil {
+				return nil, fmt.Errorf("i18n/%s.json: %w", lang, err)
+			}
+			for key, text := range c {
+				if _, twice := all[lang][key]; twice {
+					return nil, fmt.Errorf("i18n/%s.json: %q is there twice", lang, key)
+				}
+				all[lang][key] = text
+			}
 		}
-		var c Catalogue
-		if err := json.Unmarshal(data, &c); err != nil {
-			return nil, fmt.Errorf("i18n/%s.json: %w", lang, err)
-		}
-		all[lang] = c
 	}
 	return all, nil
 }

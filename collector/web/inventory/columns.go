@@ -1,11 +1,15 @@
 package inventory
 
 import (
+	"cmp"
+	"html/template"
+	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"communewatch/collector/stock"
-	"communewatch/collector/web/frame"
+	"communewatch/inventory"
 	"communewatch/inventory/lifecycle/wording"
 	"communewatch/inventory/sheet"
 )
@@ -14,82 +18,73 @@ import (
 type column struct {
 	key   string // in the address, and the heading's word: "device.KEY"
 	kind  sheet.Kind
-	shown bool // unless the reader chooses
+	shown bool    // unless the reader chooses
+	width float64 // in a file; 0: by the kind
 	value func(v *voice, r *stock.Row) any
-}
-
-// voice words values for one reader.
-type voice struct {
-	frame.Frame
-	lang wording.Lang
-}
-
-func voiceOf(f frame.Frame) *voice { return &voice{f, wording.Lang(f.Lang)} }
-
-// Class names a class of equipment.
-func (v *voice) Class(class string) string {
-	if class == "" {
-		return ""
-	}
-	return v.T("class." + class)
-}
-
-// Phase names a purchase phase.
-func (v *voice) Phase(phase string) string {
-	if phase == stock.NoPhase {
-		return v.T("inventory.no_phase")
-	}
-	return phase
+	rank  func(r *stock.Row) int                     // what to sort by, where that is not the value
+	shape func(v *voice, r *stock.Row) template.HTML // on screen, where that is more than the value
 }
 
 func columns() []column {
-	text := func(key string, shown bool, get func(*stock.Row) string) column {
-		return column{key: key, shown: shown, value: func(_ *voice, r *stock.Row) any { return get(r) }}
+	text := func(key string, width float64, get func(*stock.Row) string) column {
+		return column{key: key, width: width, value: func(_ *voice, r *stock.Row) any { return get(r) }}
 	}
-	worded := func(key string, shown bool, get func(*voice, *stock.Row) string) column {
-		return column{key: key, shown: shown, value: func(v *voice, r *stock.Row) any { return get(v, r) }}
+	worded := func(key string, width float64, get func(*voice, *stock.Row) string) column {
+		return column{key: key, width: width, value: func(v *voice, r *stock.Row) any { return get(v, r) }}
 	}
-	of := func(key string, kind sheet.Kind, shown bool, get func(*stock.Row) any) column {
-		return column{key: key, kind: kind, shown: shown, value: func(_ *voice, r *stock.Row) any { return get(r) }}
+	of := func(key string, kind sheet.Kind, get func(*stock.Row) any) column {
+		return column{key: key, kind: kind, value: func(_ *voice, r *stock.Row) any { return get(r) }}
 	}
+	shown := func(c column) column { c.shown = true; return c }
+
+	state := shown(worded("state", 14, func(v *voice, r *stock.Row) string { return wording.State(v.lang, r.State) }))
+	state.shape = func(v *voice, r *stock.Row) template.HTML { return v.State(r.State) }
+	standing := worded("standing", 16, func(v *voice, r *stock.Row) string { return wording.Bucket(v.lang, r.Standing) })
+	standing.shape = func(v *voice, r *stock.Row) template.HTML { return v.Standing(r.Standing) }
+	legal := shown(worded("legal", 24, func(v *voice, r *stock.Row) string { return wording.Legal(v.lang, r.Legal) }))
+	legal.shape = func(v *voice, r *stock.Row) template.HTML { return v.Legal(r.Legal) }
+	band := worded("band", 18, func(v *voice, r *stock.Row) string { return wording.Band(v.lang, r.Band) })
+	band.rank = func(r *stock.Row) int { return -r.Score }
 	return []column{
-		text("id", false, func(r *stock.Row) string { return r.ID }),
-		text("district", false, func(r *stock.Row) string { return r.District }),
-		text("site", true, func(r *stock.Row) string { return r.SiteName }),
-		worded("class", true, func(v *voice, r *stock.Row) string { return v.Class(r.Class) }),
-		text("vendor", true, func(r *stock.Row) string { return r.Vendor }),
-		text("model", true, func(r *stock.Row) string { return r.Model }),
-		text("hardware", false, func(r *stock.Row) string { return r.Hardware }),
-		text("version", true, func(r *stock.Row) string { return r.Version }),
-		text("os", false, func(r *stock.Row) string { return r.OS }),
-		text("serial", true, func(r *stock.Row) string { return r.Serial }),
-		text("name", false, func(r *stock.Row) string { return r.Name }),
-		text("address", false, func(r *stock.Row) string { return r.Address }),
-		text("mac", false, func(r *stock.Row) string { return r.MAC }),
-		worded("state", true, func(v *voice, r *stock.Row) string { return wording.State(v.lang, r.State) }),
-		text("reason", true, func(r *stock.Row) string { return r.Reason }),
-		of("support_ends", sheet.Date, true, func(r *stock.Row) any { return r.SupportEnds }),
-		worded("legal", true, func(v *voice, r *stock.Row) string { return wording.Legal(v.lang, r.Legal) }),
-		text("legal_reason", false, func(r *stock.Row) string { return r.LegalReason }),
-		worded("action", true, func(v *voice, r *stock.Row) string { return wording.Action(v.lang, r.Action) }),
-		of("score", sheet.Number, true, func(r *stock.Row) any { return r.Score }),
-		worded("band", false, func(v *voice, r *stock.Row) string { return wording.Band(v.lang, r.Band) }),
-		text("evidence", false, func(r *stock.Row) string { return r.Evidence }),
-		of("completeness", sheet.Ratio, false, func(r *stock.Row) any { return r.Completeness }),
-		worded("phase", true, func(v *voice, r *stock.Row) string { return v.Phase(r.Phase) }),
-		text("contract", false, func(r *stock.Row) string { return r.Contract }),
-		of("price", sheet.Money, false, func(r *stock.Row) any { return priced(r.Price) }),
-		of("in_service", sheet.Date, false, func(r *stock.Row) any { return r.InService }),
-		of("warranty", sheet.Date, false, func(r *stock.Row) any { return r.WarrantyUntil }),
-		of("link", sheet.Ratio, false, func(r *stock.Row) any {
+		text("id", 9, func(r *stock.Row) string { return r.ID }),
+		text("district", 16, func(r *stock.Row) string { return r.District }),
+		shown(text("site", 20, func(r *stock.Row) string { return r.SiteName })),
+		worded("class", 18, func(v *voice, r *stock.Row) string { return v.Class(r.Class) }),
+		text("vendor", 14, func(r *stock.Row) string { return r.Vendor }),
+		text("model", 24, func(r *stock.Row) string { return r.Model }),
+		text("hardware", 10, func(r *stock.Row) string { return r.Hardware }),
+		shown(text("version", 20, func(r *stock.Row) string { return r.Version })),
+		text("os", 24, func(r *stock.Row) string { return r.OS }),
+		text("serial", 20, func(r *stock.Row) string { return r.Serial }),
+		text("name", 18, func(r *stock.Row) string { return r.Name }),
+		text("address", 15, func(r *stock.Row) string { return r.Address }),
+		text("mac", 18, func(r *stock.Row) string { return r.MAC }),
+		standing,
+		state,
+		shown(text("reason", 52, func(r *stock.Row) string { return r.Reason })),
+		shown(of("support_ends", sheet.Date, func(r *stock.Row) any { return r.SupportEnds })),
+		legal,
+		text("legal_reason", 52, func(r *stock.Row) string { return r.LegalReason }),
+		shown(worded("action", 20, func(v *voice, r *stock.Row) string { return wording.Action(v.lang, r.Action) })),
+		shown(of("score", sheet.Number, func(r *stock.Row) any { return r.Score })),
+		band,
+		worded("replacement", 30, func(v *voice, r *stock.Row) string { return wording.Replacement(v.lang, r.Replace) }),
+		text("evidence", 10, func(r *stock.Row) string { return r.Evidence }),
+		of("completeness", sheet.Ratio, func(r *stock.Row) any { return r.Completeness }),
+		shown(worded("phase", 20, func(v *voice, r *stock.Row) string { return v.Phase(r.Phase) })),
+		text("contract", 18, func(r *stock.Row) string { return r.Contract }),
+		of("price", sheet.Money, func(r *stock.Row) any { return priced(r.Price) }),
+		of("in_service", sheet.Date, func(r *stock.Row) any { return r.InService }),
+		of("warranty", sheet.Date, func(r *stock.Row) any { return r.WarrantyUntil }),
+		of("link", sheet.Ratio, func(r *stock.Row) any {
 			if r.Link == "" {
 				return nil
 			}
 			return r.LinkConfidence
 		}),
-		of("failures", sheet.Number, false, func(r *stock.Row) any { return r.Failures }),
-		of("first_seen", sheet.Time, false, func(r *stock.Row) any { return r.FirstSeen }),
-		of("last_seen", sheet.Time, false, func(r *stock.Row) any { return r.LastSeen }),
+		of("failures", sheet.Number, func(r *stock.Row) any { return r.Failures }),
+		of("first_seen", sheet.Time, func(r *stock.Row) any { return r.FirstSeen }),
+		of("last_seen", sheet.Time, func(r *stock.Row) any { return r.LastSeen }),
 	}
 }
 
@@ -101,23 +96,161 @@ func priced(vnd int64) any {
 	return vnd
 }
 
-// chosen returns the columns that an address asks for by their keys, or those that are shown unless somebody chooses.
-func chosen(keys []string) []column {
+// columnCookie remembers which columns a reader chose.
+const columnCookie = "columns"
+
+// chosen returns the columns that a reader wants: by the address, else as chosen before, else those that are shown
+// unless somebody chooses. A choice in the address is remembered; "default" forgets it.
+func chosen(rw http.ResponseWriter, r *http.Request) (list []column, byReader bool) {
+	keys := r.URL.Query()["col"]
+	remember := len(keys) > 0
+	if !remember {
+		if c, err := r.Cookie(columnCookie); err == nil {
+			keys = []string{c.Value}
+		}
+	}
 	var asked []string
 	for _, k := range keys {
-		asked = append(asked, strings.Split(k, ",")...)
+		asked = append(asked, strings.Split(k, ".")...)
 	}
-	var out, usual []column
+	var usual []column
 	for _, c := range columns() {
 		if slices.Contains(asked, c.key) {
-			out = append(out, c)
+			list = append(list, c)
 		}
 		if c.shown {
 			usual = append(usual, c)
 		}
 	}
-	if len(out) == 0 {
-		return usual
+	if len(list) == 0 {
+		list = usual
+	} else {
+		byReader = true
 	}
-	return out
+	if remember && rw != nil {
+		cookie := http.Cookie{Name: columnCookie, Path: "/inventory", MaxAge: int(365 * 24 * time.Hour / time.Second), SameSite: http.SameSiteLaxMode, HttpOnly: true}
+		if byReader {
+			names := make([]string, len(list))
+			for i, c := range list {
+				names[i] = c.key
+			}
+			cookie.Value = strings.Join(names, ".")
+		} else {
+			cookie.MaxAge = -1
+		}
+		http.SetCookie(rw, &cookie)
+	}
+	return list, byReader
+}
+
+// cell shows a value on screen.
+func (v *voice) cell(c *column, r *stock.Row) template.HTML {
+	if c.shape != nil {
+		return c.shape(v, r)
+	}
+	return template.HTML(template.HTMLEscapeString(v.text(c.kind, c.value(v, r))))
+}
+
+// text writes a value as text.
+func (v *voice) text(kind sheet.Kind, value any) string {
+	switch x := value.(type) {
+	case string:
+		if x == "" {
+			return "–"
+		}
+		return x
+	case int:
+		return v.Count(x)
+	case int64:
+		return v.Money(x)
+	case float64:
+		if kind == sheet.Ratio {
+			return v.Sure(x)
+		}
+		return v.Number(x, 2)
+	case inventory.Date:
+		return v.DayText(x)
+	case time.Time:
+		return v.Moment(x)
+	}
+	return "–"
+}
+
+// sortKey is what the address says to sort by, and whether from the largest.
+func sortKey(asked string) (key string, down bool) {
+	key, down = strings.CutPrefix(asked, "-")
+	return key, down
+}
+
+// sorted sorts rows by a column; what is empty comes last either way. Without a column that is known they stay as they
+// are, the most urgent first.
+func sorted(v *voice, rows []stock.Row, asked string) {
+	key, down := sortKey(asked)
+	compare := comparing(v, key)
+	if compare == nil {
+		return
+	}
+	slices.SortStableFunc(rows, func(a, b stock.Row) int {
+		n, empty := compare(&a, &b)
+		if down && !empty {
+			return -n
+		}
+		return n
+	})
+}
+
+// comparing compares rows by a column; empty tells that the order is due to one being empty.
+func comparing(v *voice, key string) func(a, b *stock.Row) (n int, empty bool) {
+	if key == "device" {
+		return func(a, b *stock.Row) (int, bool) {
+			return texts(a.Vendor+" "+a.Model, b.Vendor+" "+b.Model)
+		}
+	}
+	i := slices.IndexFunc(columns(), func(c column) bool { return c.key == key })
+	if i < 0 {
+		return nil
+	}
+	c := columns()[i]
+	return func(a, b *stock.Row) (int, bool) {
+		if c.rank != nil {
+			return cmp.Compare(c.rank(a), c.rank(b)), false
+		}
+		switch x := c.value(v, a).(type) {
+		case string:
+			y, _ := c.value(v, b).(string)
+			return texts(x, y)
+		case int:
+			y, _ := c.value(v, b).(int)
+			return cmp.Compare(x, y), false
+		case int64:
+			y, known := c.value(v, b).(int64)
+			return last(false, !known, cmp.Compare(x, y))
+		case float64:
+			y, known := c.value(v, b).(float64)
+			return last(false, !known, cmp.Compare(x, y))
+		case inventory.Date:
+			y, _ := c.value(v, b).(inventory.Date)
+			return last(x.IsZero(), y.IsZero(), x.Compare(y.Time))
+		case time.Time:
+			y, _ := c.value(v, b).(time.Time)
+			return last(x.IsZero(), y.IsZero(), x.Compare(y))
+		}
+		return last(true, c.value(v, b) == nil, 0)
+	}
+}
+
+func texts(a, b string) (int, bool) {
+	return last(strings.TrimSpace(a) == "", strings.TrimSpace(b) == "", cmp.Or(strings.Compare(inventory.Fold(a), inventory.Fold(b)), strings.Compare(a, b)))
+}
+
+func last(a, b bool, n int) (int, bool) {
+	switch {
+	case a && b:
+		return 0, true
+	case a:
+		return 1, true
+	case b:
+		return -1, true
+	}
+	return n, false
 }
