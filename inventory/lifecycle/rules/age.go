@@ -77,7 +77,12 @@ func (j *judging) age() []terms.Finding {
 		Args: args("in_service", j.item.InService.String(), "years", itoa(years), "refresh", itoa(s.refresh), "end", itoa(s.end), "class", j.class, "source", s.source)}
 	switch {
 	case years >= s.end:
-		f.State, f.Code, f.Severity, f.Action = terms.StateOutdated, terms.CodeR15End, terms.S2, terms.ActionReplace
+		// The spans are the trade's custom, from press and sellers: reason enough to plan, and not to call equipment
+		// outdated that its maker still stands behind.
+		f.State, f.Code, f.Severity, f.Action = terms.StateReview, terms.CodeR15End, terms.S2, terms.ActionReplace
+		if s.grade < catalogue.ConfC {
+			f.State = terms.StateOutdated
+		}
 	case years >= s.refresh:
 		f.State, f.Code, f.Severity = terms.StateDueSoon, terms.CodeR15Refresh, terms.S1
 	default:

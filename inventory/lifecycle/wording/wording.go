@@ -72,6 +72,10 @@ func argument(l Lang, f lifecycle.Finding, name string) string {
 		if l != English {
 			return strings.ReplaceAll(f.Args[name], ".", ",")
 		}
+	case "successor":
+		if l != English {
+			return successors.Replace(f.Args[name])
+		}
 	case "dates":
 		var all []string
 		for _, d := range strings.Split(f.Args[name], ", ") {
@@ -81,6 +85,20 @@ func argument(l Lang, f lifecycle.Finding, name string) string {
 	}
 	return Date(f.Args[name])
 }
+
+// successors says in Vietnamese what the catalogue names as successors in English.
+var successors = strings.NewReplacer(
+	"newer Windows 11 version", "bản Windows 11 mới hơn",
+	"Windows 11-capable room PC", "máy tính phòng họp chạy được Windows 11",
+	"current-generation Cisco device", "thiết bị Cisco thế hệ hiện tại",
+	"(current-generation devices only)", "(chỉ thiết bị thế hệ hiện tại)",
+	"RoomOS-capable Room/Desk device", "thiết bị Room/Desk chạy được RoomOS",
+	"equivalent XGS model", "mẫu XGS tương đương",
+	"newest RoomOS 11/26", "RoomOS 11/26 mới nhất",
+	" where the device allows", " nếu thiết bị cho phép",
+	" or newer", " hoặc mới hơn",
+	" or ", " hoặc ",
+)
 
 // Date writes a day that is given as 2025-07-01 as 01/07/2025, and leaves every other text as it is.
 func Date(s string) string {

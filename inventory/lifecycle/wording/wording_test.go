@@ -7,6 +7,7 @@ import (
 
 	"communewatch/inventory"
 	"communewatch/inventory/lifecycle"
+	"communewatch/inventory/lifecycle/catalogue"
 )
 
 func TestEveryCodeHasASentence(t *testing.T) {
@@ -102,5 +103,21 @@ func TestLetterAsksWhatAMakerKnows(t *testing.T) {
 	}
 	if strings.Contains(text, "đưa vào sử dụng") {
 		t.Errorf("the letter asks the maker for what the accountant knows:\n%s", text)
+	}
+}
+
+// Successors stand in the catalogue in English.
+func TestSuccessorsAreSaidInVietnamese(t *testing.T) {
+	rows, err := catalogue.Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		said := " " + successors.Replace(r.Successor) + " "
+		for _, word := range []string{" or ", " newer ", " newest ", " device ", " devices ", " model ", " version ", " capable "} {
+			if strings.Contains(said, word) {
+				t.Errorf("%q is said as %q", r.Successor, said)
+			}
+		}
 	}
 }
