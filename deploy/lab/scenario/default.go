@@ -2,12 +2,14 @@ package scenario
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
 // Default is what a demo plays when it is given nothing else: a few lasting faults of different kinds, so that every
-// state can be seen, and then for an hour one passing fault after the other. It is the same at every start.
-func Default(sites []string) Scenario {
+// state can be seen, and then for an hour one passing fault after the other. It is the same at every start. Without
+// devices nothing happens to them.
+func Default(sites []string, devices bool) Scenario {
 	at := func(i int) []string { return []string{sites[i%len(sites)]} }
 	steps := []Step{
 		{20 * time.Second, Order{Do: DoService, Sites: at(17), Service: "broadband-portal", Mode: "slow", Delay: 4 * time.Second}},
@@ -37,6 +39,9 @@ func Default(sites []string) Scenario {
 		o := passing[rng.IntN(len(passing))]
 		o.Sites = at(rng.IntN(len(sites)))
 		steps = append(steps, Step{t, o})
+	}
+	if !devices {
+		steps = slices.DeleteFunc(steps, func(s Step) bool { return s.Do == DoDevice })
 	}
 	return Scenario{Steps: steps}
 }

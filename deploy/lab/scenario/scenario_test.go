@@ -78,6 +78,23 @@ func TestUndoTakesBack(t *testing.T) {
 	}
 }
 
+func TestTheDefaultIsInOrder(t *testing.T) {
+	for _, devices := range []bool{true, false} {
+		happens := 0
+		for _, st := range Default(sites, devices).Steps {
+			if err := st.Validate(sites); err != nil {
+				t.Errorf("%v: %v", st.Order, err)
+			}
+			if st.Do == DoDevice {
+				happens++
+			}
+		}
+		if devices != (happens > 0) {
+			t.Errorf("devices %v: %d steps are about one", devices, happens)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("steps: [{at: 1s, do: collector, mode: stop}]"))
 	f.Fuzz(func(t *testing.T, data []byte) {
