@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -356,4 +357,116 @@ func BenchmarkTable(b *testing.B) {
 			}
 		}
 	})
+}
+
+// Readers of several days and languages ask while devices are seen, joined and judged.
+func TestManyAskAtOnce(t *testing.T) {
+	h := open(t)
+	many(t, h, 400)
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for n := range 5 {
+				q := stock.Query{Lang: []string{"vi", "en"}[i%2], AsOf: inventory.DateOf(now.AddDate(i, 0, 0))}
+				rows, err := h.stock.Table(context.Background(), q)
+				if err != nil || len(rows) != 400 {
+					t.Error(err, len(rows))
+				}
+				rows[0].Model = "the caller's own" // what is returned belongs to the caller
+				if _, err := h.stock.Device(context.Background(), fmt.Sprintf("d%d", 1+i*5+n), q); err != nil {
+					t.Error(err)
+				}
+				if _, err := h.stock.Summary(context.Background(), q); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for n := range 20 {
+			h.see("s0", "k0", now.Add(time.Duration(n+1)*time.Second), "vendor=Cisco", "model=WS-C2960-24TT-L", "serial=SN0000000X", fmt.Sprint("version=", n))
+		}
+	})
+	wg.Wait()
+	for _, r := range h.table(stock.Filter{}) {
+		if r.ID == "d1" && r.Version != "19" || r.Model == "the caller's own" {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// A device that turned out to be another one is listed once, and its number leads to the other.
+func TestTwoBecomeOne(t *testing.T) {
+	h := open(t)
+	h.see("s1", "x1", now, "mac=00:1b:0d:63:c2:26", "vendor=Cisco")
+	h.see("s1", "x2", now.Add(time.Minute), "vendor=Cisco", "serial=FOC1010X104", "model=WS-C2960-24TT-L")
+	if rows := h.table(stock.Filter{}); len(rows) != 2 {
+		t.Fatalf("%+v", rows)
+	}
+	h.see("s1", "x2", now.Add(2*time.Minute), "vendor=Cisco", "serial=FOC1010X104", "model=WS-C2960-24TT-L", "mac=00:1b:0d:63:c2:26")
+	if rows := h.table(stock.Filter{}); len(rows) != 1 || rows[0].ID != "d1" || rows[0].MAC == "" || rows[0].Serial == "" {
+		t.Fatalf("%+v", rows)
+	}
+	if d := h.device("d2"); d.ID != "d1" || len(d.Sightings) != 2 {
+		t.Errorf("%+v", d)
+	}
+}
+
+// Verify asks for what would decide something, and says whom.
+func TestVerify(t *testing.T) {
+	h := open(t)
+	h.see("s1", "a", now, "class=videoconference", "vendor=Acme", "model=Nobody-Knows-9", "serial=ZX81ZX81", "version=1")
+	h.see("s1", "b", now, "mac=00:1b:0d:63:c2:26", "class=camera")
+	all, err := h.stock.Verify(t.Context(), stock.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := map[string]stock.Question{}
+	for _, q := range all {
+		asked[q.ID+" "+q.Missing] = q
+		if q.Text == "" || q.WhoText == "" || q.Who == "" {
+			t.Errorf("%+v", q)
+		}
+	}
+	if q := asked["d1 end_of_support"]; !strings.Contains(q.Letter, "Nobody-Knows-9") || !strings.Contains(q.Letter, "ZX81ZX81") {
+		t.Errorf("%+v", q)
+	}
+	if _, ok := asked["d2 model"]; !ok {
+		t.Errorf("%v", all)
+	}
+	if _, ok := asked["d2 end_of_support"]; ok {
+		t.Error("nobody can ask a maker about a model that is not known")
+	}
+}
+
+func TestReplacements(t *testing.T) {
+	h := open(t)
+	h.see("s1", "win", now, "class=pc", "vendor=Dell", "model=OptiPlex 3020", "serial=ABC1234", "os=Windows 10", "os_edition=Pro", "os_release=22H2",
+		"os_build=10.0.19045.4412", "cpu=Intel(R) Core(TM) i3-4130 CPU @ 3.40GHz", "tpm=none")
+	h.say(1, "in_service", "2014-05-01")
+	h.say(1, "price", "12000000")
+	h.say(1, "reachable", "no")
+	all, err := h.stock.Replacements(t.Context(), stock.Query{Lang: "en"})
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%v %+v", err, all)
+	}
+	r := all[0]
+	if r.ReplaceText == "" || len(r.Findings) == 0 || len(r.LegalChecks) == 0 || len(r.Priority) == 0 || r.Score == 0 {
+		t.Errorf("%+v", r)
+	}
+	sum := 0
+	for _, p := range r.Priority {
+		sum += p.Points
+		if p.Text == "" {
+			t.Errorf("%+v", p)
+		}
+	}
+	if sum != r.Score {
+		t.Errorf("parts make %d, the score is %d", sum, r.Score)
+	}
+	for _, f := range r.Findings {
+		if len(f.Evidence) == 0 || f.Text == "" {
+			t.Errorf("%+v", f)
+		}
+	}
 }
