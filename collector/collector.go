@@ -131,7 +131,7 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 		Judge: c.judge, Store: c.store, Registry: c.reg, Inventory: c.stock, Now: c.o.Now, Log: c.log, Metrics: metrics, Version: c.o.Version,
 	})
 	c.web, err = web.New(web.Options{
-		Source: c.api, Boundaries: c.cfg.Boundaries, Title: c.cfg.Title, DefaultLang: c.cfg.Language, Log: c.log,
+		Source: c.api, Stock: c.stock, Boundaries: c.cfg.Boundaries, Title: c.cfg.Title, DefaultLang: c.cfg.Language, Log: c.log,
 	})
 	return err
 }

@@ -19,6 +19,9 @@ import (
 	"time"
 
 	"communewatch/collector/api"
+	"communewatch/collector/stock"
+	"communewatch/collector/stock/stocktest"
+	"communewatch/inventory"
 )
 
 // fixture is a province with every state in it, behind the same JSON API as the collector's. Tests (and a developer
@@ -32,6 +35,18 @@ type fixture struct {
 	listeners map[chan api.Site]bool
 	drop      chan struct{} // closed to cut all event streams
 	away      bool          // event streams are refused
+
+	stock stock.Reader // the equipment, where a test wants some
+}
+
+// equip gives the province equipment.
+func (f *fixture) equip(t testing.TB) {
+	t.Helper()
+	var sites []inventory.Site
+	for _, s := range f.sites {
+		sites = append(sites, inventory.Site{ID: s.ID, Code: s.Code, Name: s.Name, Type: s.Type, Parent: s.Parent})
+	}
+	f.stock = stocktest.Open(t, sites)
 }
 
 // sitesFile is the project's own list of a province.
@@ -189,7 +204,7 @@ func (f *fixture) Site(_ context.Context, id, lang string) (api.SiteDetail, erro
 
 func (f *fixture) handler(t testing.TB, boundaries string) http.Handler {
 	t.Helper()
-	pages, err := New(Options{Source: f, Boundaries: boundaries, Title: "Phú Thọ", Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	pages, err := New(Options{Source: f, Stock: f.stock, Boundaries: boundaries, Title: "Phú Thọ", Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -395,13 +410,19 @@ func TestServe(t *testing.T) {
 	if err != nil {
 		n = 136
 	}
-	t.Fatal(http.ListenAndServe(listen, newFixture(t, n).handler(t, os.Getenv("FIXTURE_BOUNDARIES"))))
+	f := newFixture(t, n)
+	f.equip(t)
+	t.Fatal(http.ListenAndServe(listen, f.handler(t, os.Getenv("FIXTURE_BOUNDARIES"))))
 }
 
 // serve starts the fixture for one test.
 func serve(t *testing.T, n int, boundaries string) *httptest.Server {
 	t.Helper()
-	server := httptest.NewServer(newFixture(t, n).handler(t, boundaries))
+	f := newFixture(t, n)
+	if boundaries == "" && n <= 136 {
+		f.equip(t)
+	}
+	server := httptest.NewServer(f.handler(t, boundaries))
 	t.Cleanup(func() {
 		server.CloseClientConnections() // event streams would hold Close up
 		server.Close()

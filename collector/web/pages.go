@@ -10,7 +10,9 @@ import (
 	"strings"
 
 	"communewatch/collector/api"
+	"communewatch/collector/stock"
 	"communewatch/collector/web/frame"
+	equipment "communewatch/collector/web/inventory"
 	"communewatch/inventory"
 )
 
@@ -98,8 +100,37 @@ func (w *Web) mapPage(rw http.ResponseWriter, r *http.Request) {
 type sitePage struct {
 	frame.Frame
 	vocabulary
-	ID   string
-	Site api.SiteDetail
+	ID        string
+	Site      api.SiteDetail
+	Equipment *equipmentCard // nil without an inventory
+}
+
+// equipmentCard is a site's equipment in three numbers, and what of it is most urgent.
+type equipmentCard struct {
+	equipment.Numbers
+	Urgent []stock.Row
+}
+
+// mostUrgent is how many devices a site's page names.
+const mostUrgent = 5
+
+// equipmentOf reads a site's equipment. A page of a site is worth showing without it, so that a failure is only logged.
+func (w *Web) equipmentOf(r *http.Request, site, lang string) *equipmentCard {
+	if w.stock == nil {
+		return nil
+	}
+	rows, err := w.stock.Table(r.Context(), stock.Query{Lang: lang, Filter: stock.Filter{Site: site}})
+	if err != nil {
+		w.log.Error("equipment not read", "site", site, "error", err)
+		return nil
+	}
+	card := &equipmentCard{Numbers: equipment.NumbersOf(rows)}
+	for _, row := range rows {
+		if row.Standing == stock.Outdated && len(card.Urgent) < mostUrgent {
+			card.Urgent = append(card.Urgent, row)
+		}
+	}
+	return card
 }
 
 func (w *Web) sitePage(rw http.ResponseWriter, r *http.Request) {
@@ -119,6 +150,7 @@ func (w *Web) sitePage(rw http.ResponseWriter, r *http.Request) {
 	slices.SortStableFunc(p.Site.Checks, func(a, b api.Check) int {
 		return cmp.Or(cmp.Compare(severity(a.State), severity(b.State)), cmp.Compare(slices.Index(layers, a.Layer), slices.Index(layers, b.Layer)))
 	})
+	p.Equipment = w.equipmentOf(r, p.ID, p.Lang)
 	p.PageTitle = p.Site.Name + " – " + p.PageTitle
 	w.house.Render(rw, r, http.StatusOK, w.templates, "site", p)
 }

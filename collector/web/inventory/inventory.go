@@ -114,6 +114,7 @@ type page struct {
 	Semicolon bool   // between the columns of a CSV file
 	Hint      string // key, on pages that only say that something is not there
 	Missing   string // what is not there
+	Paper     bool   // printed, it is a document of its own, with the heading and signatures of one
 }
 
 // Tab is one page of the inventory in its navigation.
@@ -390,8 +391,11 @@ func (p page) DeviceAt(id string) string {
 	return path + "?as_of=" + p.AsOf.String()
 }
 
-// three counts rows by standing.
-func three(rows []stock.Row) (c stock.Count) {
+// Numbers are the three numbers of some devices; they add up to Devices.
+type Numbers struct{ Devices, Outdated, Fine, Unknown int }
+
+// NumbersOf counts rows by standing.
+func NumbersOf(rows []stock.Row) (c Numbers) {
 	for i := range rows {
 		c.Devices++
 		switch rows[i].Standing {

@@ -145,6 +145,7 @@ func (p *Pages) replacePage(rw http.ResponseWriter, r *http.Request) {
 		p.fail(rw, r, at, err)
 		return
 	}
+	at.Paper = true
 	out := replacePage{page: at}
 	for i := range rows {
 		switch rows[i].Replace {
@@ -251,7 +252,7 @@ func (p *Pages) verifyPage(rw http.ResponseWriter, r *http.Request) {
 	if id := at.Query().Get("letter"); id != "" {
 		for i := range questions {
 			if questions[i].ID == id && questions[i].Letter != "" {
-				out.Letter = &questions[i]
+				out.Letter, out.Paper = &questions[i], true
 				p.render(rw, r, "letter", out)
 				return
 			}

@@ -16,9 +16,9 @@ type tablePage struct {
 	Paging
 	Columns []Heading
 	Rows    []tableRow
-	Three   stock.Count // of what the filter lets through, whatever its standing
-	Any     bool        // there are devices at all
-	Custom  bool        // the reader chose the columns
+	Three   Numbers // of what the filter lets through, whatever its standing
+	Any     bool    // there are devices at all
+	Custom  bool    // the reader chose the columns
 }
 
 // Heading is the head of one column, or one column to choose.
@@ -68,15 +68,15 @@ func numeric(k sheet.Kind) bool { return k != sheet.Text }
 
 // rows reads the rows that a page asks for, in its order, and the three numbers before a standing is asked for: these
 // are the way to ask for one.
-func (p *Pages) rows(ctx context.Context, at *page) ([]stock.Row, stock.Count, error) {
+func (p *Pages) rows(ctx context.Context, at *page) ([]stock.Row, Numbers, error) {
 	q := at.Asked
 	standing := q.Filter.Standing
 	q.Filter.Standing = ""
 	rows, err := p.stock.Table(ctx, q)
 	if err != nil {
-		return nil, stock.Count{}, err
+		return nil, Numbers{}, err
 	}
-	count := three(rows)
+	count := NumbersOf(rows)
 	rows = within(rows, standing)
 	sorted(at.voice, rows, at.Query().Get("sort"))
 	return rows, count, nil
