@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"communewatch/deploy/lab/gear/snmp/ber"
 )
 
 // Own is what tells a device apart from others of its model. Zero values leave what the recording shows.
@@ -168,17 +170,17 @@ func (d *Device) personalise() {
 	}
 	for i := range d.table.values {
 		raw := d.table.values[i].raw
-		if len(raw) == 0 || raw[0] != tagOctets || d.raw[i] != nil {
+		if len(raw) == 0 || raw[0] != ber.Octets || d.raw[i] != nil {
 			continue
 		}
-		_, content, _, err := next(raw)
+		_, content, _, err := ber.Next(raw)
 		if err != nil {
 			continue
 		}
 		for _, s := range swaps {
 			if bytes.Contains(content, s[0]) {
 				content = bytes.ReplaceAll(content, s[0], s[1])
-				d.raw[i] = appendTLV(nil, tagOctets, content)
+				d.raw[i] = ber.AppendTLV(nil, ber.Octets, content)
 			}
 		}
 	}
@@ -204,9 +206,9 @@ func swaps(from, to [6]byte) [][2][]byte {
 	return out
 }
 
-func (d *Device) setText(k key, text string) {
+func (d *Device) setText(k ber.Key, text string) {
 	if i, ok := d.table.find(k); ok {
-		d.raw[i] = appendTLV(nil, tagOctets, []byte(text))
+		d.raw[i] = ber.AppendTLV(nil, ber.Octets, []byte(text))
 	}
 }
 
@@ -228,33 +230,33 @@ func (d *Device) appendValue(b []byte, i int, now time.Time, lie Lie) []byte {
 		raw = own
 	}
 	if lie == Types && i%3 == 0 {
-		if raw[0] == tagOctets {
-			return appendInt(b, int64(len(raw)))
+		if raw[0] == ber.Octets {
+			return ber.AppendInt(b, int64(len(raw)))
 		}
-		return appendTLV(b, tagOctets, []byte("n/a"))
+		return ber.AppendTLV(b, ber.Octets, []byte("n/a"))
 	}
 	if v.move == still {
 		return append(b, raw...)
 	}
 	t, c := d.uptime(now)
 	signed := func(n float64) []byte {
-		if raw[0] == tagInteger {
-			return appendInt(b, int64(math.Round(n)))
+		if raw[0] == ber.Integer {
+			return ber.AppendInt(b, int64(math.Round(n)))
 		}
-		return appendUint(b, raw[0], uint64(max(0, math.Round(n))))
+		return ber.AppendUint(b, raw[0], uint64(max(0, math.Round(n))))
 	}
 	switch v.move {
 	case moveTicks:
-		return appendUint(b, tagTimeTicks, uint64((c.before+t)*100)&max32)
+		return ber.AppendUint(b, ber.TimeTicks, uint64((c.before+t)*100)&max32)
 	case moveSeconds:
-		return appendInt(b, int64(c.before+t))
+		return ber.AppendInt(b, int64(c.before+t))
 	case moveCounter32:
 		if v.pair >= 0 {
-			return appendUint(b, tagCounter32, c.count(d.table.values[v.pair].num, v.pair, t)&max32)
+			return ber.AppendUint(b, ber.Counter32, c.count(d.table.values[v.pair].num, v.pair, t)&max32)
 		}
-		return appendUint(b, tagCounter32, c.count(v.num, i, t)&max32)
+		return ber.AppendUint(b, ber.Counter32, c.count(v.num, i, t)&max32)
 	case moveCounter64:
-		return appendUint(b, tagCounter64, c.count(v.num, i, t))
+		return ber.AppendUint(b, ber.Counter64, c.count(v.num, i, t))
 	case wavePercent:
 		return signed(min(100, max(0, c.gauge(float64(int64(v.num)), 2+float64(v.num)/4, i, t))))
 	case waveDegrees:
@@ -336,7 +338,7 @@ func (d *Device) bindings(b []byte, room int, r *request, now time.Time, lie Lie
 			case r.version == version1:
 				return b, errNoSuchName, n + 1
 			default:
-				b = appendBinding(b, appendOID(nil, name.arcs()), d.missing(name), nil)
+				b = appendBinding(b, ber.AppendOID(nil, name.Arcs()), d.missing(name), nil)
 			}
 		} else {
 			var ok bool
@@ -344,7 +346,7 @@ func (d *Device) bindings(b []byte, room int, r *request, now time.Time, lie Lie
 				if r.version == version1 {
 					return b, errNoSuchName, n + 1
 				}
-				b = appendBinding(b, appendOID(nil, name.arcs()), tagEndOfMIBView, nil)
+				b = appendBinding(b, ber.AppendOID(nil, name.Arcs()), ber.EndOfMIBView, nil)
 			}
 		}
 		if len(b) > room {
@@ -355,13 +357,13 @@ func (d *Device) bindings(b []byte, room int, r *request, now time.Time, lie Lie
 }
 
 // missing tells a variable that the device does not know from a row that is not there.
-func (d *Device) missing(name key) byte {
+func (d *Device) missing(name ber.Key) byte {
 	for n := len(name) - 4; n >= 4*8; n -= 4 { // the shortest column's number has nine parts
-		if i := d.table.after(name[:n]); i < d.table.Len() && d.table.keys[i].below(name[:n]) {
-			return tagNoSuchInstance
+		if i := d.table.after(name[:n]); i < d.table.Len() && d.table.keys[i].Below(name[:n]) {
+			return ber.NoSuchInstance
 		}
 	}
-	return tagNoSuchObject
+	return ber.NoSuchObject
 }
 
 // bulk answers GetBulk: once what follows the first names, then as often as wanted and as fits what follows the others.
@@ -375,7 +377,7 @@ func (d *Device) bulk(b []byte, room int, r *request, now time.Time, lie Lie) []
 		b, at[n], ok = d.appendNext(b, at[n], r.version, now, lie)
 		if !ok {
 			ended[n] = true
-			b = appendBinding(b, appendOID(nil, at[n].arcs()), tagEndOfMIBView, nil)
+			b = appendBinding(b, ber.AppendOID(nil, at[n].Arcs()), ber.EndOfMIBView, nil)
 		}
 		if len(b) > room {
 			b = b[:before] // an answer with less than was asked for is in order
@@ -404,18 +406,18 @@ func (d *Device) bulk(b []byte, room int, r *request, now time.Time, lie Lie) []
 }
 
 // appendNext writes the variable that follows name, and returns its name; false if nothing follows.
-func (d *Device) appendNext(b []byte, name key, version int32, now time.Time, lie Lie) ([]byte, key, bool) {
+func (d *Device) appendNext(b []byte, name ber.Key, version int32, now time.Time, lie Lie) ([]byte, ber.Key, bool) {
 	i := d.table.after(name)
 	for i < d.table.Len() && version == version1 && d.table.values[i].move == moveCounter64 {
 		i++ // version 1 has no such type (RFC 3584 4.2.2.1)
 	}
 	switch {
-	case lie == Endless && name.below(endlessRoot()) && (i == d.table.Len() || !d.table.keys[i].below(name[:min(len(name), len(endlessRoot())+4)])):
-		arcs := name.arcs()
+	case lie == Endless && name.Below(endlessRoot()) && (i == d.table.Len() || !d.table.keys[i].Below(name[:min(len(name), len(endlessRoot())+4)])):
+		arcs := name.Arcs()
 		if last := len(arcs) - 1; arcs[last] < 1<<32-1 {
 			arcs[last]++
 		}
-		return appendBinding(b, appendOID(nil, arcs), tagOctets, []byte("port")), makeKey(arcs), true
+		return appendBinding(b, ber.AppendOID(nil, arcs), ber.Octets, []byte("port")), ber.MakeKey(arcs), true
 	case lie == Disorder && i%16 == 15:
 		i -= 9
 	}
@@ -426,20 +428,20 @@ func (d *Device) appendNext(b []byte, name key, version int32, now time.Time, li
 }
 
 // endlessRoot is the table that does not end for Endless: ifEntry.
-func endlessRoot() key { return keyOf(1, 3, 6, 1, 2, 1, 2, 2, 1) }
+func endlessRoot() ber.Key { return keyOf(1, 3, 6, 1, 2, 1, 2, 2, 1) }
 
 func (d *Device) appendVar(b []byte, i int, now time.Time, lie Lie) []byte {
-	b, at := open(b, tagSequence)
-	b = appendTLV(b, tagOID, d.table.values[i].oid)
+	b, at := ber.Open(b, ber.Sequence)
+	b = ber.AppendTLV(b, ber.OID, d.table.values[i].oid)
 	b = d.appendValue(b, i, now, lie)
-	shut(b, at)
+	ber.Shut(b, at)
 	return b
 }
 
 func appendBinding(b, oid []byte, tag byte, content []byte) []byte {
-	b, at := open(b, tagSequence)
-	b = appendTLV(b, tagOID, oid)
-	b = appendTLV(b, tag, content)
-	shut(b, at)
+	b, at := ber.Open(b, ber.Sequence)
+	b = ber.AppendTLV(b, ber.OID, oid)
+	b = ber.AppendTLV(b, tag, content)
+	ber.Shut(b, at)
 	return b
 }

@@ -1,6 +1,10 @@
 package snmp
 
-import "errors"
+import (
+	"errors"
+
+	"communewatch/deploy/lab/gear/snmp/ber"
+)
 
 // Versions as messages number them.
 const (
@@ -37,7 +41,7 @@ type request struct {
 	id             int32
 	nonRepeaters   int // of GetBulk
 	maxRepetitions int // of GetBulk
-	names          []key
+	names          []ber.Key
 	bindings       []byte // as they came, for answers that repeat them
 }
 
@@ -47,11 +51,11 @@ var errVersion3 = errors.New("version 3")
 // decodeRequest reads a message of version 1 or 2c. What it returns points into b.
 func decodeRequest(b []byte) (request, error) {
 	var r request
-	msg, _, err := expect(b, tagSequence)
+	msg, _, err := ber.Expect(b, ber.Sequence)
 	if err != nil {
 		return r, err
 	}
-	if r.version, msg, err = expectInt(msg); err != nil {
+	if r.version, msg, err = ber.ExpectInt(msg); err != nil {
 		return r, err
 	}
 	switch r.version {
@@ -59,12 +63,12 @@ func decodeRequest(b []byte) (request, error) {
 	case version3:
 		return r, errVersion3
 	default:
-		return r, errBER
+		return r, ber.ErrMalformed
 	}
-	if r.community, msg, err = expect(msg, tagOctets); err != nil {
+	if r.community, msg, err = ber.Expect(msg, ber.Octets); err != nil {
 		return r, err
 	}
-	tag, pdu, _, err := next(msg)
+	tag, pdu, _, err := ber.Next(msg)
 	if err != nil {
 		return r, err
 	}
@@ -77,40 +81,40 @@ func (r *request) decodePDU(tag byte, pdu []byte) (err error) {
 	case pduGet, pduGetNext, pduSet:
 	case pduGetBulk:
 		if r.version == version1 {
-			return errBER
+			return ber.ErrMalformed
 		}
 	default:
-		return errBER
+		return ber.ErrMalformed
 	}
-	if r.id, pdu, err = expectInt(pdu); err != nil {
+	if r.id, pdu, err = ber.ExpectInt(pdu); err != nil {
 		return err
 	}
 	var a, b int32
-	if a, pdu, err = expectInt(pdu); err != nil {
+	if a, pdu, err = ber.ExpectInt(pdu); err != nil {
 		return err
 	}
-	if b, pdu, err = expectInt(pdu); err != nil {
+	if b, pdu, err = ber.ExpectInt(pdu); err != nil {
 		return err
 	}
 	r.nonRepeaters, r.maxRepetitions = int(max(a, 0)), int(max(b, 0))
-	if r.bindings, _, err = expect(pdu, tagSequence); err != nil {
+	if r.bindings, _, err = ber.Expect(pdu, ber.Sequence); err != nil {
 		return err
 	}
 	for rest := r.bindings; len(rest) > 0; {
 		if len(r.names) == maxNames {
-			return errBER
+			return ber.ErrMalformed
 		}
 		var binding, oid []byte
-		if binding, rest, err = expect(rest, tagSequence); err != nil {
+		if binding, rest, err = ber.Expect(rest, ber.Sequence); err != nil {
 			return err
 		}
-		if oid, binding, err = expect(binding, tagOID); err != nil {
+		if oid, binding, err = ber.Expect(binding, ber.OID); err != nil {
 			return err
 		}
-		if _, _, _, err = next(binding); err != nil {
+		if _, _, _, err = ber.Next(binding); err != nil {
 			return err
 		}
-		k, err := decodeOID(oid)
+		k, err := ber.DecodeOID(oid)
 		if err != nil {
 			return err
 		}
@@ -122,20 +126,20 @@ func (r *request) decodePDU(tag byte, pdu []byte) (err error) {
 // response writes an answer: the head, then what bindings writes, at most max bytes in all. Where that is too little it
 // says so, as the versions want it said.
 func (r *request) response(b []byte, max int, bindings func(b []byte, room int) (_ []byte, status, index int)) []byte {
-	b, message := open(b, tagSequence)
-	b = appendInt(b, int64(r.version))
-	b = appendTLV(b, tagOctets, r.community)
+	b, message := ber.Open(b, ber.Sequence)
+	b = ber.AppendInt(b, int64(r.version))
+	b = ber.AppendTLV(b, ber.Octets, r.community)
 	b = r.pdu(b, pduResponse, max, bindings)
-	shut(b, message)
+	ber.Shut(b, message)
 	return b
 }
 
 func (r *request) pdu(b []byte, kind byte, max int, bindings func(b []byte, room int) (_ []byte, status, index int)) []byte {
-	b, pdu := open(b, kind)
-	b = appendInt(b, int64(r.id))
+	b, pdu := ber.Open(b, kind)
+	b = ber.AppendInt(b, int64(r.id))
 	errorAt := len(b)
-	b = appendInt(appendInt(b, 0), 0) // three bytes each, as every status and index up to 127 takes
-	b, list := open(b, tagSequence)
+	b = ber.AppendInt(ber.AppendInt(b, 0), 0) // three bytes each, as every status and index up to 127 takes
+	b, list := ber.Open(b, ber.Sequence)
 	start := len(b)
 	b, status, index := bindings(b, max)
 	if status != 0 {
@@ -145,7 +149,7 @@ func (r *request) pdu(b []byte, kind byte, max int, bindings func(b []byte, room
 		}
 		b[errorAt+2], b[errorAt+5] = byte(status), byte(min(index, 127))
 	}
-	shut(b, list)
-	shut(b, pdu)
+	ber.Shut(b, list)
+	ber.Shut(b, pdu)
 	return b
 }

@@ -1,6 +1,10 @@
 package snmp
 
-import "math"
+import (
+	"math"
+
+	"communewatch/deploy/lab/gear/snmp/ber"
+)
 
 // motion is how a variable advances.
 type motion uint8
@@ -17,22 +21,22 @@ const (
 )
 
 // motionOf says how a variable of a recording advances.
-func motionOf(k key, tag byte) motion {
+func motionOf(k ber.Key, tag byte) motion {
 	switch tag {
-	case tagCounter32:
+	case ber.Counter32:
 		return moveCounter32
-	case tagCounter64:
+	case ber.Counter64:
 		return moveCounter64
-	case tagTimeTicks:
+	case ber.TimeTicks:
 		if k == keySysUpTime() || k == keyOf(1, 3, 6, 1, 2, 1, 25, 1, 1, 0) {
 			return moveTicks
 		}
-	case tagInteger, tagGauge32:
+	case ber.Integer, ber.Gauge32:
 		if k == keyOf(1, 3, 6, 1, 6, 3, 10, 2, 1, 3, 0) {
 			return moveSeconds
 		}
 		for _, w := range waves() {
-			if k.below(w.root) {
+			if k.Below(w.root) {
 				return w.move
 			}
 		}
@@ -41,14 +45,14 @@ func motionOf(k key, tag byte) motion {
 }
 
 type wave struct {
-	root key
+	root ber.Key
 	move motion
 }
 
 // waves lists the gauges that move: columns of processor load, load of a UPS and temperatures.
 func waves() []wave {
-	enterprise := func(arcs ...uint32) key { return keyOf(append([]uint32{1, 3, 6, 1, 4, 1}, arcs...)...) }
-	mib2 := func(arcs ...uint32) key { return keyOf(append([]uint32{1, 3, 6, 1, 2, 1}, arcs...)...) }
+	enterprise := func(arcs ...uint32) ber.Key { return keyOf(append([]uint32{1, 3, 6, 1, 4, 1}, arcs...)...) }
+	mib2 := func(arcs ...uint32) ber.Key { return keyOf(append([]uint32{1, 3, 6, 1, 2, 1}, arcs...)...) }
 	return []wave{
 		{mib2(25, 3, 3, 1, 2), wavePercent},                        // hrProcessorLoad
 		{mib2(33, 1, 4, 4, 1, 5), wavePercent},                     // upsOutputPercentLoad

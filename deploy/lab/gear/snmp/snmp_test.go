@@ -13,6 +13,8 @@ import (
 
 	"github.com/gosnmp/gosnmp"
 	"go.uber.org/goleak"
+
+	"communewatch/deploy/lab/gear/snmp/ber"
 )
 
 // sample is a small switch with two ports, and something of every type.
@@ -271,11 +273,11 @@ func TestWhatMoves(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		i, ok := tab.find(makeKey(arcs))
+		i, ok := tab.find(ber.MakeKey(arcs))
 		if !ok {
 			t.Fatalf("no %s", oid)
 		}
-		_, c, _, err := next(d.appendValue(nil, i, begin.Add(at), Truth))
+		_, c, _, err := ber.Next(d.appendValue(nil, i, begin.Add(at), Truth))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -364,7 +366,7 @@ func FuzzRequest(f *testing.F) {
 		if answer == nil || d.own.Quirk.Lie == Garbage {
 			return
 		}
-		if _, _, rest, err := next(answer); err != nil || len(rest) > 0 {
+		if _, _, rest, err := ber.Next(answer); err != nil || len(rest) > 0 {
 			t.Fatalf("answer %x is not one message", answer)
 		}
 	})
@@ -382,7 +384,7 @@ func FuzzRecording(f *testing.F) {
 		}
 		d := NewDevice(tab, Own{Number: 5, Name: "x"}, time.Now())
 		for i := range tab.keys {
-			if _, _, rest, err := next(d.appendValue(nil, i, time.Now(), Truth)); err != nil || len(rest) > 0 {
+			if _, _, rest, err := ber.Next(d.appendValue(nil, i, time.Now(), Truth)); err != nil || len(rest) > 0 {
 				t.Fatalf("variable %d is not one value", i)
 			}
 		}

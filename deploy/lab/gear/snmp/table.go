@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"communewatch/deploy/lab/gear/snmp/ber"
 )
 
 // Expected is what an observer should make of a device; "" where nothing is expected.
@@ -30,7 +32,7 @@ type Table struct {
 	vary   int    // how many of the serial's last characters differ between devices
 	uptime uint64 // sysUpTime of the recording, in hundredths of a second; never 0
 
-	keys   []key
+	keys   []ber.Key
 	values []value // beside keys
 }
 
@@ -66,8 +68,8 @@ func ParseTable(name string, text []byte) (*Table, error) {
 		return nil, fmt.Errorf("%s: longer than %d bytes", name, maxRecording)
 	}
 	t := &Table{Name: name, vary: 4, uptime: 100 * 86400 * 100}
-	rows := map[key]row{}
-	put := func(r row) { rows[makeKey(r.arcs)] = r }
+	rows := map[ber.Key]row{}
+	put := func(r row) { rows[ber.MakeKey(r.arcs)] = r }
 	line := 0
 	for l := range bytes.Lines(text) {
 		line++
@@ -94,7 +96,7 @@ func ParseTable(name string, text []byte) (*Table, error) {
 	t.values = make([]value, len(t.keys))
 	for i, k := range t.keys {
 		r := rows[k]
-		t.values[i] = value{oid: appendOID(nil, r.arcs), raw: r.raw, num: r.num, move: motionOf(k, r.tag), pair: -1}
+		t.values[i] = value{oid: ber.AppendOID(nil, r.arcs), raw: r.raw, num: r.num, move: motionOf(k, r.tag), pair: -1}
 		if k == keySysUpTime() && r.num > 0 {
 			t.uptime = r.num
 		}
@@ -107,7 +109,7 @@ func parseArcs(s string) ([]uint32, error) {
 	var arcs []uint32
 	for part := range strings.SplitSeq(strings.TrimPrefix(s, "."), ".") {
 		n, err := strconv.ParseUint(part, 10, 32)
-		if err != nil || len(arcs) == maxArcs {
+		if err != nil || len(arcs) == ber.MaxArcs {
 			return nil, fmt.Errorf("%q is not an OID", s)
 		}
 		arcs = append(arcs, uint32(n))
@@ -144,32 +146,32 @@ func parseLine(s string) (row, error) {
 		return row{}, fmt.Errorf("a value of %d bytes does not fit a datagram", len(content))
 	}
 	switch r.tag {
-	case tagInteger:
+	case ber.Integer:
 		v, err := strconv.ParseInt(text, 10, 32)
 		if err != nil {
 			return row{}, fmt.Errorf("%q is not a 32-bit integer", text)
 		}
-		r.raw, r.num = appendInt(nil, v), uint64(v)
-	case tagCounter32, tagGauge32, tagTimeTicks, tagCounter64:
+		r.raw, r.num = ber.AppendInt(nil, v), uint64(v)
+	case ber.Counter32, ber.Gauge32, ber.TimeTicks, ber.Counter64:
 		bits := 32
-		if r.tag == tagCounter64 {
+		if r.tag == ber.Counter64 {
 			bits = 64
 		}
 		if r.num, err = strconv.ParseUint(text, 10, bits); err != nil {
 			return row{}, fmt.Errorf("%q is not an unsigned number of %d bits", text, bits)
 		}
-		r.raw = appendUint(nil, r.tag, r.num)
-	case tagOctets, tagOpaque:
-		r.raw = appendTLV(nil, r.tag, content)
-	case tagNull:
-		r.raw = []byte{tagNull, 0}
-	case tagOID:
+		r.raw = ber.AppendUint(nil, r.tag, r.num)
+	case ber.Octets, ber.Opaque:
+		r.raw = ber.AppendTLV(nil, r.tag, content)
+	case ber.Null:
+		r.raw = []byte{ber.Null, 0}
+	case ber.OID:
 		v, err := parseArcs(text)
 		if err != nil {
 			return row{}, err
 		}
-		r.raw = appendTLV(nil, tagOID, appendOID(nil, v))
-	case tagIPAddress:
+		r.raw = ber.AppendTLV(nil, ber.OID, ber.AppendOID(nil, v))
+	case ber.IPAddress:
 		if !isHex {
 			var a, b, c, d byte
 			if _, err := fmt.Sscanf(text, "%d.%d.%d.%d", &a, &b, &c, &d); err != nil {
@@ -180,7 +182,7 @@ func parseLine(s string) (row, error) {
 		if len(content) != 4 {
 			return row{}, fmt.Errorf("%q is not an address", text)
 		}
-		r.raw = appendTLV(nil, tagIPAddress, content)
+		r.raw = ber.AppendTLV(nil, ber.IPAddress, content)
 	default:
 		return row{}, fmt.Errorf("tag %d is not one of SNMP's", n)
 	}
@@ -301,12 +303,12 @@ func (t *Table) ports(w *keyed, put func(row)) error {
 			arcs := append(slices.Clone(table), column, index)
 			r := row{arcs: arcs, tag: tag, num: n}
 			switch tag {
-			case tagOctets:
-				r.raw = appendTLV(nil, tag, text)
-			case tagInteger:
-				r.raw = appendInt(nil, int64(n))
+			case ber.Octets:
+				r.raw = ber.AppendTLV(nil, tag, text)
+			case ber.Integer:
+				r.raw = ber.AppendInt(nil, int64(n))
 			default:
-				r.raw = appendUint(nil, tag, n)
+				r.raw = ber.AppendUint(nil, tag, n)
 			}
 			put(r)
 		}
@@ -327,44 +329,44 @@ func (t *Table) ports(w *keyed, put func(row)) error {
 		const packet = 700 // mean size in bytes of office traffic
 		mac := t.MAC
 		binary.BigEndian.PutUint32(mac[2:], binary.BigEndian.Uint32(mac[2:])+uint32(offset+i))
-		number32(ifEntry, 1, tagInteger, uint64(index))
-		cell(ifEntry, 2, tagOctets, 0, numbered(descr, number+i))
-		number32(ifEntry, 3, tagInteger, uint64(kind))
-		number32(ifEntry, 4, tagInteger, 1500)
-		number32(ifEntry, 5, tagGauge32, min(uint64(speed)*1e6, 1<<32-1))
-		cell(ifEntry, 6, tagOctets, 0, mac[:])
-		number32(ifEntry, 7, tagInteger, 1)
-		number32(ifEntry, 8, tagInteger, oper)
-		number32(ifEntry, 9, tagTimeTicks, 3210+uint64(i)*17)
-		number32(ifEntry, 10, tagCounter32, in&max32)
-		number32(ifEntry, 11, tagCounter32, in/packet&max32)
-		number32(ifEntry, 13, tagCounter32, bad/4)
-		number32(ifEntry, 14, tagCounter32, bad)
-		number32(ifEntry, 16, tagCounter32, out&max32)
-		number32(ifEntry, 17, tagCounter32, out/packet&max32)
-		number32(ifEntry, 19, tagCounter32, 0)
-		number32(ifEntry, 20, tagCounter32, 0)
+		number32(ifEntry, 1, ber.Integer, uint64(index))
+		cell(ifEntry, 2, ber.Octets, 0, numbered(descr, number+i))
+		number32(ifEntry, 3, ber.Integer, uint64(kind))
+		number32(ifEntry, 4, ber.Integer, 1500)
+		number32(ifEntry, 5, ber.Gauge32, min(uint64(speed)*1e6, 1<<32-1))
+		cell(ifEntry, 6, ber.Octets, 0, mac[:])
+		number32(ifEntry, 7, ber.Integer, 1)
+		number32(ifEntry, 8, ber.Integer, oper)
+		number32(ifEntry, 9, ber.TimeTicks, 3210+uint64(i)*17)
+		number32(ifEntry, 10, ber.Counter32, in&max32)
+		number32(ifEntry, 11, ber.Counter32, in/packet&max32)
+		number32(ifEntry, 13, ber.Counter32, bad/4)
+		number32(ifEntry, 14, ber.Counter32, bad)
+		number32(ifEntry, 16, ber.Counter32, out&max32)
+		number32(ifEntry, 17, ber.Counter32, out/packet&max32)
+		number32(ifEntry, 19, ber.Counter32, 0)
+		number32(ifEntry, 20, ber.Counter32, 0)
 		if hc == 0 {
 			continue
 		}
-		cell(ifX, 1, tagOctets, 0, numbered(name, number+i))
-		number32(ifX, 6, tagCounter64, in)
-		number32(ifX, 7, tagCounter64, in/packet)
-		number32(ifX, 8, tagCounter64, in/packet/90)
-		number32(ifX, 9, tagCounter64, in/packet/70)
-		number32(ifX, 10, tagCounter64, out)
-		number32(ifX, 11, tagCounter64, out/packet)
-		number32(ifX, 12, tagCounter64, out/packet/80)
-		number32(ifX, 13, tagCounter64, out/packet/60)
-		number32(ifX, 15, tagGauge32, uint64(speed))
-		number32(ifX, 17, tagInteger, 1)
-		cell(ifX, 18, tagOctets, 0, numbered(alias, number+i))
-		number32(ifX, 19, tagTimeTicks, 0)
+		cell(ifX, 1, ber.Octets, 0, numbered(name, number+i))
+		number32(ifX, 6, ber.Counter64, in)
+		number32(ifX, 7, ber.Counter64, in/packet)
+		number32(ifX, 8, ber.Counter64, in/packet/90)
+		number32(ifX, 9, ber.Counter64, in/packet/70)
+		number32(ifX, 10, ber.Counter64, out)
+		number32(ifX, 11, ber.Counter64, out/packet)
+		number32(ifX, 12, ber.Counter64, out/packet/80)
+		number32(ifX, 13, ber.Counter64, out/packet/60)
+		number32(ifX, 15, ber.Gauge32, uint64(speed))
+		number32(ifX, 17, ber.Integer, 1)
+		cell(ifX, 18, ber.Octets, 0, numbered(alias, number+i))
+		number32(ifX, 19, ber.TimeTicks, 0)
 		duplex := uint64(1) // unknown, while there is no link
 		if oper == 1 {
 			duplex = 3
 		}
-		number32([]uint32{1, 3, 6, 1, 2, 1, 10, 7, 2, 1}, 19, tagInteger, duplex)
+		number32([]uint32{1, 3, 6, 1, 2, 1, 10, 7, 2, 1}, 19, ber.Integer, duplex)
 	}
 	return nil
 }
@@ -377,7 +379,7 @@ func (t *Table) pairCounters() {
 	for narrow, wide := range map[uint32]uint32{10: 6, 11: 7, 16: 10, 17: 11} {
 		from, to := ifEntry+keyOf(narrow), ifX+keyOf(wide)
 		for i, k := range t.keys {
-			if !k.below(from) || t.values[i].move != moveCounter32 {
+			if !k.Below(from) || t.values[i].move != moveCounter32 {
 				continue
 			}
 			if j, ok := t.find(to + k[len(from):]); ok && t.values[j].move == moveCounter64 {
@@ -387,15 +389,15 @@ func (t *Table) pairCounters() {
 	}
 }
 
-func keyOf(arcs ...uint32) key { return makeKey(arcs) }
+func keyOf(arcs ...uint32) ber.Key { return ber.MakeKey(arcs) }
 
-func keySysUpTime() key { return keyOf(1, 3, 6, 1, 2, 1, 1, 3, 0) }
+func keySysUpTime() ber.Key { return keyOf(1, 3, 6, 1, 2, 1, 1, 3, 0) }
 
 // find returns where a variable stands.
-func (t *Table) find(k key) (int, bool) { return slices.BinarySearch(t.keys, k) }
+func (t *Table) find(k ber.Key) (int, bool) { return slices.BinarySearch(t.keys, k) }
 
 // after returns where the first variable behind k stands; Len if there is none.
-func (t *Table) after(k key) int {
+func (t *Table) after(k ber.Key) int {
 	i, found := t.find(k)
 	if found {
 		i++

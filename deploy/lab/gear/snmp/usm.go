@@ -7,6 +7,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"time"
+
+	"communewatch/deploy/lab/gear/snmp/ber"
 )
 
 // version3 as messages number it (RFC 3412).
@@ -83,58 +85,58 @@ type message3 struct {
 }
 
 func decodeMessage3(b []byte) (m message3, err error) {
-	if b, _, err = expect(b, tagSequence); err != nil {
+	if b, _, err = ber.Expect(b, ber.Sequence); err != nil {
 		return m, err
 	}
 	var version int32
-	if version, b, err = expectInt(b); err != nil || version != version3 {
-		return m, errBER
+	if version, b, err = ber.ExpectInt(b); err != nil || version != version3 {
+		return m, ber.ErrMalformed
 	}
 	var head []byte
-	if head, b, err = expect(b, tagSequence); err != nil {
+	if head, b, err = ber.Expect(b, ber.Sequence); err != nil {
 		return m, err
 	}
-	if m.id, head, err = expectInt(head); err != nil {
+	if m.id, head, err = ber.ExpectInt(head); err != nil {
 		return m, err
 	}
-	if m.maxSize, head, err = expectInt(head); err != nil {
+	if m.maxSize, head, err = ber.ExpectInt(head); err != nil {
 		return m, err
 	}
 	var flags []byte
-	if flags, head, err = expect(head, tagOctets); err != nil || len(flags) != 1 {
-		return m, errBER
+	if flags, head, err = ber.Expect(head, ber.Octets); err != nil || len(flags) != 1 {
+		return m, ber.ErrMalformed
 	}
 	m.flags = flags[0]
-	if model, _, err := expectInt(head); err != nil || model != securityModel {
-		return m, errBER
+	if model, _, err := ber.ExpectInt(head); err != nil || model != securityModel {
+		return m, ber.ErrMalformed
 	}
 	var params []byte
-	if params, b, err = expect(b, tagOctets); err != nil {
+	if params, b, err = ber.Expect(b, ber.Octets); err != nil {
 		return m, err
 	}
-	if params, _, err = expect(params, tagSequence); err != nil {
+	if params, _, err = ber.Expect(params, ber.Sequence); err != nil {
 		return m, err
 	}
-	if m.engine, params, err = expect(params, tagOctets); err != nil {
+	if m.engine, params, err = ber.Expect(params, ber.Octets); err != nil {
 		return m, err
 	}
-	if m.boots, params, err = expectInt(params); err != nil {
+	if m.boots, params, err = ber.ExpectInt(params); err != nil {
 		return m, err
 	}
-	if m.time, params, err = expectInt(params); err != nil {
+	if m.time, params, err = ber.ExpectInt(params); err != nil {
 		return m, err
 	}
-	if m.user, params, err = expect(params, tagOctets); err != nil {
+	if m.user, params, err = ber.Expect(params, ber.Octets); err != nil {
 		return m, err
 	}
-	if m.digest, params, err = expect(params, tagOctets); err != nil {
+	if m.digest, params, err = ber.Expect(params, ber.Octets); err != nil {
 		return m, err
 	}
-	if m.salt, _, err = expect(params, tagOctets); err != nil {
+	if m.salt, _, err = ber.Expect(params, ber.Octets); err != nil {
 		return m, err
 	}
 	if m.flags&flagPriv != 0 {
-		m.data, _, err = expect(b, tagOctets)
+		m.data, _, err = ber.Expect(b, ber.Octets)
 		return m, err
 	}
 	m.data = b
@@ -161,10 +163,10 @@ func (d *Device) answer3(datagram []byte, now time.Time, q Quirk, size int) []by
 			return nil
 		}
 		self.flags = flags
-		oid := appendOID(nil, []uint32{1, 3, 6, 1, 6, 3, 15, 1, 1, what, 0})
+		oid := ber.AppendOID(nil, []uint32{1, 3, 6, 1, 6, 3, 15, 1, 1, what, 0})
 		r := request{version: version3}
 		pdu := r.pdu(nil, pduReport, size, func(b []byte, _ int) ([]byte, int, int) {
-			return appendBinding(b, oid, tagCounter32, []byte{1}), 0, 0
+			return appendBinding(b, oid, ber.Counter32, []byte{1}), 0, 0
 		})
 		return self.seal(pdu, user)
 	}
@@ -195,17 +197,17 @@ func (d *Device) answer3(datagram []byte, now time.Time, q Quirk, size int) []by
 	plain := bytes.Clone(m.data)
 	crypt(user, self.engine, m.boots, m.time, m.salt, plain, false)
 	r := request{version: version3}
-	scoped, _, err := expect(plain, tagSequence)
+	scoped, _, err := ber.Expect(plain, ber.Sequence)
 	if err != nil {
 		return report(flagAuth, usmDecryption)
 	}
-	if _, scoped, err = expect(scoped, tagOctets); err != nil {
+	if _, scoped, err = ber.Expect(scoped, ber.Octets); err != nil {
 		return nil
 	}
-	if _, scoped, err = expect(scoped, tagOctets); err != nil {
+	if _, scoped, err = ber.Expect(scoped, ber.Octets); err != nil {
 		return nil
 	}
-	tag, body, _, err := next(scoped)
+	tag, body, _, err := ber.Next(scoped)
 	if err != nil || r.decodePDU(tag, body) != nil || q.silentFor(&r) {
 		return nil
 	}
@@ -218,40 +220,40 @@ func (d *Device) answer3(datagram []byte, now time.Time, q Quirk, size int) []by
 
 // seal puts a message around a PDU, encrypted and authenticated as its flags say.
 func (m *message3) seal(pdu []byte, user *User) []byte {
-	scoped, at := open(make([]byte, 0, len(pdu)+64), tagSequence)
-	scoped = appendTLV(scoped, tagOctets, m.engine)
-	scoped = appendTLV(scoped, tagOctets, nil)
+	scoped, at := ber.Open(make([]byte, 0, len(pdu)+64), ber.Sequence)
+	scoped = ber.AppendTLV(scoped, ber.Octets, m.engine)
+	scoped = ber.AppendTLV(scoped, ber.Octets, nil)
 	scoped = append(scoped, pdu...)
-	shut(scoped, at)
+	ber.Shut(scoped, at)
 	var salt []byte
 	if m.flags&flagPriv != 0 {
 		salt = binary.BigEndian.AppendUint64(nil, uint64(m.time)<<32|uint64(uint32(m.id)))
 		crypt(user, m.engine, m.boots, m.time, salt, scoped, true)
-		scoped = appendTLV(nil, tagOctets, scoped)
+		scoped = ber.AppendTLV(nil, ber.Octets, scoped)
 	}
-	b, whole := open(make([]byte, 0, len(scoped)+128), tagSequence)
-	b = appendInt(b, version3)
-	b, head := open(b, tagSequence)
-	b = appendInt(appendInt(b, int64(m.id)), int64(m.maxSize))
-	b = appendTLV(b, tagOctets, []byte{m.flags})
-	b = appendInt(b, securityModel)
-	shut(b, head)
-	b, octets := open(b, tagOctets)
-	b, params := open(b, tagSequence)
-	b = appendTLV(b, tagOctets, m.engine)
-	b = appendInt(appendInt(b, int64(m.boots)), int64(m.time))
-	b = appendTLV(b, tagOctets, m.user)
+	b, whole := ber.Open(make([]byte, 0, len(scoped)+128), ber.Sequence)
+	b = ber.AppendInt(b, version3)
+	b, head := ber.Open(b, ber.Sequence)
+	b = ber.AppendInt(ber.AppendInt(b, int64(m.id)), int64(m.maxSize))
+	b = ber.AppendTLV(b, ber.Octets, []byte{m.flags})
+	b = ber.AppendInt(b, securityModel)
+	ber.Shut(b, head)
+	b, octets := ber.Open(b, ber.Octets)
+	b, params := ber.Open(b, ber.Sequence)
+	b = ber.AppendTLV(b, ber.Octets, m.engine)
+	b = ber.AppendInt(ber.AppendInt(b, int64(m.boots)), int64(m.time))
+	b = ber.AppendTLV(b, ber.Octets, m.user)
 	digestAt := len(b) + 2
 	if m.flags&flagAuth != 0 {
-		b = appendTLV(b, tagOctets, make([]byte, digestSize))
+		b = ber.AppendTLV(b, ber.Octets, make([]byte, digestSize))
 	} else {
-		b = appendTLV(b, tagOctets, nil)
+		b = ber.AppendTLV(b, ber.Octets, nil)
 	}
-	b = appendTLV(b, tagOctets, salt)
-	shut(b, params)
-	shut(b, octets)
+	b = ber.AppendTLV(b, ber.Octets, salt)
+	ber.Shut(b, params)
+	ber.Shut(b, octets)
 	b = append(b, scoped...)
-	shut(b, whole)
+	ber.Shut(b, whole)
 	if m.flags&flagAuth != 0 {
 		copy(b[digestAt:], digest(user, m.engine, b))
 	}

@@ -1,4 +1,7 @@
-package snmp
+// Package ber writes and reads the part of BER (ITU-T X.690) that SNMP uses: elements of a tag, a length and content, with
+// definite lengths, integers in as few bytes as they take, and OIDs in base 128. It is for the lab's responder: small, and
+// strict with what comes in.
+package ber
 
 import (
 	"encoding/binary"
@@ -8,38 +11,39 @@ import (
 
 // Tags of BER that SNMP uses.
 const (
-	tagInteger   = 0x02
-	tagOctets    = 0x04
-	tagNull      = 0x05
-	tagOID       = 0x06
-	tagSequence  = 0x30
-	tagIPAddress = 0x40
-	tagCounter32 = 0x41
-	tagGauge32   = 0x42
-	tagTimeTicks = 0x43
-	tagOpaque    = 0x44
-	tagCounter64 = 0x46
+	Integer   = 0x02
+	Octets    = 0x04
+	Null      = 0x05
+	OID       = 0x06
+	Sequence  = 0x30
+	IPAddress = 0x40
+	Counter32 = 0x41
+	Gauge32   = 0x42
+	TimeTicks = 0x43
+	Opaque    = 0x44
+	Counter64 = 0x46
 
-	tagNoSuchObject   = 0x80
-	tagNoSuchInstance = 0x81
-	tagEndOfMIBView   = 0x82
+	NoSuchObject   = 0x80
+	NoSuchInstance = 0x81
+	EndOfMIBView   = 0x82
 )
 
-// maxArcs is what RFC 2578 3.5 allows.
-const maxArcs = 128
+// MaxArcs is what RFC 2578 3.5 allows.
+const MaxArcs = 128
 
-var errBER = errors.New("malformed")
+// ErrMalformed is the error of whatever is no such element.
+var ErrMalformed = errors.New("malformed")
 
-// next splits the first element off b.
-func next(b []byte) (tag byte, content, rest []byte, err error) {
+// Next splits the first element off b.
+func Next(b []byte) (tag byte, content, rest []byte, err error) {
 	if len(b) < 2 {
-		return 0, nil, nil, errBER
+		return 0, nil, nil, ErrMalformed
 	}
 	tag, n, head := b[0], int(b[1]), 2
 	if n >= 0x80 {
 		size := n & 0x7f
 		if size == 0 || size > 3 || len(b) < 2+size { // indefinite lengths are not allowed; 16 MB are enough
-			return 0, nil, nil, errBER
+			return 0, nil, nil, ErrMalformed
 		}
 		n = 0
 		for _, c := range b[2 : 2+size] {
@@ -48,25 +52,25 @@ func next(b []byte) (tag byte, content, rest []byte, err error) {
 		head += size
 	}
 	if len(b)-head < n {
-		return 0, nil, nil, errBER
+		return 0, nil, nil, ErrMalformed
 	}
 	return tag, b[head : head+n], b[head+n:], nil
 }
 
-// expect is next for an element whose tag is known.
-func expect(b []byte, want byte) (content, rest []byte, err error) {
-	tag, content, rest, err := next(b)
+// Expect is Next for an element whose tag is known.
+func Expect(b []byte, want byte) (content, rest []byte, err error) {
+	tag, content, rest, err := Next(b)
 	if err == nil && tag != want {
-		err = errBER
+		err = ErrMalformed
 	}
 	return content, rest, err
 }
 
-// expectInt reads an INTEGER of at most 32 bits.
-func expectInt(b []byte) (int32, []byte, error) {
-	c, rest, err := expect(b, tagInteger)
+// ExpectInt reads an INTEGER of at most 32 bits.
+func ExpectInt(b []byte) (int32, []byte, error) {
+	c, rest, err := Expect(b, Integer)
 	if err != nil || len(c) == 0 || len(c) > 4 {
-		return 0, nil, errBER
+		return 0, nil, ErrMalformed
 	}
 	v := int32(int8(c[0]))
 	for _, x := range c[1:] {
@@ -75,18 +79,18 @@ func expectInt(b []byte) (int32, []byte, error) {
 	return v, rest, nil
 }
 
-// A key is an OID as four bytes per number, so that comparing keys as strings compares OIDs.
-type key string
+// A Key is an OID as four bytes per number, so that comparing keys as strings compares OIDs.
+type Key string
 
-func makeKey(arcs []uint32) key {
+func MakeKey(arcs []uint32) Key {
 	b := make([]byte, 0, 4*len(arcs))
 	for _, a := range arcs {
 		b = binary.BigEndian.AppendUint32(b, a)
 	}
-	return key(b)
+	return Key(b)
 }
 
-func (k key) arcs() []uint32 {
+func (k Key) Arcs() []uint32 {
 	out := make([]uint32, 0, len(k)/4)
 	for i := 0; i+4 <= len(k); i += 4 {
 		out = append(out, binary.BigEndian.Uint32([]byte(k[i:i+4])))
@@ -94,11 +98,11 @@ func (k key) arcs() []uint32 {
 	return out
 }
 
-// below reports whether k lies in the tree below root.
-func (k key) below(root key) bool { return len(k) > len(root) && k[:len(root)] == root }
+// Below reports whether k lies in the tree below root.
+func (k Key) Below(root Key) bool { return len(k) > len(root) && k[:len(root)] == root }
 
-// decodeOID reads the content of an OBJECT IDENTIFIER.
-func decodeOID(c []byte) (key, error) {
+// DecodeOID reads the content of an OBJECT IDENTIFIER.
+func DecodeOID(c []byte) (Key, error) {
 	if len(c) == 0 {
 		return "", nil // what some managers send for the root
 	}
@@ -108,7 +112,7 @@ func decodeOID(c []byte) (key, error) {
 	for _, x := range c {
 		v = v<<7 | uint64(x&0x7f)
 		if v > math.MaxUint32+80 { // the first number holds two: 40 times the first plus the second
-			return "", errBER
+			return "", ErrMalformed
 		}
 		open = x&0x80 != 0
 		if open {
@@ -121,22 +125,22 @@ func decodeOID(c []byte) (key, error) {
 			arcs++
 		}
 		if v > math.MaxUint32 {
-			return "", errBER
+			return "", ErrMalformed
 		}
 		b = binary.BigEndian.AppendUint32(b, uint32(v))
-		if arcs++; arcs > maxArcs {
-			return "", errBER
+		if arcs++; arcs > MaxArcs {
+			return "", ErrMalformed
 		}
 		v = 0
 	}
 	if open {
-		return "", errBER
+		return "", ErrMalformed
 	}
-	return key(b), nil
+	return Key(b), nil
 }
 
-// appendOID writes the content of an OBJECT IDENTIFIER.
-func appendOID(b []byte, arcs []uint32) []byte {
+// AppendOID writes the content of an OBJECT IDENTIFIER.
+func AppendOID(b []byte, arcs []uint32) []byte {
 	switch len(arcs) {
 	case 0:
 		return append(b, 0)
@@ -161,8 +165,8 @@ func appendBase128(b []byte, v uint64) []byte {
 	return append(b, byte(v)&0x7f)
 }
 
-// appendTLV writes one element.
-func appendTLV(b []byte, tag byte, content []byte) []byte {
+// AppendTLV writes one element.
+func AppendTLV(b []byte, tag byte, content []byte) []byte {
 	b = appendHead(b, tag, len(content))
 	return append(b, content...)
 }
@@ -179,21 +183,21 @@ func appendHead(b []byte, tag byte, n int) []byte {
 	return append(b, tag, 0x83, byte(n>>16), byte(n>>8), byte(n))
 }
 
-// appendInt writes an INTEGER in as few bytes as it takes.
-func appendInt(b []byte, v int64) []byte {
+// AppendInt writes an INTEGER in as few bytes as it takes.
+func AppendInt(b []byte, v int64) []byte {
 	n := 1
 	for n < 8 && (v < -1<<(8*n-1) || v >= 1<<(8*n-1)) {
 		n++
 	}
-	b = append(b, tagInteger, byte(n))
+	b = append(b, Integer, byte(n))
 	for i := n - 1; i >= 0; i-- {
 		b = append(b, byte(v>>(8*i)))
 	}
 	return b
 }
 
-// appendUint writes one of the unsigned types in as few bytes as it takes.
-func appendUint(b []byte, tag byte, v uint64) []byte {
+// AppendUint writes one of the unsigned types in as few bytes as it takes.
+func AppendUint(b []byte, tag byte, v uint64) []byte {
 	n := 1
 	for n < 9 && v>>(8*n-1) > 0 {
 		n++
@@ -205,13 +209,13 @@ func appendUint(b []byte, tag byte, v uint64) []byte {
 	return b
 }
 
-// open begins an element whose length is not known yet; shut writes the length. It takes two bytes whatever it is,
+// Open begins an element whose length is not known yet; shut writes the length. It takes two bytes whatever it is,
 // which BER allows and agents do.
-func open(b []byte, tag byte) (_ []byte, at int) {
+func Open(b []byte, tag byte) (_ []byte, at int) {
 	return append(b, tag, 0x82, 0, 0), len(b) + 4
 }
 
-func shut(b []byte, at int) {
+func Shut(b []byte, at int) {
 	n := len(b) - at
 	b[at-2], b[at-1] = byte(n>>8), byte(n)
 }
