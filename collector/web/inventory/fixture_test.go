@@ -1,18 +1,18 @@
 package inventory
 
 import (
-	"context"
-	"io/fs"
-	"log/slog"
-	"net/http"
+	"communewatch/collector/stock/stocktest"
 	"net/http/httptest"
 	"os"
 	"testing"
 	"testing/fstest"
+
+	"io/fs"
+	"log/slog"
+	"net/http"
 	"time"
 
 	"communewatch/collector/stock"
-	"communewatch/collector/stock/stocktest"
 	"communewatch/collector/web/frame"
 	"communewatch/inventory"
 )
@@ -73,5 +73,4 @@ func TestPagesOpen(t *testing.T) {
 			}
 		}
 	}
-	_ = context.Background
 }

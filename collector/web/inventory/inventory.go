@@ -24,6 +24,7 @@ import (
 
 	"communewatch/collector/stock"
 	"communewatch/collector/web/frame"
+	"communewatch/collector/web/inventory/voice"
 	"communewatch/inventory"
 	"communewatch/inventory/lifecycle"
 )
@@ -102,7 +103,7 @@ func (p *Pages) available(serve http.HandlerFunc) http.HandlerFunc {
 
 // page is what every page of the inventory has.
 type page struct {
-	*voice
+	*voice.Voice
 	Heading   string // key of the page's name
 	Here      string // its address without a query
 	Asked     stock.Query
@@ -178,7 +179,7 @@ func clip(s string) string {
 
 // open begins a page. It answers by itself, and returns false, where that fails.
 func (p *Pages) open(rw http.ResponseWriter, r *http.Request, heading string) (page, bool) {
-	out := page{voice: voiceOf(p.house.Frame(rw, r)), Heading: heading, Here: strings.TrimSuffix(strings.TrimSuffix(r.URL.Path, ".csv"), ".xlsx")}
+	out := page{Voice: voice.Of(p.house.Frame(rw, r)), Heading: heading, Here: strings.TrimSuffix(strings.TrimSuffix(r.URL.Path, ".csv"), ".xlsx")}
 	out.ask()
 	// net/url drops a parameter with a bare semicolon, which is just what is written here.
 	out.Semicolon = out.Query().Get("sep") == ";" || slices.Contains(strings.Split(r.URL.RawQuery, "&"), "sep=;")
@@ -197,7 +198,7 @@ func (p *Pages) render(rw http.ResponseWriter, r *http.Request, name string, dat
 
 // sorry makes a page that says that something is not there, and what to do.
 func (p *Pages) sorry(rw http.ResponseWriter, r *http.Request, heading, hint string) page {
-	out := page{voice: voiceOf(p.house.Frame(rw, r)), Heading: heading, Hint: hint}
+	out := page{Voice: voice.Of(p.house.Frame(rw, r)), Heading: heading, Hint: hint}
 	out.ask()
 	out.PageTitle = out.T(heading) + " – " + out.PageTitle
 	return out
@@ -303,11 +304,11 @@ func (p page) Fields() []Field {
 		{"class", "device.class", "", plain(p.Choices.Classes, p.Class)},
 		{"vendor", "device.vendor", "", plain(p.Choices.Vendors, same)},
 		{"phase", "device.phase", "", phases},
-		{"standing", "device.standing", "", p.standings()},
-		{"state", "device.state", "", p.states()},
-		{"legal", "device.legal", "", p.legals()},
-		{"action", "device.action", "", p.actions()},
-		{"band", "device.band", "", p.bands()},
+		{"standing", "device.standing", "", p.Standings()},
+		{"state", "device.state", "", p.States()},
+		{"legal", "device.legal", "", p.Legals()},
+		{"action", "device.action", "", p.Actions()},
+		{"band", "device.band", "", p.Bands()},
 		{"gone", "device.seen", "", []stock.Choice{{Value: "0", Label: p.T("inventory.seen")}, {Value: "1", Label: p.T("inventory.gone")}}},
 	}
 	for i := range f {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"communewatch/collector/stock"
+	"communewatch/collector/web/inventory/columns"
 	"communewatch/inventory"
 	"communewatch/inventory/lifecycle"
 	"communewatch/inventory/sheet"
@@ -114,7 +115,7 @@ func (p *Pages) unsupportedSheets(ctx context.Context, at *page) ([]*sheet.Sheet
 	if err != nil {
 		return nil, err
 	}
-	return []*sheet.Sheet{at.sheetOf(rows, columns())}, nil
+	return []*sheet.Sheet{at.sheetOf(rows, columns.All())}, nil
 }
 
 // What to replace.
@@ -215,8 +216,8 @@ func (p *Pages) replaceSheets(ctx context.Context, at *page) ([]*sheet.Sheet, er
 			grounds = append(grounds, f.Rule+": "+f.Text)
 		}
 		out.Rows = append(out.Rows, []any{i + 1, r.ID, r.District, r.SiteName, at.Class(r.Class), r.Vendor, r.Model, r.Version, r.Serial, r.Score,
-			at.Band(r.Band), strings.Join(parts, "; "), at.textOf(r.State), strings.Join(evidence, "\n"), strings.Join(sources, "\n"), r.SupportEnds,
-			at.legalText(r.Legal), strings.Join(grounds, "\n"), r.ReplaceText, strings.Join(r.Offers, ", "), at.Phase(r.Phase), r.InService, priced(r.Price)})
+			at.Band(r.Band), strings.Join(parts, "; "), at.StateText(r.State), strings.Join(evidence, "\n"), strings.Join(sources, "\n"), r.SupportEnds,
+			at.LegalText(r.Legal), strings.Join(grounds, "\n"), r.ReplaceText, strings.Join(r.Offers, ", "), at.Phase(r.Phase), r.InService, columns.Priced(r.Price)})
 	}
 	return []*sheet.Sheet{out}, nil
 }

@@ -7,15 +7,11 @@ import (
 	"strings"
 
 	"communewatch/collector/stock"
+	"communewatch/collector/web/inventory/columns"
 	"communewatch/inventory"
 	"communewatch/inventory/lifecycle"
-	"communewatch/inventory/lifecycle/wording"
 	"communewatch/inventory/sheet"
 )
-
-// textOf and legalText are the words of states, for files.
-func (v *voice) textOf(s lifecycle.State) string         { return wording.State(v.lang, s) }
-func (v *voice) legalText(s lifecycle.LegalState) string { return wording.Legal(v.lang, s) }
 
 // What was bought.
 
@@ -82,14 +78,6 @@ func (p purchasesPage) FirmTotal() int { return p.Total.Matched - p.Total.Weak }
 // Firmly is how many pieces of a phase were matched with a good confidence.
 func (p page) Firmly(ph stock.Phase) int { return ph.Matched - ph.Weak }
 
-// Span writes from when to when.
-func (v *voice) Span(first, last inventory.Date) string {
-	if first == last {
-		return v.DayText(first)
-	}
-	return v.DayText(first) + " – " + v.DayText(last)
-}
-
 func (p *Pages) purchaseSheets(ctx context.Context, at *page) ([]*sheet.Sheet, error) {
 	all, err := p.stock.Purchases(ctx, at.Asked)
 	if err != nil {
@@ -128,9 +116,9 @@ func (p *Pages) purchaseSheets(ctx context.Context, at *page) ([]*sheet.Sheet, e
 			link = at.Link(string(u.Link))
 		}
 		out.Rows = append(out.Rows, []any{u.ID, u.Phase, u.Contract, u.Item, at.Class(u.Class), u.Vendor, u.Model, u.Serial, u.SiteName, u.Received,
-			priced(u.Price), u.WarrantyUntil, u.Device, link, sure, moved})
+			columns.Priced(u.Price), u.WarrantyUntil, u.Device, link, sure, moved})
 	}
-	found := at.sheetOf(all.Unmatched, columns())
+	found := at.sheetOf(all.Unmatched, columns.All())
 	found.Name = at.T("unit.strangers")
 	return []*sheet.Sheet{out, found}, nil
 }
@@ -205,7 +193,7 @@ func (p cataloguePage) WithKind(extension string) string {
 }
 
 // KindName names a kind of row.
-func (p page) KindName(kind string) string { return p.or("catalogue.kind_"+kind, kind) }
+func (p page) KindName(kind string) string { return p.Or("catalogue.kind_"+kind, kind) }
 
 // Old reports whether a row was last looked at long before the day that everything is judged on.
 func (p page) Old(r lifecycle.Row) bool {

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"communewatch/collector/stock"
+	"communewatch/collector/web/inventory/columns"
+	"communewatch/collector/web/inventory/voice"
 	"communewatch/inventory/sheet"
 )
 
@@ -56,7 +58,7 @@ func (p *Pages) summaryPage(rw http.ResponseWriter, r *http.Request) {
 	}
 	out := summaryPage{page: at, S: s, Models: s.Models}
 	out.Groups = at.groups(&s)
-	out.Phases, out.PerModel = whiskers(at.voice, s.Failures.ByPhase, true), whiskers(at.voice, s.Failures.ByModel, false)
+	out.Phases, out.PerModel = whiskers(at.Voice, s.Failures.ByPhase, true), whiskers(at.Voice, s.Failures.ByModel, false)
 	if len(out.Models) > mostModels && !at.All {
 		out.More = len(out.Models) - mostModels
 		out.Models = out.Models[:mostModels]
@@ -100,7 +102,7 @@ func (p *page) groups(s *stock.Summary) []countGroup {
 
 // whiskers scales failure rates to one axis, which ends a little above the highest rate rather than at the widest
 // interval: that of a single device would press all others into a corner.
-func whiskers(v *voice, rates []stock.FailureRate, phases bool) []whisker {
+func whiskers(v *voice.Voice, rates []stock.FailureRate, phases bool) []whisker {
 	top := 0.0
 	for _, r := range rates {
 		top = math.Max(top, r.Rate)
@@ -126,22 +128,14 @@ func whiskers(v *voice, rates []stock.FailureRate, phases bool) []whisker {
 	return out
 }
 
-// Drawn are failure rates with the words for them.
-type Drawn struct {
-	*voice
+// rateList are failure rates with the words for them.
+type rateList struct {
+	*voice.Voice
 	Rates []whisker
 }
 
 // Drawn gives a template failure rates together with the words for them.
-func (v *voice) Drawn(rates []whisker) Drawn { return Drawn{v, rates} }
-
-// Interval writes a rate with its interval.
-func (v *voice) Interval(r stock.FailureRate) string {
-	if r.Years <= 0 || math.IsInf(r.High, 1) {
-		return "–"
-	}
-	return v.Number(r.Rate, 2) + " (" + v.Number(r.Low, 2) + " – " + v.Number(r.High, 2) + ")"
-}
+func (p summaryPage) Drawn(rates []whisker) rateList { return rateList{p.Voice, rates} }
 
 // summarySheets are the counts, one sheet per way to divide, then models, versions and failure rates.
 func (p *Pages) summarySheets(ctx context.Context, at *page) ([]*sheet.Sheet, error) {
@@ -162,7 +156,7 @@ func (p *Pages) summarySheets(ctx context.Context, at *page) ([]*sheet.Sheet, er
 			"count.devices", "count.due_soon", "count.review", "count.first", "count.eligible", "count.models", "count.versions")...)
 		t.Columns = append(t.Columns, sheet.Column{Heading: at.T("device.price"), Kind: sheet.Money})
 		for _, c := range g.Counts {
-			t.Rows = append(t.Rows, []any{c.Label, c.Outdated, c.Fine, c.Unknown, c.Devices, c.DueSoon, c.Review, c.ReplaceFirst, c.Eligible, c.Models, c.Versions, priced(c.Price)})
+			t.Rows = append(t.Rows, []any{c.Label, c.Outdated, c.Fine, c.Unknown, c.Devices, c.DueSoon, c.Review, c.ReplaceFirst, c.Eligible, c.Models, c.Versions, columns.Priced(c.Price)})
 		}
 		out = append(out, t)
 	}

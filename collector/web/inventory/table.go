@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"communewatch/collector/stock"
+	"communewatch/collector/web/inventory/columns"
 	"communewatch/inventory/sheet"
 )
 
@@ -46,25 +47,23 @@ func (p *Pages) tablePage(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out.Three = count
-	shown, byReader := chosen(rw, r)
+	shown, byReader := columns.Chosen(rw, r)
 	out.Custom = byReader
-	var cut2 []stock.Row
-	cut2, out.Paging = cut(&at, rows)
+	var rowsHere []stock.Row
+	rowsHere, out.Paging = cut(&at, rows)
 	out.Columns = append(out.Columns, at.heading("device", false))
 	for _, c := range shown {
-		out.Columns = append(out.Columns, at.heading(c.key, numeric(c.kind)))
+		out.Columns = append(out.Columns, at.heading(c.Key, c.Numeric()))
 	}
-	for i := range cut2 {
-		row := tableRow{Row: &cut2[i]}
+	for i := range rowsHere {
+		row := tableRow{Row: &rowsHere[i]}
 		for j := range shown {
-			row.Cells = append(row.Cells, at.cell(&shown[j], row.Row))
+			row.Cells = append(row.Cells, shown[j].Cell(at.Voice, row.Row))
 		}
 		out.Rows = append(out.Rows, row)
 	}
 	p.render(rw, r, "table", out)
 }
-
-func numeric(k sheet.Kind) bool { return k != sheet.Text }
 
 // rows reads the rows that a page asks for, in its order, and the three numbers before a standing is asked for: these
 // are the way to ask for one.
@@ -78,7 +77,7 @@ func (p *Pages) rows(ctx context.Context, at *page) ([]stock.Row, Numbers, error
 	}
 	count := NumbersOf(rows)
 	rows = within(rows, standing)
-	sorted(at.voice, rows, at.Query().Get("sort"))
+	columns.Sort(at.Voice, rows, at.Query().Get("sort"))
 	return rows, count, nil
 }
 
@@ -129,10 +128,10 @@ func (p tablePage) Carried() (out []stock.Choice) {
 
 // Choosable are all columns, with those that are shown marked.
 func (p tablePage) Choosable() (out []Heading) {
-	for _, c := range columns() {
-		h := Heading{Key: c.key}
+	for _, c := range columns.All() {
+		h := Heading{Key: c.Key}
 		for _, shown := range p.Columns {
-			h.Chosen = h.Chosen || shown.Key == c.key
+			h.Chosen = h.Chosen || shown.Key == c.Key
 		}
 		out = append(out, h)
 	}
@@ -146,34 +145,16 @@ func (p *Pages) tableSheets(ctx context.Context, at *page) ([]*sheet.Sheet, erro
 	if err != nil {
 		return nil, err
 	}
-	asked := strings.Split(strings.Join(at.Query()["col"], "."), ".")
-	var some, all []column
-	for _, c := range columns() {
-		for _, key := range asked {
-			if key == c.key {
-				some = append(some, c)
-			}
-		}
-		all = append(all, c)
-	}
+	some := columns.Named(strings.Split(strings.Join(at.Query()["col"], "."), "."))
 	if len(some) == 0 {
-		some = all
+		some = columns.All()
 	}
 	return []*sheet.Sheet{at.sheetOf(rows, some)}, nil
 }
 
 // sheetOf makes a sheet of rows.
-func (p *page) sheetOf(rows []stock.Row, list []column) *sheet.Sheet {
+func (p *page) sheetOf(rows []stock.Row, list []columns.Column) *sheet.Sheet {
 	out := p.sheet(p.Heading, len(rows))
-	for _, c := range list {
-		out.Columns = append(out.Columns, sheet.Column{Heading: p.T("device." + c.key), Kind: c.kind, Width: c.width})
-	}
-	for i := range rows {
-		cells := make([]any, len(list))
-		for j := range list {
-			cells[j] = list[j].value(p.voice, &rows[i])
-		}
-		out.Rows = append(out.Rows, cells)
-	}
+	columns.Sheet(out, p.Voice, rows, list)
 	return out
 }

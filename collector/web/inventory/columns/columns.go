@@ -1,4 +1,6 @@
-package inventory
+// Package columns is the table of devices by its columns: what each holds, how it is shown and sorted, which of them a
+// reader wants to see, and what a file made of them looks like.
+package columns
 
 import (
 	"cmp"
@@ -9,47 +11,48 @@ import (
 	"time"
 
 	"communewatch/collector/stock"
+	"communewatch/collector/web/inventory/voice"
 	"communewatch/inventory"
-	"communewatch/inventory/lifecycle/wording"
 	"communewatch/inventory/sheet"
 )
 
-// column is one column of the table of devices, on screen and in the files made of it.
-type column struct {
-	key   string // in the address, and the heading's word: "device.KEY"
-	kind  sheet.Kind
+// Column is one Column of the table of devices, on screen and in the files made of it.
+type Column struct {
+	Key   string // in the address, and the heading's word: "device.KEY"
+	Kind  sheet.Kind
 	shown bool    // unless the reader chooses
-	width float64 // in a file; 0: by the kind
-	value func(v *voice, r *stock.Row) any
-	rank  func(r *stock.Row) int                     // what to sort by, where that is not the value
-	shape func(v *voice, r *stock.Row) template.HTML // on screen, where that is more than the value
+	Width float64 // in a file; 0: by the kind
+	value func(v *voice.Voice, r *stock.Row) any
+	rank  func(r *stock.Row) int                           // what to sort by, where that is not the value
+	shape func(v *voice.Voice, r *stock.Row) template.HTML // on screen, where that is more than the value
 }
 
-func columns() []column {
-	text := func(key string, width float64, get func(*stock.Row) string) column {
-		return column{key: key, width: width, value: func(_ *voice, r *stock.Row) any { return get(r) }}
+// All lists the columns in the order in which they stand.
+func All() []Column {
+	text := func(key string, width float64, get func(*stock.Row) string) Column {
+		return Column{Key: key, Width: width, value: func(_ *voice.Voice, r *stock.Row) any { return get(r) }}
 	}
-	worded := func(key string, width float64, get func(*voice, *stock.Row) string) column {
-		return column{key: key, width: width, value: func(v *voice, r *stock.Row) any { return get(v, r) }}
+	worded := func(key string, width float64, get func(*voice.Voice, *stock.Row) string) Column {
+		return Column{Key: key, Width: width, value: func(v *voice.Voice, r *stock.Row) any { return get(v, r) }}
 	}
-	of := func(key string, kind sheet.Kind, get func(*stock.Row) any) column {
-		return column{key: key, kind: kind, value: func(_ *voice, r *stock.Row) any { return get(r) }}
+	of := func(key string, kind sheet.Kind, get func(*stock.Row) any) Column {
+		return Column{Key: key, Kind: kind, value: func(_ *voice.Voice, r *stock.Row) any { return get(r) }}
 	}
-	shown := func(c column) column { c.shown = true; return c }
+	shown := func(c Column) Column { c.shown = true; return c }
 
-	state := shown(worded("state", 14, func(v *voice, r *stock.Row) string { return wording.State(v.lang, r.State) }))
-	state.shape = func(v *voice, r *stock.Row) template.HTML { return v.State(r.State) }
-	standing := worded("standing", 16, func(v *voice, r *stock.Row) string { return wording.Bucket(v.lang, r.Standing) })
-	standing.shape = func(v *voice, r *stock.Row) template.HTML { return v.Standing(r.Standing) }
-	legal := shown(worded("legal", 24, func(v *voice, r *stock.Row) string { return wording.Legal(v.lang, r.Legal) }))
-	legal.shape = func(v *voice, r *stock.Row) template.HTML { return v.Legal(r.Legal) }
-	band := worded("band", 18, func(v *voice, r *stock.Row) string { return wording.Band(v.lang, r.Band) })
+	state := shown(worded("state", 14, func(v *voice.Voice, r *stock.Row) string { return v.StateText(r.State) }))
+	state.shape = func(v *voice.Voice, r *stock.Row) template.HTML { return v.State(r.State) }
+	standing := worded("standing", 16, func(v *voice.Voice, r *stock.Row) string { return v.StandingText(r.Standing) })
+	standing.shape = func(v *voice.Voice, r *stock.Row) template.HTML { return v.Standing(r.Standing) }
+	legal := shown(worded("legal", 24, func(v *voice.Voice, r *stock.Row) string { return v.LegalText(r.Legal) }))
+	legal.shape = func(v *voice.Voice, r *stock.Row) template.HTML { return v.Legal(r.Legal) }
+	band := worded("band", 18, func(v *voice.Voice, r *stock.Row) string { return v.Band(r.Band) })
 	band.rank = func(r *stock.Row) int { return -r.Score }
-	return []column{
+	return []Column{
 		text("id", 9, func(r *stock.Row) string { return r.ID }),
 		text("district", 16, func(r *stock.Row) string { return r.District }),
 		shown(text("site", 20, func(r *stock.Row) string { return r.SiteName })),
-		worded("class", 18, func(v *voice, r *stock.Row) string { return v.Class(r.Class) }),
+		worded("class", 18, func(v *voice.Voice, r *stock.Row) string { return v.Class(r.Class) }),
 		text("vendor", 14, func(r *stock.Row) string { return r.Vendor }),
 		text("model", 24, func(r *stock.Row) string { return r.Model }),
 		text("hardware", 10, func(r *stock.Row) string { return r.Hardware }),
@@ -65,15 +68,15 @@ func columns() []column {
 		shown(of("support_ends", sheet.Date, func(r *stock.Row) any { return r.SupportEnds })),
 		legal,
 		text("legal_reason", 52, func(r *stock.Row) string { return r.LegalReason }),
-		shown(worded("action", 20, func(v *voice, r *stock.Row) string { return wording.Action(v.lang, r.Action) })),
+		shown(worded("action", 20, func(v *voice.Voice, r *stock.Row) string { return v.Action(r.Action) })),
 		shown(of("score", sheet.Number, func(r *stock.Row) any { return r.Score })),
 		band,
-		worded("replacement", 30, func(v *voice, r *stock.Row) string { return wording.Replacement(v.lang, r.Replace) }),
+		worded("replacement", 30, func(v *voice.Voice, r *stock.Row) string { return v.Replacement(r.Replace) }),
 		text("evidence", 10, func(r *stock.Row) string { return r.Evidence }),
 		of("completeness", sheet.Ratio, func(r *stock.Row) any { return r.Completeness }),
-		shown(worded("phase", 20, func(v *voice, r *stock.Row) string { return v.Phase(r.Phase) })),
+		shown(worded("phase", 20, func(v *voice.Voice, r *stock.Row) string { return v.Phase(r.Phase) })),
 		text("contract", 18, func(r *stock.Row) string { return r.Contract }),
-		of("price", sheet.Money, func(r *stock.Row) any { return priced(r.Price) }),
+		of("price", sheet.Money, func(r *stock.Row) any { return Priced(r.Price) }),
 		of("in_service", sheet.Date, func(r *stock.Row) any { return r.InService }),
 		of("warranty", sheet.Date, func(r *stock.Row) any { return r.WarrantyUntil }),
 		of("link", sheet.Ratio, func(r *stock.Row) any {
@@ -88,8 +91,8 @@ func columns() []column {
 	}
 }
 
-// priced is a price as a cell; nothing where it is not known.
-func priced(vnd int64) any {
+// Priced is a price as a cell; nothing where it is not known.
+func Priced(vnd int64) any {
 	if vnd == 0 {
 		return nil
 	}
@@ -99,9 +102,9 @@ func priced(vnd int64) any {
 // columnCookie remembers which columns a reader chose.
 const columnCookie = "columns"
 
-// chosen returns the columns that a reader wants: by the address, else as chosen before, else those that are shown
+// Chosen returns the columns that a reader wants: by the address, else as chosen before, else those that are shown
 // unless somebody chooses. A choice in the address is remembered; "default" forgets it.
-func chosen(rw http.ResponseWriter, r *http.Request) (list []column, byReader bool) {
+func Chosen(rw http.ResponseWriter, r *http.Request) (list []Column, byReader bool) {
 	keys := r.URL.Query()["col"]
 	remember := len(keys) > 0
 	if !remember {
@@ -113,9 +116,9 @@ func chosen(rw http.ResponseWriter, r *http.Request) (list []column, byReader bo
 	for _, k := range keys {
 		asked = append(asked, strings.Split(k, ".")...)
 	}
-	var usual []column
-	for _, c := range columns() {
-		if slices.Contains(asked, c.key) {
+	var usual []Column
+	for _, c := range All() {
+		if slices.Contains(asked, c.Key) {
 			list = append(list, c)
 		}
 		if c.shown {
@@ -132,7 +135,7 @@ func chosen(rw http.ResponseWriter, r *http.Request) (list []column, byReader bo
 		if byReader {
 			names := make([]string, len(list))
 			for i, c := range list {
-				names[i] = c.key
+				names[i] = c.Key
 			}
 			cookie.Value = strings.Join(names, ".")
 		} else {
@@ -143,16 +146,16 @@ func chosen(rw http.ResponseWriter, r *http.Request) (list []column, byReader bo
 	return list, byReader
 }
 
-// cell shows a value on screen.
-func (v *voice) cell(c *column, r *stock.Row) template.HTML {
+// Cell shows a value on screen.
+func (c *Column) Cell(v *voice.Voice, r *stock.Row) template.HTML {
 	if c.shape != nil {
 		return c.shape(v, r)
 	}
-	return template.HTML(template.HTMLEscapeString(v.text(c.kind, c.value(v, r))))
+	return template.HTML(template.HTMLEscapeString(text(v, c.Kind, c.value(v, r))))
 }
 
 // text writes a value as text.
-func (v *voice) text(kind sheet.Kind, value any) string {
+func text(v *voice.Voice, kind sheet.Kind, value any) string {
 	switch x := value.(type) {
 	case string:
 		if x == "" {
@@ -182,9 +185,9 @@ func sortKey(asked string) (key string, down bool) {
 	return key, down
 }
 
-// sorted sorts rows by a column; what is empty comes last either way. Without a column that is known they stay as they
+// Sort sorts rows by a column; what is empty comes last either way. Without a Column that is known they stay as they
 // are, the most urgent first.
-func sorted(v *voice, rows []stock.Row, asked string) {
+func Sort(v *voice.Voice, rows []stock.Row, asked string) {
 	key, down := sortKey(asked)
 	compare := comparing(v, key)
 	if compare == nil {
@@ -200,17 +203,17 @@ func sorted(v *voice, rows []stock.Row, asked string) {
 }
 
 // comparing compares rows by a column; empty tells that the order is due to one being empty.
-func comparing(v *voice, key string) func(a, b *stock.Row) (n int, empty bool) {
+func comparing(v *voice.Voice, key string) func(a, b *stock.Row) (n int, empty bool) {
 	if key == "device" {
 		return func(a, b *stock.Row) (int, bool) {
 			return texts(a.Vendor+" "+a.Model, b.Vendor+" "+b.Model)
 		}
 	}
-	i := slices.IndexFunc(columns(), func(c column) bool { return c.key == key })
+	i := slices.IndexFunc(All(), func(c Column) bool { return c.Key == key })
 	if i < 0 {
 		return nil
 	}
-	c := columns()[i]
+	c := All()[i]
 	return func(a, b *stock.Row) (int, bool) {
 		if c.rank != nil {
 			return cmp.Compare(c.rank(a), c.rank(b)), false
@@ -253,4 +256,33 @@ func last(a, b bool, n int) (int, bool) {
 		return -1, true
 	}
 	return n, false
+}
+
+// Sheet fills a sheet with rows.
+func Sheet(into *sheet.Sheet, v *voice.Voice, rows []stock.Row, list []Column) {
+	for _, c := range list {
+		into.Columns = append(into.Columns, sheet.Column{Heading: v.T("device." + c.Key), Kind: c.Kind, Width: c.Width})
+	}
+	for i := range rows {
+		cells := make([]any, len(list))
+		for j := range list {
+			cells[j] = list[j].value(v, &rows[i])
+		}
+		into.Rows = append(into.Rows, cells)
+	}
+}
+
+// Named returns the columns of those keys, in the order of All.
+func Named(keys []string) (out []Column) {
+	for _, c := range All() {
+		if slices.Contains(keys, c.Key) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Numeric reports whether a column holds numbers or days, which stand to the right.
+func (c *Column) Numeric() bool {
+	return c.Kind != sheet.Text && c.Kind != sheet.Date && c.Kind != sheet.Time
 }
