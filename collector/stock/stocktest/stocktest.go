@@ -42,16 +42,18 @@ type kind struct {
 
 func kinds() []kind {
 	win10 := []string{"os=Windows 10", "os_edition=Pro", "os_release=22H2", "os_build=10.0.19045.4412", "tpm=none", "cpu=Intel(R) Core(TM) i3-4130 CPU @ 3.40GHz", "ram_bytes=4294967296"}
-	win11 := []string{"os=Windows 11", "os_edition=Pro", "os_release=24H2", "os_build=10.0.26100.3194", "tpm=2.0", "cpu=Intel(R) Core(TM) i5-12400", "ram_bytes=17179869184"}
+	win11 := []string{"os=Windows 11", "os_edition=Pro", "os_release=25H2", "os_build=10.0.26200.6584", "tpm=2.0", "cpu=Intel(R) Core(TM) i5-12400", "ram_bytes=17179869184"}
 	win7 := []string{"os=Windows 7 SP1", "os_edition=Professional", "os_build=6.1.7601", "cpu=Intel(R) Pentium(R) CPU G2030 @ 3.00GHz"}
 	return []kind{
 		{"router", "MikroTik", "RB750Gr3", "6.49.10", nil, "snmp", 3, 0, 1, 1_650_000},
-		{"router", "MikroTik", "RB750Gr3", "7.16.2", nil, "snmp", 3, 1, 2, 1_750_000},
+		{"router", "MikroTik", "RB750Gr3", "7.24", nil, "snmp", 3, 1, 2, 1_750_000},
 		{"router", "DrayTek", "Vigor2925", "3.8.9.8", nil, "snmp", 3, 2, 0, 6_900_000},
 		{"switch", "Cisco", "WS-C2960-24TT-L", "12.2(55)SE7", []string{"descr=Cisco IOS Software, C2960 Software (C2960-LANBASEK9-M), Version 12.2(55)SE7"}, "snmp", 2, 0, 0, 14_500_000},
+		{"switch", "Cisco", "WS-C2960+24TC-L", "15.2(7)E11", nil, "snmp", 5, 3, 3, 18_700_000},
+		{"pc", "Dell", "OptiPlex 7010", "", win11, "machine", 1, 0, 3, 15_200_000},
 		{"switch", "HP", "J9776A", "YA.16.08.0003", nil, "snmp", 4, 1, 2, 9_800_000},
 		{"switch", "TP-Link", "TL-SG1024D", "", nil, "http", 4, 3, -1, 0},
-		{"firewall", "Fortinet", "FortiGate-60E", "v6.2.7", nil, "snmp", 6, 2, 1, 21_000_000},
+		{"firewall", "Fortinet", "FortiGate-70F", "v7.4.8", nil, "snmp", 6, 2, 3, 24_500_000},
 		{"firewall", "Sophos", "XG 106", "SFOS 18.5.4", nil, "snmp", 9, 4, 1, 17_800_000},
 		{"access_point", "Ubiquiti", "UAP-AC-LITE", "4.0.80.10875", nil, "snmp", 2, 1, 2, 2_900_000},
 		{"videoconference", "Polycom", "RealPresence Group 500", "6.2.2.1", []string{"sip_agent=PolycomRealPresenceGroup500/6.2.2.1"}, "snmp", 3, 0, 0, 178_000_000},

@@ -137,6 +137,11 @@ func carried() []string {
 // typed.
 func (p *page) ask() {
 	v := p.Query()
+	for name, values := range v { // forms send along what nobody filled in
+		if !slices.ContainsFunc(values, func(s string) bool { return s != "" }) {
+			v.Del(name)
+		}
+	}
 	p.Asked = stock.Query{Lang: p.Lang, Filter: stock.Filter{
 		Site: v.Get("site"), District: v.Get("district"), Class: v.Get("class"), Vendor: v.Get("vendor"), Model: v.Get("model"),
 		Phase: v.Get("phase"), Standing: stock.Standing(v.Get("standing")), State: lifecycle.State(v.Get("state")),
@@ -147,6 +152,9 @@ func (p *page) ask() {
 	p.AsOf = p.today()
 	p.Asked.AsOf = p.date("as_of", p.AsOf)
 	p.AsOf, p.Today = p.Asked.AsOf, p.Asked.AsOf == p.AsOf
+	if p.Today {
+		v.Del("as_of") // who looks again tomorrow means tomorrow
+	}
 }
 
 func (p *page) today() inventory.Date { return inventory.DateOf(p.Now.In(p.Zone)) }

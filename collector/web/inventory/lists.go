@@ -36,7 +36,11 @@ type yearGroup struct {
 type monthGroup struct {
 	Month string // 10/2025
 	Rows  []stock.Row
+	Of    int // Rows may hold fewer
 }
+
+// perMonth is how many devices of a month are listed before somebody asks for all.
+const perMonth = 50
 
 // ending reads what will be unsupported on the day that is asked for: the end of this year unless somebody says.
 func (p *Pages) ending(ctx context.Context, at *page) (rows []stock.Row, day inventory.Date, err error) {
@@ -78,7 +82,10 @@ func (p *Pages) unsupportedPage(rw http.ResponseWriter, r *http.Request) {
 			y.Months = append(y.Months, monthGroup{Month: month})
 		}
 		m := &y.Months[len(y.Months)-1]
-		m.Rows = append(m.Rows, row)
+		m.Of++
+		if at.All || len(m.Rows) < perMonth {
+			m.Rows = append(m.Rows, row)
+		}
 	}
 	q := at.Asked
 	q.AsOf = day
@@ -236,7 +243,14 @@ type verifyPage struct {
 type askGroup struct {
 	Who, WhoText string
 	Paging
-	Questions []stock.Question
+	Questions []asking
+	Asked     int // questions, of which one row may hold many
+}
+
+// asking is one question, for one device or for all of a model: a maker answers once for all of them.
+type asking struct {
+	stock.Question
+	Devices int
 }
 
 func (p *Pages) verifyPage(rw http.ResponseWriter, r *http.Request) {
@@ -270,9 +284,9 @@ func (p *Pages) verifyPage(rw http.ResponseWriter, r *http.Request) {
 			i = len(out.Groups)
 			out.Groups = append(out.Groups, askGroup{Who: q.Who, WhoText: q.WhoText})
 		}
-		out.Groups[i].Questions = append(out.Groups[i].Questions, q)
+		out.Groups[i].add(q)
 	}
-	slices.SortStableFunc(out.Groups, func(a, b askGroup) int { return cmp.Compare(len(b.Questions), len(a.Questions)) })
+	slices.SortStableFunc(out.Groups, func(a, b askGroup) int { return cmp.Compare(b.Asked, a.Asked) })
 	for i := range out.Groups {
 		g := &out.Groups[i]
 		g.Of = len(g.Questions)
@@ -285,8 +299,23 @@ func (p *Pages) verifyPage(rw http.ResponseWriter, r *http.Request) {
 	p.render(rw, r, "verify", out)
 }
 
+// add takes a question in.
+func (g *askGroup) add(q stock.Question) {
+	g.Asked++
+	if q.Letter != "" {
+		i := slices.IndexFunc(g.Questions, func(a asking) bool {
+			return a.Letter != "" && a.Missing == q.Missing && a.Vendor == q.Vendor && a.Model == q.Model
+		})
+		if i >= 0 {
+			g.Questions[i].Devices++
+			return
+		}
+	}
+	g.Questions = append(g.Questions, asking{q, 1})
+}
+
 // LetterAt is the address of a letter to print.
-func (p page) LetterAt(q stock.Question) string {
+func (p page) LetterAt(q asking) string {
 	return p.to("/inventory/verify", map[string]string{"letter": q.ID, "site": q.Site})
 }
 

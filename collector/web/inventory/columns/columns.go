@@ -46,6 +46,10 @@ func All() []Column {
 	standing.shape = func(v *voice.Voice, r *stock.Row) template.HTML { return v.Standing(r.Standing) }
 	legal := shown(worded("legal", 24, func(v *voice.Voice, r *stock.Row) string { return v.LegalText(r.Legal) }))
 	legal.shape = func(v *voice.Voice, r *stock.Row) template.HTML { return v.Legal(r.Legal) }
+	version := shown(text("version", 20, func(r *stock.Row) string { return r.Version }))
+	version.shape = func(v *voice.Voice, r *stock.Row) template.HTML { // a file has a column for either
+		return template.HTML(template.HTMLEscapeString(cmp.Or(r.Version, r.OS, "–")))
+	}
 	band := worded("band", 18, func(v *voice.Voice, r *stock.Row) string { return v.Band(r.Band) })
 	band.rank = func(r *stock.Row) int { return -r.Score }
 	return []Column{
@@ -56,7 +60,7 @@ func All() []Column {
 		text("vendor", 14, func(r *stock.Row) string { return r.Vendor }),
 		text("model", 24, func(r *stock.Row) string { return r.Model }),
 		text("hardware", 10, func(r *stock.Row) string { return r.Hardware }),
-		shown(text("version", 20, func(r *stock.Row) string { return r.Version })),
+		version,
 		text("os", 24, func(r *stock.Row) string { return r.OS }),
 		text("serial", 20, func(r *stock.Row) string { return r.Serial }),
 		text("name", 18, func(r *stock.Row) string { return r.Name }),

@@ -272,7 +272,7 @@ func (v *Voice) Bar(outdated, fine, unknown int) (out []Part) {
 	numbers := []struct {
 		state string
 		n     int
-	}{{"outdated", outdated}, {"unknown", unknown}, {"fine", fine}}
+	}{{"outdated", outdated}, {"fine", fine}, {"unknown", unknown}}
 	widths := make([]float64, len(numbers))
 	for i, n := range numbers {
 		if n.n > 0 {
@@ -333,28 +333,19 @@ func (v *Voice) Sum(parts []stock.Points) (n int) {
 // PathName names a path.
 func (v *Voice) PathName(path string) string { return v.Or("path."+path, path) }
 
-// Value writes a fact's value as people read it.
-func (v *Voice) Value(f stock.Fact) string {
-	switch f.Name {
-	case "class":
-		return v.Class(f.Value)
-	case "ram_bytes", "disk_bytes":
-		if n, err := strconv.ParseFloat(f.Value, 64); err == nil && n >= 1<<30 {
-			return v.Number(n/(1<<30), 1) + " GiB"
-		}
-	}
-	return v.Said(f.Name, f.Value)
-}
-
-// Said writes what a person said as people read it.
-func (v *Voice) Said(kind, value string) string {
+// Said writes a fact's value, or what a person said, as people read it.
+func (v *Voice) Said(name, value string) string {
+	number, err := strconv.ParseInt(value, 10, 64)
 	switch {
+	case name == "class":
+		return v.Class(value)
 	case value == "yes" || value == "no":
 		return v.T("word." + value)
-	case kind == "price" || kind == "replace_price" || kind == "equivalent_new":
-		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
-			return v.Money(n)
-		}
+	case err != nil:
+	case name == "price" || name == "replace_price" || name == "equivalent_new" || name == "repair":
+		return v.Money(number)
+	case (name == "ram_bytes" || name == "disk_bytes") && number >= 1<<30:
+		return v.Number(float64(number)/(1<<30), 1) + " GiB"
 	}
 	return wording.Date(value)
 }
