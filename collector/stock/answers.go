@@ -52,12 +52,6 @@ func rowsOf(list []*listed) []Row {
 	return out
 }
 
-// of returns the entry of a row.
-func (s *Stock) of(r *Row) *entry {
-	id, _ := devices.ParseID(r.ID) // made by String
-	return s.devices[id]
-}
-
 // Table lists devices, most urgent first.
 func (s *Stock) Table(ctx context.Context, q Query) ([]Row, error) {
 	s.mu.Lock()
@@ -173,7 +167,7 @@ func (s *Stock) Unsupported(ctx context.Context, q Query) ([]Row, error) {
 	}
 	out := []Row{}
 	for _, l := range list {
-		if d.judged[s.of(&l.row).ID].unsupported {
+		if d.judged[l.id].unsupported {
 			out = append(out, l.row)
 		}
 	}
@@ -194,7 +188,7 @@ func (s *Stock) Replacements(ctx context.Context, q Query) ([]Replacement, error
 		if l.row.Replace == lifecycle.ReplaceNone {
 			continue
 		}
-		_, v := s.verdict(d, s.of(&l.row))
+		_, v := s.verdict(d, s.devices[l.id])
 		r := Replacement{Row: l.row, Priority: parts(&v, q.Lang), ReplaceText: wording.Replacement(wording.Lang(q.Lang), v.Replace)}
 		for _, f := range v.Findings {
 			switch {
@@ -225,7 +219,7 @@ func (s *Stock) Verify(ctx context.Context, q Query) ([]Question, error) {
 		if l.row.Standing != Unknown && l.row.Replace != lifecycle.ReplaceCannotTell {
 			continue // nothing would be asked
 		}
-		e := s.of(&l.row)
+		e := s.devices[l.id]
 		_, v := s.verdict(d, e)
 		out = append(out, s.questions(e, &v, l, q.Lang)...)
 	}

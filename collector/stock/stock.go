@@ -88,7 +88,8 @@ type entry struct {
 type day struct {
 	asOf   inventory.Date
 	judged map[devices.ID]*judged
-	sorted map[string][]*listed // by language: all, the most urgent first; none when a row has changed since
+	sorted map[string][]*listed // by language: all, the most urgent first
+	stale  map[string]bool      // by language: rows have changed since they were sorted
 }
 
 // judged is what lists need of a verdict.
@@ -100,6 +101,7 @@ type judged struct {
 
 // listed is a row with the text that it is searched by.
 type listed struct {
+	id     devices.ID
 	row    Row
 	folded string
 }
@@ -290,6 +292,7 @@ func (s *Stock) takeSites(list []inventory.Site) {
 	for _, d := range s.days {
 		clear(d.judged)
 		clear(d.sorted)
+		clear(d.stale)
 	}
 }
 
@@ -301,7 +304,7 @@ func (s *Stock) dayOf(asOf inventory.Date) *day {
 		d = s.days[i]
 		s.days = slices.Delete(s.days, i, i+1)
 	} else {
-		d = &day{asOf: asOf, judged: make(map[devices.ID]*judged, len(s.devices)), sorted: map[string][]*listed{}}
+		d = &day{asOf: asOf, judged: make(map[devices.ID]*judged, len(s.devices)), sorted: map[string][]*listed{}, stale: map[string]bool{}}
 	}
 	s.days = slices.Insert(s.days, 0, d)
 	if len(s.days) > maxDays {
@@ -353,13 +356,20 @@ func (d *day) keep(id devices.ID, j *judged) {
 		maps.Copy(j.rows, old.rows)
 	}
 	d.judged[id] = j
-	clear(d.sorted)
+	d.resort()
+}
+
+// resort notes that rows have changed.
+func (d *day) resort() {
+	for lang := range d.sorted {
+		d.stale[lang] = true
+	}
 }
 
 // forget drops a device that is another one by now.
 func (d *day) forget(id devices.ID) {
 	delete(d.judged, id)
-	clear(d.sorted)
+	d.resort()
 }
 
 // listAll returns the rows of all devices, the most urgent first. Those that there are none of are made on all
@@ -385,11 +395,21 @@ func (s *Stock) listAll(d *day, lang string) []*listed {
 	for i, e := range todo {
 		d.keep(e.ID, made[i])
 	}
-	if d.sorted[lang] == nil {
+	if d.sorted[lang] == nil || d.stale[lang] {
+		// What was in order before nearly is again, which takes no time to sort.
 		all := make([]*listed, 0, len(d.judged))
-		for _, j := range d.judged {
-			all = append(all, j.rows[lang])
+		taken := make(map[devices.ID]bool, len(d.judged))
+		for _, old := range d.sorted[lang] {
+			if j := d.judged[old.id]; j != nil {
+				all, taken[old.id] = append(all, j.rows[lang]), true
+			}
 		}
+		for id, j := range d.judged {
+			if !taken[id] {
+				all = append(all, j.rows[lang])
+			}
+		}
+		delete(d.stale, lang)
 		slices.SortFunc(all, func(a, b *listed) int { return view.ByUrgency(&a.row, &b.row) })
 		d.sorted[lang] = all
 	}
@@ -403,7 +423,7 @@ func (s *Stock) makeRow(d *day, e *entry, lang string) *judged {
 	for _, rule := range []string{"R01", "R05", "R06"} {
 		j.unsupported = j.unsupported || v.Finding(rule).State == lifecycle.StateOutdated
 	}
-	l := &listed{row: s.row(e, &item, &v, lang)}
+	l := &listed{id: e.ID, row: s.row(e, &item, &v, lang)}
 	l.folded = l.row.Text()
 	j.rows = map[string]*listed{lang: l}
 	return j

@@ -127,7 +127,7 @@ func (s *Stock) Summary(ctx context.Context, q Query) (Summary, error) {
 				use(versions, r, r.Version)
 			}
 		}
-		rates.add(s.of(r), r, q.AsOf)
+		rates.add(s.devices[l.id], r, q.AsOf)
 	}
 	total.Models, total.Versions = len(total.models), len(total.versions)
 	byLabel := func(a, b Count) int { return strings.Compare(a.Label, b.Label) }
