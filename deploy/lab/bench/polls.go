@@ -23,7 +23,7 @@ const (
 	pollDevices  = 30
 	pollSilent   = 5 // of them
 	pollEvery    = 10 * time.Second
-	pollMeasured = 60 * time.Second
+	pollMeasured = 40 * time.Second
 	pollBlock    = gear.Block(184)
 )
 
