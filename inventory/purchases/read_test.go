@@ -75,7 +75,7 @@ func TestListWithTitlesAndSections(t *testing.T) {
 10.1 Đợt 1 năm 2021|s08707|Máy in laser|LaserJet Pro M404dn|HP||printer|6800000
 10.2 Đợt 1 năm 2021|s08707|Máy in laser|LaserJet Pro M404dn|HP||printer|6800000
 10.3 Đợt 1 năm 2021|s08707|Máy in laser|LaserJet Pro M404dn|HP||printer|6800000
-13.1 Đợt 1 năm 2021|s08746|Thiết bị hội nghị truyền hình|HDX 7000|Polycom|82111905A1B2CV|vc_endpoint|245000000
+13.1 Đợt 1 năm 2021|s08746|Thiết bị hội nghị truyền hình|HDX 7000|Polycom|82111905A1B2CV|videoconference|245000000
 14.1 Đợt 1 năm 2021|s08746|Bộ lưu điện|BR1500G-AS|APC|3B1924X12345|ups|7250000`, lines(got.Purchases))
 	compare(t, "warnings", `
 dot-1.csv: row 11: a total, not an item: "Cộng"

@@ -292,8 +292,8 @@ func ClassOf(text string) string {
 		class string
 		words []string
 	}{
-		{"vc_infrastructure", []string{"mcu", "vc infrastructure", "quan ly da diem"}},
-		{"vc_endpoint", []string{"hoi nghi truyen hinh", "codec", "thiet bi dau cuoi", "truyen hinh truc tuyen", "video conference", "video conferencing", "vc endpoint", "vcs"}},
+		{"conference_server", []string{"conference server", "mcu", "vc infrastructure", "quan ly da diem"}},
+		{"videoconference", []string{"videoconference", "hoi nghi truyen hinh", "codec", "thiet bi dau cuoi", "truyen hinh truc tuyen", "video conference", "video conferencing", "vc endpoint", "vcs"}},
 		{"wireless_controller", []string{"wireless controller", "wlan controller", "quan ly wifi"}},
 		{"firewall", []string{"firewall", "tuong lua", "utm"}},
 		{"switch", []string{"switch", "chuyen mach"}},

@@ -99,8 +99,8 @@ func TestSerials(t *testing.T) {
 }
 
 func TestClassOf(t *testing.T) {
-	for text, want := range map[string]string{"Bộ chuyển mạch 24 cổng": "switch", "Router wifi": "router", "Bộ phát Wi-Fi": "access_point", "MÁY IN": "printer", "vc_endpoint": "vc_endpoint",
-		"Thiết bị hội nghị truyền hình Polycom": "vc_endpoint", "Bộ lưu điện UPS 1kVA": "ups", "Máy chủ": "server", "Máy chiếu": "projector", "Bàn ghế": "", "": "", "Tường lửa": "firewall", "Sàn nâng": ""} {
+	for text, want := range map[string]string{"Bộ chuyển mạch 24 cổng": "switch", "Router wifi": "router", "Bộ phát Wi-Fi": "access_point", "MÁY IN": "printer", "vc_endpoint": "videoconference", "videoconference": "videoconference", "conference_server": "conference_server",
+		"Thiết bị hội nghị truyền hình Polycom": "videoconference", "Bộ lưu điện UPS 1kVA": "ups", "Máy chủ": "server", "Máy chiếu": "projector", "Bàn ghế": "", "": "", "Tường lửa": "firewall", "Sàn nâng": ""} {
 		if got := ClassOf(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
