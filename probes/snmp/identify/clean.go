@@ -17,6 +17,19 @@ func says(value string) bool {
 	return !probes.Placeholder(value) && !silence[strings.ToLower(strings.Trim(value, "<>()[] "))]
 }
 
+// noModel is what stands for any device in the place of a model, noVendor in that of a make.
+var (
+	noModel = map[string]bool{
+		"chassis": true, "stack": true, "switch": true, "router": true, "system": true, "device": true, "unit": true, "server": true,
+		"printer": true, "ups": true, "ap": true, "mainboard": true, "main board": true, "motherboard": true, "module": true, "fixed": true,
+		"card": true, "board": true, "snmp agent": true, "generic": true, "virtual stack": true, "product name": true, "model name": true,
+	}
+	noVendor = map[string]bool{
+		"ups": true, "manufacturer": true, "vendor": true, "generic": true, "other": true, "snmp": true, "power": true, "company": true,
+		"vendor name": true, "ups manufacturer": true,
+	}
+)
+
 // clean makes a value fit to be shown as a fact, "" if it says nothing. vendor is the vendor's name, if known.
 func clean(name probes.FactName, value, vendor string) string {
 	value = strings.TrimSpace(strings.Trim(strings.TrimSpace(value), "\"'\x00"))
@@ -25,16 +38,20 @@ func clean(name probes.FactName, value, vendor string) string {
 		return ""
 	}
 	switch name {
+	case probes.FactVendor:
+		if noVendor[strings.ToLower(value)] || len(value) > 64 || !strings.ContainsFunc(value, unicode.IsLetter) {
+			return ""
+		}
 	case probes.FactSerial:
 		value = cutLabel(value, "s/n", "sn", "serial number", "serial no", "serial")
-		if len(value) < 4 || !strings.ContainsFunc(value, unicode.IsDigit) && len(value) < 6 {
+		if len(value) < 4 || strings.Trim(value, "0-:. ") == "" || !strings.ContainsFunc(value, unicode.IsDigit) && (len(value) < 6 || strings.Contains(value, " ")) {
 			return ""
 		}
 		if !says(value) || len(value) > 64 {
 			return ""
 		}
 	case probes.FactModel:
-		if len(value) > 100 {
+		if len(value) < 2 || len(value) > 100 || noModel[strings.ToLower(value)] {
 			return ""
 		}
 		if rest, ok := cutFold(value, vendor); ok && vendor != "" && strings.HasPrefix(rest, " ") {

@@ -106,7 +106,8 @@ func (e *Engine) Identify(ctx context.Context, dev ask.Device) (Identity, error)
 	if r.failed > 0 {
 		return Identity{}, r.err
 	}
-	r.descr, r.sysName = r.scalars[sysDescr].Text(), r.scalars[sysName].Text()
+	r.said, r.sysName = r.scalars[sysDescr].Text(), r.scalars[sysName].Text()
+	r.descr = e.withoutHost(r.said)
 	if id, err := ask.ParseOID(r.scalars[sysObjectID].Text()); err == nil {
 		r.objectID = id
 	}
@@ -170,7 +171,7 @@ func (e *Engine) fallback(r *reading, chain []*Profile, name probes.FactName) (p
 		number, _, _ := strings.Cut(r.objectID.Index(private), ".")
 		return fact(e.makers[number], "snmp sysObjectID "+string(r.objectID), confidenceText)
 	case probes.FactDescr:
-		return fact(r.descr, "snmp sysDescr", 1)
+		return fact(r.said, "snmp sysDescr", 1)
 	case probes.FactObjectID:
 		return fact(string(r.objectID), "snmp sysObjectID", 1)
 	case probes.FactSysName:

@@ -95,7 +95,8 @@ func TestJunkIsNoFact(t *testing.T) {
 		{probes.FactSerial, "0123456789", "counting"}, {probes.FactSerial, "None", "none"}, {probes.FactSerial, "000000000", "zeros"},
 		{probes.FactSerial, "To be filled by O.E.M.", "the maker forgot"}, {probes.FactSerial, "123", "short"},
 		{probes.FactModel, "N/A", "n/a"}, {probes.FactVersion, "unknown", "unknown"}, {probes.FactVersion, "0.0", "zero"},
-		{probes.FactVersion, "latest", "no digit"},
+		{probes.FactVersion, "latest", "no digit"}, {probes.FactSerial, "no serial number found", "a sentence"}, {probes.FactSerial, "00-00-00-00-00-00", "zeros"},
+		{probes.FactModel, "Chassis", "any device is one"}, {probes.FactModel, "1", "a number of what"}, {probes.FactVendor, "UPS", "no make"},
 	} {
 		if got := clean(c.name, c.value, ""); got != "" {
 			t.Errorf("%s %q (%s) became %q", c.name, c.value, c.why, got)
@@ -137,4 +138,37 @@ func FuzzIdentify(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestAHostsNameIsNoMake(t *testing.T) {
+	e := openEngine(t)
+	for _, name := range []string{"projector", "aver", "te40", "openwrt", "barco-pc", "logitech", "sato"} {
+		id, err := e.Identify(context.Background(), device{
+			sysDescr:    text("Linux " + name + " 6.1.0-18-amd64 #1 SMP PREEMPT_DYNAMIC Debian 6.1.76-1 x86_64"),
+			sysObjectID: object("1.3.6.1.4.1.8072.3.2.10"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if class, vendor, model := id.Fact(probes.FactClass).Value, id.Fact(probes.FactVendor).Value, id.Fact(probes.FactModel).Value; class != "server" || vendor != "Debian" || model != "" {
+			t.Errorf("a server named %s is a %s %q of %s", name, class, model, vendor)
+		}
+		if got := id.Fact(probes.FactDescr).Value; !strings.Contains(got, name) {
+			t.Errorf("sysDescr is given as %q, without the name", got)
+		}
+	}
+}
+
+func TestAPowerSuppliesSerialIsNotTheDevices(t *testing.T) {
+	id, err := openEngine(t).Identify(context.Background(), device{
+		sysDescr: text("Some Switch"), sysObjectID: object("1.3.6.1.4.1.99999.1"),
+		entClass + ".1": number(6), entPhysical + ".11.1": text("PSU1234567"), entPhysical + ".13.1": text("PWR-500"),
+		entClass + ".2": number(7), entPhysical + ".11.2": text("FAN1234567"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if serial, model := id.Fact(probes.FactSerial).Value, id.Fact(probes.FactModel).Value; serial != "" || model != "" {
+		t.Errorf("model %q, serial %q of a part", model, serial)
+	}
 }

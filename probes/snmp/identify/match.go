@@ -39,6 +39,20 @@ func (p *patterns) match(pattern, text string) bool {
 	return re != nil && re.MatchString(text)
 }
 
+// A kernel of a distribution for any machine: uname's output, in which the second word is the name of the host.
+const distribution = `^Linux \S+ (?:\S*(?:\.el\d|\.fc\d|\.amzn\d|-generic|-amd64|-686|-pve|-azure|-aws|-default)\b|\S+ #\d\S*.*(?:Debian|Ubuntu))`
+
+// withoutHost returns sysDescr with a dash for the host's name where that name tells nothing of the make: whoever
+// installed the machine chose it, and a server named projector is none. Appliances with kernels of their own keep
+// theirs: it is often the model.
+func (e *Engine) withoutHost(descr string) string {
+	if !e.patterns.match(distribution, descr) {
+		return descr
+	}
+	_, rest, _ := strings.Cut(strings.TrimPrefix(descr, "Linux "), " ")
+	return "Linux - " + rest
+}
+
 // arcs is how many numbers an OID has.
 func arcs(o ask.OID) int { return strings.Count(string(o), ".") + 1 }
 

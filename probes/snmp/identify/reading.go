@@ -13,7 +13,8 @@ import (
 type reading struct {
 	dev      ask.Device
 	objectID ask.OID
-	descr    string
+	said     string // sysDescr
+	descr    string // the same as profiles see it
 	sysName  string
 
 	scalars map[ask.OID]ask.Value // asked: the zero Value where the device has none
@@ -117,6 +118,8 @@ func (r *reading) entity(ctx context.Context, column ask.OID) []ask.Var {
 				r.chassis = append(r.chassis, index)
 			case 11: // stack
 				stacks = append(stacks, index)
+			case 6, 7, 8, 10, 12: // power supply, fan, sensor, port, processor: have serial numbers of their own
+				continue
 			}
 			first = append(first, index)
 		}
@@ -126,7 +129,7 @@ func (r *reading) entity(ctx context.Context, column ask.OID) []ask.Var {
 		}
 		r.chassis = r.chassis[:min(len(r.chassis), maxChassis)]
 	}
-	if len(r.chassis) == 0 { // no classes told: then the first rows
+	if len(r.columns[entClass]) == 0 { // no classes told: then the first rows
 		rows := r.column(ctx, column, maxColumn)
 		return rows[:min(len(rows), maxChassis)]
 	}
