@@ -177,7 +177,7 @@ func tabName(name string, used map[string]bool) string {
 	return out
 }
 
-// fill streams a sheet: the order of calls (panes and widths, rows, filter) is what the stream writer wants.
+// fill streams a sheet: the order of calls (widths and panes, rows, filter, flush) is what the stream writer wants.
 func (s *Sheet) fill(f *excelize.File, name string) error {
 	heading, err := f.NewStyle(&excelize.Style{
 		Font: &excelize.Font{Bold: true}, Fill: excelize.Fill{Type: "pattern", Pattern: 1, Color: []string{"DCECF4"}},
@@ -263,17 +263,17 @@ func (s *Sheet) fill(f *excelize.File, name string) error {
 			return err
 		}
 	}
-	if err := out.Flush(); err != nil {
-		return err
+	if len(s.Columns) > 0 {
+		last, err := excelize.CoordinatesToCellName(len(s.Columns), at)
+		if err != nil {
+			return err
+		}
+		// Before Flush, which writes the sheet down: what is set after it is lost without a word.
+		if err := f.AutoFilter(name, first+":"+last, nil); err != nil {
+			return err
+		}
 	}
-	if len(s.Columns) == 0 {
-		return nil
-	}
-	last, err := excelize.CoordinatesToCellName(len(s.Columns), at)
-	if err != nil {
-		return err
-	}
-	return f.AutoFilter(name, first+":"+last, nil)
+	return out.Flush()
 }
 
 // value is a cell as the workbook takes it.

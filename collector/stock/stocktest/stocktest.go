@@ -142,6 +142,7 @@ func Open(t testing.TB, sites []inventory.Site) *Province {
 			if kind.class == "switch" && i%16 == 4 { // the page of it says something else
 				web := sg
 				web.Target, web.Key, web.Kind = "sweep-lan", fmt.Sprintf("web-%d", k), "sweep"
+				web.At = sg.At.Add(-3 * time.Hour)
 				web.Facts = []probes.Fact{{Name: "serial", Value: serial, Source: "http body", Confidence: 0.9}, {Name: "vendor", Value: kind.vendor, Source: "http title", Confidence: 0.9},
 					{Name: "model", Value: kind.model, Source: "http title", Confidence: 0.9}, {Name: "version", Value: "15.0(2)SE11", Source: "http body", Confidence: 0.9}}
 				seen = append(seen, web)
