@@ -43,7 +43,7 @@ func clean(name probes.FactName, value, vendor string) string {
 			return ""
 		}
 	case probes.FactSerial:
-		value = cutLabel(value, "s/n", "sn", "serial number", "serial no", "serial")
+		value = cutLabel(value, "system mac", "s/n", "sn", "serial number", "serial no", "serial")
 		if len(value) < 4 || strings.Trim(value, "0-:. ") == "" || !strings.ContainsFunc(value, unicode.IsDigit) && (len(value) < 6 || strings.Contains(value, " ")) {
 			return ""
 		}
