@@ -16,6 +16,11 @@ const pictures = [
   { name: "site-vi", path: `/sites/${site}?lang=vi`, width: 1366, height: 768, scheme: "light", whole: true },
   { name: "site-en-dark", path: `/sites/${site}?lang=en`, width: 1366, height: 768, scheme: "dark" },
   { name: "site-vi-phone", path: `/sites/${site}?lang=vi`, width: 390, height: 844, scheme: "light" },
+  { name: "equipment-vi", path: "/inventory?lang=vi", width: 1366, height: 768, scheme: "light" },
+  { name: "equipment-vi-phone", path: "/inventory?lang=vi", width: 390, height: 844, scheme: "light" },
+  { name: "device-vi", path: "/inventory?lang=vi&standing=outdated", first: true, width: 1366, height: 768, scheme: "light", whole: true },
+  { name: "equipment-summary-en-dark", path: "/inventory/summary?lang=en", width: 1366, height: 768, scheme: "dark" },
+  { name: "replacements-vi", path: "/inventory/replace?lang=vi", width: 1366, height: 768, scheme: "light" },
 ];
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -26,6 +31,7 @@ for (const p of pictures) {
   const context = await browser.newContext({ viewport: { width: p.width, height: p.height }, colorScheme: p.scheme });
   const page = await context.newPage();
   await page.goto(base + p.path, { waitUntil: "load" });
+  if (p.first) await page.locator(".devices tbody th a").first().click(); // the page of the first device
   await page.waitForTimeout(3000); // charts and the first live events
   await page.screenshot({ path: `${folder}/${p.name}.png`, fullPage: p.whole ?? false });
   await context.close();
