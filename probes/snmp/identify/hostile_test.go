@@ -172,3 +172,32 @@ func TestAPowerSuppliesSerialIsNotTheDevices(t *testing.T) {
 		t.Errorf("model %q, serial %q of a part", model, serial)
 	}
 }
+
+// A number under a name that promises a text is a mistake of the device, not a model or a version.
+func TestANumberIsNoText(t *testing.T) {
+	of := func(kind ask.Type) ask.Value { return ask.Value{Type: kind, Num: 409677} }
+	for _, kind := range []ask.Type{ask.Integer, ask.Counter32, ask.Gauge32, ask.TimeTicks, ask.Counter64} {
+		id, err := openEngine(t).Identify(context.Background(), device{
+			sysDescr: of(kind), sysObjectID: object("1.3.6.1.4.1.99999.1"), sysName: of(kind), sysLocation: of(kind),
+			entClass + ".1": number(3), entPhysical + ".10.1": of(kind), entPhysical + ".11.1": of(kind), entPhysical + ".12.1": of(kind), entPhysical + ".13.1": of(kind),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range id.Facts {
+			if strings.Contains(f.Value, "4096") {
+				t.Errorf("type %d: %s is %q (%s)", kind, f.Name, f.Value, f.Source)
+			}
+		}
+	}
+	id, err := openEngine(t).Identify(context.Background(), device{
+		sysDescr: text("Some Switch"), sysObjectID: object("1.3.6.1.4.1.99999.1"),
+		entClass + ".1": number(3), entPhysical + ".10.1": object("1.3.6.1.4.1.99999.2"), entPhysical + ".13.1": {Type: ask.IPAddress, Bytes: []byte{192, 0, 2, 1}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if model, version := id.Fact(probes.FactModel).Value, id.Fact(probes.FactVersion).Value; model != "" || version != "" {
+		t.Errorf("model %q, version %q of an OID and an address", model, version)
+	}
+}

@@ -61,7 +61,7 @@ type Source struct {
 	Not   string            `yaml:"not"`   // a pattern that the value must not have
 	Map   map[string]string `yaml:"map"`   // value -> what to say instead; "" says nothing; what is not listed is left as it is
 	Only  bool              `yaml:"only"`  // for map: what is not listed is nothing
-	As    string            `yaml:"as"`    // mac: six octets are a MAC address; hex: octets in hex digits
+	As    string            `yaml:"as"`    // mac: six octets are a MAC address; hex: octets in hex digits; number: a number is taken too
 
 	Confidence float64 `yaml:"confidence"` // 0: by the kind of source
 }
@@ -205,8 +205,8 @@ func (s *Source) validate(doc *settings.Doc, at string, user bool, oids func(str
 	if s.Of != "" && s.Of != "chassis" && s.Of != "any" {
 		doc.Problem(at+".of", "must be chassis or any")
 	}
-	if s.As != "" && s.As != "mac" && s.As != "hex" {
-		doc.Problem(at+".as", "must be mac or hex")
+	if s.As != "" && s.As != "mac" && s.As != "hex" && s.As != "number" {
+		doc.Problem(at+".as", "must be mac, hex or number")
 	}
 	if s.Confidence < 0 || s.Confidence > 1 {
 		doc.Problem(at+".confidence", "must be between 0 and 1")

@@ -129,17 +129,31 @@ func (e *Engine) rowIs(ctx context.Context, r *reading, w *Where, index string) 
 	return false
 }
 
-// text reads a value as the source wants it.
+// text reads a value as the source wants it. Facts are texts: a counter, a gauge or a time under a name that promises
+// one is a device's mistake, and its digits would pass for a version. Numbers, OIDs and addresses are taken where the
+// source says what they stand for.
 func (s *Source) text(v ask.Value) string {
-	if s.As != "" && v.Type == ask.Octets {
+	switch v.Type {
+	case ask.Octets, ask.Opaque:
 		if s.As == "mac" && len(v.Bytes) == 6 {
 			return macText(v.Bytes)
 		}
 		if s.As == "hex" {
 			return fmt.Sprintf("%x", v.Bytes[:min(len(v.Bytes), 64)])
 		}
+		return v.Text()
+	case ask.Integer, ask.Gauge32: // INTEGER and Unsigned32
+		if s.As != "number" && s.Map == nil {
+			return ""
+		}
+		return v.Text()
+	case ask.ObjectID, ask.IPAddress:
+		if s.Map == nil {
+			return ""
+		}
+		return v.Text()
 	}
-	return v.Text()
+	return ""
 }
 
 func macText(b []byte) string {
