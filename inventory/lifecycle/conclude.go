@@ -9,16 +9,16 @@ import (
 // conclude fills what follows from the findings.
 func (v *Verdict) conclude(it *Item) {
 	v.State = stateOf(v.Findings)
-	v.Support = supportOf(v.Findings)
+	v.Support, v.Software = supportOf(v.Findings, "R01"), supportOf(v.Findings, "R05", "R06")
 	wanted := technicalAction(v.Findings, v.State)
 	v.Priority = priorityOf(it, v.Findings, wanted)
 	v.Legal, v.Unverified = legalOf(v.Findings)
 	v.Quality = qualityOf(v.Findings)
 	v.Action = wanted
+	v.Bucket = bucketOf(v)
 	if wanted == ActionReplace {
 		v.replacement(it)
 	}
-	v.Bucket = bucketOf(v)
 }
 
 // technicalAction is what the gravest finding proposes. That nobody stands behind the hardware any more decides before
@@ -74,8 +74,24 @@ func legalOf(findings []Finding) (state LegalState, unverified bool) {
 	return state, unverified
 }
 
+// grounded reports whether technical evidence asks for a replacement: a finding that says outdated, or that the maker's
+// support will end within a year. Age alone, and what a source calls only possible, is something to plan with.
+func (v *Verdict) grounded() bool {
+	for _, f := range v.Findings {
+		soon := f.Rule == "R02" && f.State == StateDueSoon
+		if weighs(f) && f.Action == ActionReplace && (f.State == StateOutdated || soon) {
+			return true
+		}
+	}
+	return false
+}
+
 // replacement decides whether a replacement that is wanted may be proposed, and what is offered instead.
 func (v *Verdict) replacement(it *Item) {
+	if !v.grounded() {
+		v.Replace, v.Action = ReplacePlan, ActionVerify
+		return
+	}
 	over, reuse := v.Finding("L04").Code == terms.CodeL04Over, v.Finding("L06").Code == terms.CodeL06Transfer
 	switch v.Legal {
 	case LegalEligible:

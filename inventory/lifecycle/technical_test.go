@@ -266,8 +266,8 @@ func TestWindows11(t *testing.T) {
 		want expected
 	}{
 		{"an old processor", machine("Windows 10", "22H2", old, ""), expected{"R12", StateOutdated, terms.CodeR12CPU, S3, ActionReplace}},
-		{"no TPM", machine("Windows 10", "22H2", young, "none"), expected{"R12", StateOutdated, terms.CodeR12TPM, S3, ActionReplace}},
-		{"TPM 1.2", machine("Windows 7", "", young, "1.2"), expected{"R12", StateOutdated, terms.CodeR12TPM, S3, ActionReplace}},
+		{"no TPM", machine("Windows 10", "22H2", young, "none"), expected{"R12", StateReview, terms.CodeR12TPM, S3, ActionReplace}},
+		{"TPM 1.2", machine("Windows 7", "", young, "1.2"), expected{"R12", StateReview, terms.CodeR12TPM, S3, ActionReplace}},
 		{"both", machine("Windows 10", "22H2", old, "1.2"), expected{"R12", StateOutdated, terms.CodeR12Both, S3, ActionReplace}},
 		{"fits", machine("Windows 10", "22H2", young, "2.0"), expected{"R12", StateOK, terms.CodeR12Fits, S0, ActionNone}},
 		{"TPM not known", machine("Windows 10", "22H2", young, ""), expected{"R12", StateUnknown, terms.CodeNoInput, S0, ActionNone}},

@@ -23,6 +23,7 @@ type Replacement string
 // The answers.
 const (
 	ReplaceNone       Replacement = ""            // nothing technical asks for it
+	ReplacePlan       Replacement = "plan"        // only its age, or sources that may be wrong, speak for it: to plan with, not to buy by
 	ReplaceProposed   Replacement = "proposed"    // technical evidence, and L01, L02 or L03
 	ReplaceNotYet     Replacement = "not_yet"     // outdated, not yet legally replaceable
 	ReplaceCannotTell Replacement = "cannot_tell" // outdated; a fact is missing to tell whether the law allows it
@@ -47,7 +48,8 @@ type Verdict struct {
 	Findings []Finding // one per rule, R01 to R17 and L01 to L06, in this order
 
 	State        State          // technical: see Judge
-	Support      inventory.Date // the next end of support of its hardware or software, past or to come; zero: not known
+	Support      inventory.Date // the end of support of its hardware (R01), past or to come; zero: not known
+	Software     inventory.Date // the end of support of what runs on it (R05, R06), which an upgrade may cure; zero: not known
 	Bucket       Bucket
 	Priority     Priority
 	Action       Action   // what is proposed
@@ -117,11 +119,11 @@ func aboutSupport(rule string) bool {
 	return false
 }
 
-// supportOf returns the earliest end of support of hardware and software.
-func supportOf(findings []Finding) inventory.Date {
+// supportOf returns the earliest end of support that some of the rules state.
+func supportOf(findings []Finding, rules ...string) inventory.Date {
 	var first inventory.Date
 	for _, f := range findings {
-		if (f.Rule == "R01" || f.Rule == "R05" || f.Rule == "R06") && !f.Due.IsZero() && (first.IsZero() || f.Due.Before(first.Time)) {
+		if slices.Contains(rules, f.Rule) && !f.Due.IsZero() && (first.IsZero() || f.Due.Before(first.Time)) {
 			first = f.Due
 		}
 	}

@@ -373,3 +373,21 @@ func FuzzMatch(f *testing.F) {
 		c.Systems(c.System(os, vendor, version, build, false))
 	})
 }
+
+// Every mistake of a file is told at once: what can't be read, and what was read and makes no sense.
+func TestAllMistakesAreTold(t *testing.T) {
+	data := "id,kind,vendor,pattern,match,source,confidence,end_of_support\n" +
+		"a,device,Acme,X-1,exact,https://example.com/a,B,2020-13-45\n" + // no such day
+		"a,device,,X-2,exact,https://example.com/a,B,2020-01-01\n" + // an id twice, no vendor
+		"b,device,Acme\n" + // cut short
+		"c,gadget,Acme,X-3,exact,https://example.com/a,Q,2020-01-01\n" // no such kind, no such grade
+	rows, err := Read("local.csv", []byte(data))
+	if err == nil || rows != nil {
+		t.Fatalf("read %d rows, error %v", len(rows), err)
+	}
+	for _, want := range []string{"row 2, column end_of_support", "row 3, column id", "row 3, column vendor", "row 4: has 3 cells", "row 5, column kind", "row 5, column confidence"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not told:\n%v", want, err)
+		}
+	}
+}

@@ -47,9 +47,7 @@ func needed() []string {
 func Read(name string, data []byte) ([]*Row, error) {
 	r := reader{name: name}
 	r.read(data)
-	if len(r.problems) == 0 {
-		r.problems = Check(r.rows)
-	}
+	r.check()
 	if len(r.problems) > 0 {
 		for i := range r.problems {
 			r.problems[i].File = name
@@ -57,6 +55,24 @@ func Read(name string, data []byte) ([]*Row, error) {
 		return nil, &inventory.ListError{Problems: r.problems}
 	}
 	return r.rows, nil
+}
+
+// check adds what is wrong with the rows that could be read. A cell that was told already is not told again.
+func (r *reader) check() {
+	type cell struct {
+		row    int
+		column string
+	}
+	told := map[cell]bool{}
+	for _, p := range r.problems {
+		told[cell{p.Row, p.Column}] = true
+	}
+	for _, p := range Check(r.rows) {
+		if !told[cell{p.Row, p.Column}] {
+			r.problems = append(r.problems, p)
+		}
+	}
+	slices.SortStableFunc(r.problems, func(a, b inventory.Problem) int { return a.Row - b.Row })
 }
 
 type reader struct {

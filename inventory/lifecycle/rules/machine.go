@@ -41,11 +41,13 @@ func (j *judging) windows11() []terms.Finding {
 	tpm := tpmOf(it.TPM.Text)
 	f := terms.Finding{Rule: rule, Evidence: evidence("os", it.OS, "os_build", it.OSBuild, "cpu", it.CPU, "tpm", it.TPM),
 		Args: args("system", name, "cpu", it.CPU.Text, "generation", cpu.Label, "tpm", it.TPM.Text)}
-	if r := j.cat.CPU(cpu.CodeName); r != nil {
-		f = j.with(f, catalogue.MatchExact, r)
-	}
-	f.Grade = catalogue.ConfC // what Windows 11 asks for was read in the press
+	f.Grade = catalogue.ConfC // what Windows 11 asks of a TPM was read in the press
 	blocked := cpu.Fit == processor.Below
+	if r := j.cat.CPU(cpu.CodeName); r != nil {
+		if f = j.with(f, catalogue.MatchExact, r); !blocked {
+			f.Grade = catalogue.ConfC // the row is about the processor
+		}
+	}
 	switch {
 	case blocked || tpm == terms.No:
 		f.State, f.Severity, f.Action, f.Code = terms.StateOutdated, terms.S3, terms.ActionReplace, terms.CodeR12TPM
@@ -54,6 +56,9 @@ func (j *judging) windows11() []terms.Finding {
 		}
 		if blocked && tpm == terms.No {
 			f.Code = terms.CodeR12Both
+		}
+		if f.Grade >= catalogue.ConfC { // an old processor that no row names, or a TPM that may only be switched off
+			f.State = terms.StateReview
 		}
 		if r05 := j.found("R05"); r05.State == terms.StateOK { // as a long-term edition is for years to come
 			f.State, f.Args["until"] = terms.StateDueSoon, r05.Due.String()
