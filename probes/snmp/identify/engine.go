@@ -106,9 +106,9 @@ func (e *Engine) Identify(ctx context.Context, dev ask.Device) (Identity, error)
 	if r.failed > 0 {
 		return Identity{}, r.err
 	}
-	r.said, r.sysName = r.scalars[sysDescr].Text(), r.scalars[sysName].Text()
+	r.said, r.sysName = plain(r.scalars[sysDescr]), plain(r.scalars[sysName])
 	r.descr = e.withoutHost(r.said)
-	if id, err := ask.ParseOID(r.scalars[sysObjectID].Text()); err == nil {
+	if id, err := ask.ParseOID(string(r.scalars[sysObjectID].Bytes)); err == nil && r.scalars[sysObjectID].Type == ask.ObjectID {
 		r.objectID = id
 	}
 	chain := e.choose(ctx, r)
@@ -177,7 +177,7 @@ func (e *Engine) fallback(r *reading, chain []*Profile, name probes.FactName) (p
 	case probes.FactSysName:
 		return fact(r.sysName, "snmp sysName", 1)
 	case probes.FactLocation:
-		return fact(r.scalars[sysLocation].Text(), "snmp sysLocation", 1)
+		return fact(plain(r.scalars[sysLocation]), "snmp sysLocation", 1)
 	}
 	return probes.Fact{}, false
 }

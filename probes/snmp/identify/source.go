@@ -141,7 +141,7 @@ func (s *Source) text(v ask.Value) string {
 		if s.As == "hex" {
 			return fmt.Sprintf("%x", v.Bytes[:min(len(v.Bytes), 64)])
 		}
-		return v.Text()
+		return plain(v)
 	case ask.Integer, ask.Gauge32: // INTEGER and Unsigned32
 		if s.As != "number" && s.Map == nil {
 			return ""
@@ -154,6 +154,14 @@ func (s *Source) text(v ask.Value) string {
 		return v.Text()
 	}
 	return ""
+}
+
+// plain reads a value that has to be a text; "" if it is none.
+func plain(v ask.Value) string {
+	if v.Type != ask.Octets && v.Type != ask.Opaque {
+		return ""
+	}
+	return v.Text()
 }
 
 func macText(b []byte) string {
