@@ -27,6 +27,10 @@ const (
 	// counters are to be believed.
 	assumedBPS = 100e6
 
+	// narrowBPS is the speed up to which counters of 32 bits are enough (RFC 2863, 3.1.6). A lower one beside those of 64
+	// bits is mostly made up, as virtual interfaces do that know none.
+	narrowBPS = 20e6
+
 	// smallestFrame is what a packet takes at least on the wire of an Ethernet, in bits: 64 bytes, and 20 between two.
 	smallestFrame = 84 * 8
 )
@@ -41,7 +45,7 @@ type bound struct {
 //
 // A 64-bit counter does not wrap in anybody's lifetime: where it went back it was set anew. One of 32 bits may have
 // wrapped once, if the way round is possible in the time and going round twice was not. Otherwise it was set anew, or
-// nothing can be told.
+// nothing can be told. A counter of either width that got farther than the line can carry did not count its way there.
 func since(was, is counter, b bound) (uint64, verdict) {
 	if was.bits == 0 || was.bits != is.bits {
 		return 0, unknown
@@ -56,7 +60,10 @@ func since(was, is counter, b bound) (uint64, verdict) {
 		return 0, unknown // it may have gone round more often than once
 	}
 	if is.value >= was.value {
-		return is.value - was.value, counted
+		if n := is.value - was.value; !b.sure || float64(n) <= b.most {
+			return n, counted
+		}
+		return 0, reset
 	}
 	if round := is.value + 1<<32 - was.value; b.sure && float64(round) <= b.most {
 		return round, counted
@@ -67,7 +74,7 @@ func since(was, is counter, b bound) (uint64, verdict) {
 // octets bounds a counter of octets.
 func octets(bps float64, bits uint8, d time.Duration) bound {
 	switch {
-	case bits == 64: // the nominal speed is often wrong where 64 bits are needed: on virtual interfaces
+	case bits == 64 && bps <= narrowBPS:
 		return bound{absurdBPS / 8 * d.Seconds(), true}
 	case bps == 0:
 		return bound{headroom * assumedBPS / 8 * d.Seconds(), false}
