@@ -30,7 +30,7 @@ func (s *Stock) row(e *entry, item *lifecycle.Item, v *lifecycle.Verdict, lang s
 		FirstSeen: e.First, LastSeen: e.Last, Gone: !e.Last.IsZero() && s.o.Now().Sub(e.Last) > GoneAfter,
 		Price: item.Price, WarrantyUntil: item.WarrantyUntil, InService: item.InService,
 		State: v.State, Standing: v.Bucket, Legal: v.Legal, Unverified: v.Unverified, Replace: v.Replace,
-		Score: v.Priority.Score, Band: v.Priority.Band, Action: v.Action, SupportEnds: v.Support,
+		Score: v.Priority.Score, Band: v.Priority.Band, Action: v.Action, SupportEnds: earlier(v.Support, v.Software),
 		Evidence: strings.Join(slices.Sorted(maps.Keys(v.Quality.Grades)), ""), Stale: v.Quality.Stale, Completeness: v.Completeness.Ratio(),
 		Failures: item.Failures, Duplicates: len(e.Duplicates),
 	}
@@ -51,6 +51,14 @@ func (s *Stock) row(e *entry, item *lifecycle.Item, v *lifecycle.Verdict, lang s
 	}
 	r.Unconfirmed = r.Model != "" && !item.Model.Known()
 	return r
+}
+
+// earlier is the first of two days, of those that are known.
+func earlier(a, b inventory.Date) inventory.Date {
+	if a.IsZero() || !b.IsZero() && b.Before(a.Time) {
+		return b
+	}
+	return a
 }
 
 func (s *Stock) siteName(id string) string {
