@@ -421,6 +421,7 @@ func newTicketAdd(config *configFlag) *cobra.Command {
 
 func newAudit(config *configFlag) *cobra.Command {
 	var limit int
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "audit [OBJECT]", Short: "Print who changed what, the newest first; of a device, a piece, a phase or a row, or of all", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -429,6 +430,9 @@ func newAudit(config *configFlag) *cobra.Command {
 				list, err := reg.Devices().Audits(cmd.Context(), object, limit)
 				if err != nil {
 					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), equipment.List(list, newAuditLine))
 				}
 				tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 				fmt.Fprintln(tw, "WHEN\tWHO\tWHAT\tOF\tBEFORE\tAFTER")
@@ -440,8 +444,21 @@ func newAudit(config *configFlag) *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&limit, "limit", 100, "at most this many")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, with texts in full")
 	return cmd
 }
+
+// auditLine is a change as programs read it.
+type auditLine struct {
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	Action string    `json:"action"`
+	Object string    `json:"object"`
+	Before string    `json:"before"`
+	After  string    `json:"after"`
+}
+
+func newAuditLine(a devices.Audit) auditLine { return auditLine(a) }
 
 // maxList bounds what of a file is read; who reads them refuses files that are smaller already.
 const maxList = 64 << 20

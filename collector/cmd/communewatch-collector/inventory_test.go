@@ -157,3 +157,51 @@ func TestInventoryLife(t *testing.T) {
 	out, _ = must(t, "inventory", "fact", "names", config)
 	contains(t, "names", out, "model", "isolated", "surplus")
 }
+
+// A file with a part of a phase takes nothing away, what --replace takes away is shown first, and all can be taken back.
+func TestPurchasesInParts(t *testing.T) {
+	dir, config := setup(t)
+	must(t, "sites", "import", write(t, dir, "sites.csv", list), config)
+	head := "Đợt cấp,Tên thiết bị,Model,Số serial,Đơn giá,Xã\n"
+	row := func(serial, site string) string {
+		return "Đợt 1 năm 2016,Switch,WS-C2960-24TT-L," + serial + ",15000000," + site + "\n"
+	}
+	whole := write(t, dir, "whole.csv", head+row("FOC1010X104", "Tích Sơn")+row("FOC1010X105", "Tích Sơn")+row("FOC1010X106", "s2"))
+	part := write(t, dir, "part.csv", "Đợt cấp,Tên thiết bị,Hãng,Số serial,Xã\nĐợt 1 năm 2016,Switch,Cisco,FOC1010X105,Tích Sơn\nĐợt 1 năm 2016,Switch,Cisco,FOC1010X107,Tích Sơn\n")
+	purchases := func(args ...string) string {
+		t.Helper()
+		out, _ := must(t, append(append([]string{"inventory", "purchases"}, args...), config)...)
+		return out
+	}
+	contains(t, "first", purchases("import", whole, "--by", "Lan"), "3 pieces added", "import 1")
+	before := purchases("list", "--pieces")
+	contains(t, "part", purchases("import", part, "--by", "Minh"), "1 pieces added, 1 changed, 0 removed",
+		"2 pieces of Đợt 1 năm 2016 are not in this file and are left as they are; --replace removes them", "purchases undo 2")
+	if out := purchases("list", "--pieces"); strings.Count(out, "FOC1010X") != 4 || strings.Count(out, "WS-C2960-24TT-L") != 3 {
+		t.Errorf("what the file leaves out stays, and the piece whose maker is new is the same one:\n%s", out)
+	}
+	contains(t, "dry run", purchases("import", part, "--replace", "--dry-run", "--by", "Minh"), "2 would be removed", "would be removed  p", "FOC1010X104", "FOC1010X106")
+	contains(t, "replace", purchases("import", part, "--replace", "--by", "Minh"), "2 removed")
+	contains(t, "list", purchases("list"), "part.csv", "Minh")
+	out, _ := must(t, "inventory", "audit", "--json", config)
+	contains(t, "audit", out, "remove piece", "FOC1010X104", "15000000")
+
+	code, _, errs := run(t, "inventory", "purchases", "undo", "1", "--by", "Lan", config)
+	if code != 1 {
+		t.Error("an older import was undone")
+	}
+	contains(t, "stderr", errs, "undo 3 first")
+	contains(t, "undo", purchases("undo", "--by", "Lan"), "import 3", "2 put back")
+	contains(t, "undo", purchases("undo", "--by", "Lan"), "import 2", "1 pieces removed again, 1 as they were")
+	if after := purchases("list", "--pieces"); after != before {
+		t.Errorf("%s\nwas\n%s", after, before)
+	}
+	contains(t, "remove", purchases("remove", "--phase", "Đợt 1 năm 2016", "--by", "Lan"), "3 removed", "FOC1010X104", "undo 4")
+	contains(t, "undo", purchases("undo", "4", "--by", "Lan"), "3 put back")
+	contains(t, "imports", purchases("imports"), "replace", "whole.csv", "Minh")
+	for _, args := range [][]string{{"undo", "x", "--by", "Lan"}, {"undo", "9", "--by", "Lan"}, {"undo"}, {"remove", "--phase", "Đợt 9", "--by", "Lan"}, {"remove", "--by", "Lan"}} {
+		if code, _, errs := run(t, append(append([]string{"inventory", "purchases"}, args...), config)...); code != 1 || errs == "" {
+			t.Error(args, code, errs)
+		}
+	}
+}

@@ -1,16 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"communewatch/collector/api/equipment"
 	"communewatch/collector/registry"
+	"communewatch/collector/registry/devices"
 	"communewatch/collector/registry/paper"
 	"communewatch/collector/stock"
 	"communewatch/inventory"
@@ -22,16 +27,19 @@ import (
 )
 
 func newPurchases(config *configFlag) *cobra.Command {
-	return newGroup("purchases", "The purchase phases and their pieces", newPurchasesImport(config), newPurchasesList(config))
+	return newGroup("purchases", "The purchase phases and their pieces", newPurchasesImport(config), newPurchasesList(config), newPurchasesImports(config),
+		newPurchasesUndo(config), newPurchasesRemove(config))
 }
 
 func newPurchasesImport(config *configFlag) *cobra.Command {
-	var dryRun bool
+	var dryRun, replace bool
 	var phase, by string
 	cmd := &cobra.Command{
 		Use: "import FILE --by NAME", Short: "Read a purchase list, CSV or XLSX",
 		Long: `Read a purchase list, CSV or XLSX. It is all or nothing: every mistake in the list is printed, and one is enough to
-import none of it. A list holds whole phases: importing a phase again replaces it, and its pieces keep their ids.`,
+import none of it. New pieces are added and known ones updated; none is removed, since a phase may be kept in several
+files. For a list that holds whole phases --replace removes what it does not have; look first with --dry-run. Any import
+can be taken back with: inventory purchases undo`,
 		Example: `  communewatch-collector inventory purchases import dot1.xlsx --dry-run --by "Nguyễn Thị Lan"`,
 		Args:    exactly(1, "the list to import"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -40,7 +48,7 @@ import none of it. A list holds whole phases: importing a phase again replaces i
 				return err
 			}
 			return withRegistry(cmd, config, func(reg *registry.Registry) error {
-				list, err := readPurchases(cmd.Context(), reg, name, data, phase)
+				list, err := readPurchases(cmd.Context(), reg, name, data, phase, replace)
 				if err != nil {
 					return err
 				}
@@ -50,9 +58,16 @@ import none of it. A list holds whole phases: importing a phase again replaces i
 				if len(list.Problems) > 0 {
 					return &inventory.ListError{Problems: list.Problems}
 				}
-				result, err := reg.Paper().ImportPurchases(cmd.Context(), list.Purchases, name, by, dryRun)
+				write := reg.Paper().ImportPurchases
+				if replace {
+					write = reg.Paper().ReplacePurchases
+				}
+				result, err := write(cmd.Context(), list.Purchases, name, by, dryRun)
 				if err != nil {
 					return fmt.Errorf("import %s: %w", args[0], err)
+				}
+				for _, file := range slices.Sorted(maps.Keys(result.Alike)) {
+					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %d pieces without a serial read like pieces of %s and are taken for those; if they are others, give their serials\n", result.Alike[file], file)
 				}
 				printPurchaseImport(cmd.OutOrStdout(), args[0], result, dryRun)
 				return nil
@@ -60,14 +75,15 @@ import none of it. A list holds whole phases: importing a phase again replaces i
 		},
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only say what would change")
+	cmd.Flags().BoolVar(&replace, "replace", false, "the list holds whole phases: remove the pieces of them that it does not have")
 	cmd.Flags().StringVar(&phase, "phase", "", "the `name` of the phase, for lists that do not say it")
 	byFlag(cmd, &by)
 	return cmd
 }
 
-// readPurchases reads a list beside what was imported before. A phase that the list holds is replaced, so its pieces
-// are no doubles; which those are is known once it is read.
-func readPurchases(ctx context.Context, reg *registry.Registry, name string, data []byte, phase string) (purchases.Import, error) {
+// readPurchases reads a list beside what was imported before. A piece that the list has again is no double of itself;
+// which those are is known once it is read.
+func readPurchases(ctx context.Context, reg *registry.Registry, name string, data []byte, phase string, replace bool) (purchases.Import, error) {
 	sites, err := reg.SiteNames(ctx, "") // all, with the names they had
 	if err != nil {
 		return purchases.Import{}, err
@@ -81,30 +97,129 @@ func readPurchases(ctx context.Context, reg *registry.Registry, name string, dat
 	if len(list.Problems) > 0 {
 		return list, nil
 	}
-	replaced := map[string]bool{}
-	for _, u := range list.Purchases {
-		replaced[u.Phase] = true
+	var same map[string]string
+	o.Imported, same = paper.Again(list.Purchases, known.Units, replace)
+	list = o.Read(name, data)
+	for i := range list.Purchases {
+		u := &list.Purchases[i]
+		u.ID = cmp.Or(same[u.ID], u.ID)
 	}
-	for _, u := range known.Units {
-		if !replaced[u.Phase] {
-			o.Imported = append(o.Imported, u)
-		}
-	}
-	return o.Read(name, data), nil
+	return list, nil
 }
 
 func printPurchaseImport(w io.Writer, file string, r paper.ImportResult, dryRun bool) {
-	would := ""
+	would, goes := "", "removed"
 	if dryRun {
-		would = "would be "
+		would, goes = "would be ", "would be removed"
 	}
 	fmt.Fprintf(w, "%s: %s: %d pieces %sadded, %d %schanged, %d %sremoved, %d unchanged\n", file, strings.Join(r.Phases, ", "),
 		r.Added, would, r.Changed, would, r.Removed, would, r.Unchanged)
-	if len(r.RemovedUnits) <= namedAtMost {
-		for _, u := range r.RemovedUnits {
-			fmt.Fprintf(w, "  removed  %s %s %s\n", u.ID, u.Item+" "+u.Model, u.Serial)
-		}
+	for _, phase := range slices.Sorted(maps.Keys(r.Kept)) {
+		fmt.Fprintf(w, "%d pieces of %s are not in this file and are left as they are; --replace removes them\n", r.Kept[phase], phase)
 	}
+	printRemoved(w, r, goes)
+	if r.ID != 0 {
+		fmt.Fprintf(w, "this is import %d; to take it back: communewatch-collector inventory purchases undo %d --by NAME\n", r.ID, r.ID)
+	}
+}
+
+func printRemoved(w io.Writer, r paper.ImportResult, goes string) {
+	for _, u := range r.RemovedUnits {
+		fmt.Fprintf(w, "  %s  %s %s %s %s %s\n", goes, u.ID, u.Phase, dash(u.Site), strings.TrimSpace(u.Item+" "+u.Model), u.Serial)
+	}
+}
+
+func newPurchasesImports(config *configFlag) *cobra.Command {
+	return &cobra.Command{
+		Use: "imports", Short: "Print the imports and removals, the newest first; each can be taken back", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withRegistry(cmd, config, func(reg *registry.Registry) error {
+				list, err := reg.Paper().Imports(cmd.Context())
+				if err != nil {
+					return err
+				}
+				tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				fmt.Fprintln(tw, "IMPORT\tWHEN\tWHO\tWHAT\tFILE\tPHASES\tPIECES TOUCHED\tUNDONE")
+				for _, im := range list {
+					undone := "-"
+					if !im.Undone.IsZero() {
+						undone = seenAt(im.Undone)
+					}
+					fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", im.ID, seenAt(im.At), short(im.By), im.Action, dash(short(im.File)), short(strings.Join(im.Phases, ", ")), im.Pieces, undone)
+				}
+				return tw.Flush()
+			})
+		},
+	}
+}
+
+func newPurchasesUndo(config *configFlag) *cobra.Command {
+	var dryRun bool
+	var by string
+	cmd := &cobra.Command{
+		Use: "undo [IMPORT] --by NAME", Short: "Take an import or a removal back: the newest, or one of: inventory purchases imports",
+		Long: `Take an import or a removal back: what it added is removed, and what it changed or removed is as it was before. Imports
+whose pieces a later one changed are taken back after that one.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var id int64
+			if len(args) == 1 {
+				var err error
+				if id, err = strconv.ParseInt(args[0], 10, 64); err != nil || id <= 0 {
+					return fmt.Errorf("%.40q is no number of an import; `communewatch-collector inventory purchases imports` lists them", args[0])
+				}
+			}
+			return withRegistry(cmd, config, func(reg *registry.Registry) error {
+				r, err := reg.Paper().Undo(cmd.Context(), id, by, dryRun)
+				if errors.Is(err, devices.ErrUnknown) {
+					return errors.New("there is no such import to take back; `communewatch-collector inventory purchases imports` lists them, and `purchases remove --phase NAME` removes what was imported before imports were kept")
+				}
+				if err != nil {
+					return err
+				}
+				goes := "removed"
+				would := ""
+				if dryRun {
+					goes, would = "would be removed", "would be "
+				}
+				printRemoved(cmd.OutOrStdout(), r, goes)
+				fmt.Fprintf(cmd.OutOrStdout(), "import %d of %s: %d pieces %sremoved again, %d %sas they were, %d %sput back\n", r.ID, strings.Join(r.Phases, ", "),
+					r.Removed, would, r.Changed, would, r.Added, would)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only say what would change")
+	byFlag(cmd, &by)
+	return cmd
+}
+
+func newPurchasesRemove(config *configFlag) *cobra.Command {
+	var dryRun bool
+	var phase, by string
+	cmd := &cobra.Command{
+		Use: "remove --phase NAME --by NAME", Short: "Remove a phase with all its pieces; undo takes that back", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if phase == "" {
+				return errors.New("give --phase NAME; `communewatch-collector inventory purchases list` lists them")
+			}
+			return withRegistry(cmd, config, func(reg *registry.Registry) error {
+				r, err := reg.Paper().RemovePhase(cmd.Context(), phase, by, dryRun)
+				if errors.Is(err, devices.ErrUnknown) {
+					return fmt.Errorf("there is no phase %q; `communewatch-collector inventory purchases list` lists them", phase)
+				}
+				if err != nil {
+					return err
+				}
+				printPurchaseImport(cmd.OutOrStdout(), "remove", r, dryRun)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only say what would go")
+	cmd.Flags().StringVar(&phase, "phase", "", "the phase's `name`")
+	byFlag(cmd, &by)
+	return cmd
 }
 
 func newPurchasesList(config *configFlag) *cobra.Command {

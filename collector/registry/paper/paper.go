@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -103,116 +102,6 @@ func units(ctx context.Context, q devices.Querier, phase string) ([]purchases.Pu
 		return nil
 	}, phase)
 	return out, err
-}
-
-// ImportResult says what an import of purchases did, or would do.
-type ImportResult struct {
-	Phases                             []string
-	Added, Changed, Removed, Unchanged int
-	RemovedUnits                       []purchases.Purchase // pieces of the phases that the list has no more
-}
-
-// maxUnits is how many pieces there may be of all phases: a province with some hundred offices buys some thousands.
-const maxUnits = 200_000
-
-// ImportPurchases writes a list down, all or nothing. It holds whole phases: pieces of them that the list does not
-// have are removed. With dryRun it only says what it would do.
-func (s *Store) ImportPurchases(ctx context.Context, list []purchases.Purchase, file, by string, dryRun bool) (ImportResult, error) {
-	if err := errors.Join(devices.CheckText("the file's name", file, false), devices.CheckText("who imports it", by, false)); err != nil {
-		return ImportResult{}, err
-	}
-	for _, u := range list {
-		if err := errors.Join(devices.CheckText("the id of a piece", u.ID, false), devices.CheckText("the phase of a piece", u.Phase, false)); err != nil {
-			return ImportResult{}, err
-		}
-	}
-	var result ImportResult
-	undo := &devices.Mistake{Text: "nothing is written by a dry run"}
-	err := s.d.Change(ctx, "import purchases", func(ctx context.Context, c *devices.Tx) (err error) {
-		result, err = s.importPurchases(ctx, c, list, file, by)
-		if err == nil && dryRun {
-			err = undo
-		}
-		return err
-	})
-	if err != nil && !errors.Is(err, undo) {
-		return ImportResult{}, err
-	}
-	return result, nil
-}
-
-func (s *Store) importPurchases(ctx context.Context, c *devices.Tx, list []purchases.Purchase, file, by string) (ImportResult, error) {
-	var result ImportResult
-	now := s.d.Now()
-	byPhase := map[string][]purchases.Purchase{}
-	for _, u := range list {
-		if byPhase[u.Phase] == nil {
-			result.Phases = append(result.Phases, u.Phase)
-		}
-		byPhase[u.Phase] = append(byPhase[u.Phase], u)
-	}
-	slices.Sort(result.Phases)
-	for _, phase := range result.Phases {
-		before, err := units(ctx, c, phase)
-		if err != nil {
-			return result, err
-		}
-		old := map[string]string{}
-		for _, u := range before {
-			old[u.ID] = text(u)
-		}
-		if _, err := c.ExecContext(ctx, `INSERT INTO purchase_phases (name, file, imported_ms, imported_by) VALUES (?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET file = excluded.file, imported_ms = excluded.imported_ms, imported_by = excluded.imported_by`,
-			phase, file, devices.Millis(now), by); err != nil {
-			return result, err
-		}
-		added, changed := 0, 0
-		for _, u := range byPhase[phase] {
-			now, known := text(u), old[u.ID]
-			delete(old, u.ID)
-			switch {
-			case known == now:
-				result.Unchanged++
-				continue
-			case known == "":
-				added++
-			default:
-				changed++
-			}
-			done, err := c.ExecContext(ctx, `INSERT INTO purchase_units (id, phase, unit) VALUES (?, ?, ?)
-				ON CONFLICT DO UPDATE SET unit = excluded.unit WHERE phase = excluded.phase`, u.ID, phase, now)
-			if err != nil {
-				return result, err
-			}
-			if n, err := done.RowsAffected(); err != nil || n == 0 {
-				return result, errors.Join(err, devices.Mistakef("row %d: this piece (%s) is already in another phase; remove it there first", u.Row, u.ID))
-			}
-		}
-		for _, u := range before {
-			if _, left := old[u.ID]; !left {
-				continue
-			}
-			result.RemovedUnits = append(result.RemovedUnits, u)
-			if _, err := c.ExecContext(ctx, "DELETE FROM purchase_units WHERE id = ?", u.ID); err != nil {
-				return result, err
-			}
-		}
-		result.Added += added
-		result.Changed += changed
-		result.Removed = len(result.RemovedUnits)
-		if err := c.Audit(ctx, devices.Audit{At: now, By: by, Action: "import purchases", Object: phase, Before: fmt.Sprintf("%d pieces", len(before)),
-			After: fmt.Sprintf("%d pieces from %s: %d added, %d changed, %d removed", len(byPhase[phase]), file, added, changed, len(old))}); err != nil {
-			return result, err
-		}
-	}
-	total := 0
-	if err := devices.Each(ctx, c, "SELECT count(*) FROM purchase_units", func(r *sql.Rows) error { return r.Scan(&total) }); err != nil {
-		return result, err
-	}
-	if total > maxUnits {
-		return result, devices.Mistakef("there would be %d pieces, more than %d; is it the right file?", total, maxUnits)
-	}
-	return result, c.PaperChanged(ctx)
 }
 
 // text is a value as it is kept.

@@ -82,7 +82,7 @@ func TestImportAgain(t *testing.T) {
 	}
 	// One phase again, shorter and changed; the other is left alone.
 	list[0].Price = 16_000_000
-	if got, err := s.ImportPurchases(ctx, list[:1], "l2.csv", "Minh", false); err != nil || got.Changed != 1 || got.Removed != 1 || got.RemovedUnits[0].ID != "a2" {
+	if got, err := s.ReplacePurchases(ctx, list[:1], "l2.csv", "Minh", false); err != nil || got.Changed != 1 || got.Removed != 1 || got.RemovedUnits[0].ID != "a2" {
 		t.Fatal(err, got)
 	}
 	if err := r.Close(); err != nil {
