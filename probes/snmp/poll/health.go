@@ -7,6 +7,7 @@ import (
 
 	"communewatch/probes"
 	"communewatch/probes/snmp/ask"
+	"communewatch/probes/snmp/poll/gauges"
 )
 
 // Objects of HOST-RESOURCES-MIB (RFC 2790), UCD-SNMP-MIB and ENTITY-SENSOR-MIB (RFC 3433).
@@ -67,67 +68,61 @@ func (h *health) hotter(celsius float64) {
 
 // own reads the gauges of the device's maker.
 func (r *reader) own(h *health) {
-	for _, m := range makers() {
-		if !r.of(m.branch) {
-			continue
+	all := gauges.Of(r.vendor)
+	var scalars []ask.OID
+	for _, g := range all {
+		if g.Scalar() {
+			scalars = append(scalars, g.OID)
 		}
-		var scalars []ask.OID
-		for _, g := range m.gauges {
-			if strings.HasSuffix(string(g.oid), ".0") {
-				scalars = append(scalars, g.oid)
+	}
+	var got values
+	if len(scalars) > 0 {
+		got = r.scalars(scalars...)
+	}
+	var used, free map[string]float64
+	for _, g := range all {
+		rows := map[string]float64{}
+		if g.Scalar() {
+			if n, ok := g.Value(got[g.OID]); ok {
+				rows[""] = n
 			}
-		}
-		var got values
-		if len(scalars) > 0 {
-			got = r.scalars(scalars...)
-		}
-		var used, free map[string]float64
-		for _, g := range m.gauges {
-			rows := map[string]float64{}
-			if slices.Contains(scalars, g.oid) {
-				if n, ok := g.value(got[g.oid], false); ok {
-					rows[""] = n
-				}
-			} else {
-				t := r.column(string(g.oid), g.oid)
-				for index, v := range t.cells[""] {
-					if n, ok := g.value(v, !g.zero && g.what != usedBytes && g.what != freeBytes); ok {
-						rows[index] = n
-					}
+		} else {
+			for index, v := range r.column(string(g.OID), g.OID).cells[""] {
+				if n, ok := g.Value(v); ok {
+					rows[index] = n
 				}
 			}
-			top := math.NaN()
-			for _, n := range rows {
-				if math.IsNaN(top) || n > top {
-					top = n
-				}
-			}
-			switch g.what {
-			case cpu:
-				if math.IsNaN(h.cpu) {
-					h.cpu = top
-				}
-			case memoryUsed:
-				if math.IsNaN(h.memory) {
-					h.memory = top
-				}
-			case memoryTotal:
-				h.memoryBytes = top
-			case temperature:
-				h.hotter(top)
-			case usedBytes:
-				used = rows
-			case freeBytes:
-				free = rows
+		}
+		top := math.NaN()
+		for _, n := range rows {
+			if math.IsNaN(top) || n > top {
+				top = n
 			}
 		}
-		if len(used) > 0 && math.IsNaN(h.memory) {
-			first := slices.MinFunc(keys(used), byIndex) // the processor's pool
-			if f, ok := free[first]; ok && used[first]+f > 0 {
-				h.memory = used[first] / (used[first] + f)
+		switch g.What {
+		case gauges.CPU:
+			if math.IsNaN(h.cpu) {
+				h.cpu = top
 			}
+		case gauges.MemoryUsed:
+			if math.IsNaN(h.memory) {
+				h.memory = top
+			}
+		case gauges.MemoryTotal:
+			h.memoryBytes = top
+		case gauges.Temperature:
+			h.hotter(top)
+		case gauges.UsedBytes:
+			used = rows
+		case gauges.FreeBytes:
+			free = rows
 		}
-		return
+	}
+	if len(used) > 0 && math.IsNaN(h.memory) {
+		first := slices.MinFunc(keys(used), byIndex) // the processor's pool
+		if f, ok := free[first]; ok && used[first]+f > 0 {
+			h.memory = used[first] / (used[first] + f)
+		}
 	}
 }
 
@@ -137,16 +132,6 @@ func keys(m map[string]float64) []string {
 		out = append(out, k)
 	}
 	return out
-}
-
-// value is a reading of the gauge in our unit. In a column that has a row for every part, 0 mostly stands for a part
-// that has nothing to measure.
-func (g gauge) value(v ask.Value, zeroIsNone bool) (float64, bool) {
-	n, ok := v.Int()
-	if !ok || float64(n) > g.most || n < 0 && g.what != temperature || n == 0 && zeroIsNone {
-		return 0, false
-	}
-	return float64(n) * g.scale, true
 }
 
 // processor is the mean of the processors' load (hrProcessorLoad), or what net-snmp says of all together.

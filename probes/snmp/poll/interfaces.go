@@ -9,6 +9,7 @@ import (
 
 	"communewatch/probes"
 	"communewatch/probes/snmp/ask"
+	"communewatch/probes/snmp/poll/counter"
 )
 
 // iface is what a poll saw of an interface.
@@ -17,11 +18,11 @@ type iface struct {
 	oper          uint64
 	lastChange    uint64
 	discontinuity uint64
-	inOctets      counter
-	outOctets     counter
-	inPackets     [3]counter // unicast, multicast, broadcast; with 32 bits unicast and the rest
-	outPackets    [3]counter
-	errors        [4]counter // in and out errors, in and out discards
+	inOctets      counter.Reading
+	outOctets     counter.Reading
+	inPackets     [3]counter.Reading // unicast, multicast, broadcast; with 32 bits unicast and the rest
+	outPackets    [3]counter.Reading
+	errors        [4]counter.Reading // in and out errors, in and out discards
 }
 
 // Columns of ifTable (IF-MIB, RFC 2863) and of its extension ifXTable.
@@ -202,17 +203,17 @@ func speed(t, x table, index string) float64 {
 
 // reading collects the counters of an interface, those of 64 bits where they are.
 func reading(t, x table, index string) iface {
-	get := func(t table, column string, bits uint8) counter {
+	get := func(t table, column string, bits uint8) counter.Reading {
 		v := t.at(column, index)
 		n, ok := v.Uint()
 		if !ok || bits == 64 && v.Type != ask.Counter64 {
-			return counter{}
+			return counter.Reading{}
 		}
-		return counter{bits, n}
+		return counter.Reading{Bits: bits, Value: n}
 	}
-	either := func(wide, narrow string) counter {
+	either := func(wide, narrow string) counter.Reading {
 		w, n := get(x, wide, 64), get(t, narrow, 32)
-		if w.bits == 0 || w.value == 0 && n.value > 0 { // some have the 64-bit counters and never count in them
+		if w.Bits == 0 || w.Value == 0 && n.Value > 0 { // some have the 64-bit counters and never count in them
 			return n
 		}
 		return w
@@ -220,15 +221,15 @@ func reading(t, x table, index string) iface {
 	is := iface{index: index,
 		inOctets:  either("6", "10"),
 		outOctets: either("10", "16"),
-		errors:    [4]counter{get(t, "14", 32), get(t, "20", 32), get(t, "13", 32), get(t, "19", 32)},
+		errors:    [4]counter.Reading{get(t, "14", 32), get(t, "20", 32), get(t, "13", 32), get(t, "19", 32)},
 	}
-	is.inPackets = [3]counter{get(x, "7", 64), get(x, "8", 64), get(x, "9", 64)}
-	if is.inPackets[0].bits == 0 {
-		is.inPackets = [3]counter{get(t, "11", 32), get(t, "12", 32), {}}
+	is.inPackets = [3]counter.Reading{get(x, "7", 64), get(x, "8", 64), get(x, "9", 64)}
+	if is.inPackets[0].Bits == 0 {
+		is.inPackets = [3]counter.Reading{get(t, "11", 32), get(t, "12", 32), {}}
 	}
-	is.outPackets = [3]counter{get(x, "11", 64), get(x, "12", 64), get(x, "13", 64)}
-	if is.outPackets[0].bits == 0 {
-		is.outPackets = [3]counter{get(t, "17", 32), get(t, "18", 32), {}}
+	is.outPackets = [3]counter.Reading{get(x, "11", 64), get(x, "12", 64), get(x, "13", 64)}
+	if is.outPackets[0].Bits == 0 {
+		is.outPackets = [3]counter.Reading{get(t, "17", 32), get(t, "18", 32), {}}
 	}
 	is.oper, _ = t.at("8", index).Uint()
 	is.lastChange, _ = t.at("9", index).Uint()
@@ -252,17 +253,17 @@ func changes(p *probes.Point, was, is iface, bps float64, d time.Duration, resta
 		return
 	}
 	var fields []probes.Field
-	count := func(key string, was, is counter) {
-		n, v := since(was, is, packets(bps, is.bits, d))
-		anew = anew || v == reset
-		if v == counted {
+	count := func(key string, was, is counter.Reading) {
+		n, v := counter.Since(was, is, counter.Packets(bps, is.Bits, d))
+		anew = anew || v == counter.Reset
+		if v == counter.Counted {
 			fields = append(fields, probes.Int(key, int64(n)))
 		}
 	}
-	rate := func(key, use string, was, is counter) {
-		n, v := since(was, is, octets(bps, is.bits, d))
-		anew = anew || v == reset
-		if v != counted {
+	rate := func(key, use string, was, is counter.Reading) {
+		n, v := counter.Since(was, is, counter.Octets(bps, is.Bits, d))
+		anew = anew || v == counter.Reset
+		if v != counter.Counted {
 			return
 		}
 		r := float64(n) * 8 / d.Seconds()
@@ -271,15 +272,15 @@ func changes(p *probes.Point, was, is iface, bps float64, d time.Duration, resta
 			fields = append(fields, probes.Float(use, min(r/bps, 1)))
 		}
 	}
-	sum := func(key string, was, is [3]counter) {
+	sum := func(key string, was, is [3]counter.Reading) {
 		total, ok := int64(0), false
 		for i := range is {
-			n, v := since(was[i], is[i], packets(bps, is[i].bits, d))
-			anew = anew || v == reset
-			if v == unknown && (is[i].bits != 0 || was[i].bits != 0) {
+			n, v := counter.Since(was[i], is[i], counter.Packets(bps, is[i].Bits, d))
+			anew = anew || v == counter.Reset
+			if v == counter.Unknown && (is[i].Bits != 0 || was[i].Bits != 0) {
 				return
 			}
-			if v == counted {
+			if v == counter.Counted {
 				total, ok = total+int64(n), true
 			}
 		}
@@ -301,7 +302,7 @@ func changes(p *probes.Point, was, is iface, bps float64, d time.Duration, resta
 	}
 	p.Fields = append(p.Fields, fields...)
 	if rated {
-		p.Fields = append(p.Fields, probes.Int("counter_bits", int64(max(is.inOctets.bits, is.outOctets.bits))))
+		p.Fields = append(p.Fields, probes.Int("counter_bits", int64(max(is.inOctets.Bits, is.outOctets.Bits))))
 	}
 	if len(fields) > 0 {
 		p.Fields = append(p.Fields, probes.Seconds("window_seconds", d))

@@ -5,7 +5,7 @@
 // of the poll before and gives its own, as values: nothing is kept in between, and a poll can be tried on recordings.
 // What counters do besides counting decides whether a rate is true. They wrap: one of 32 bits does so every 34 seconds
 // on a full gigabit line (RFC 2863, 3.1.6). They begin anew when the device restarts, when the maker resets them
-// (ifCounterDiscontinuityTime), and when an interface is given another index. See counters.go.
+// (ifCounterDiscontinuityTime), and when an interface is given another index. See the room counter.
 //
 // Devices leave out what they like, and lie. A field is only given where the device said it and it can be true; a
 // table that was not read to its end is named in snmp_device.partial_tables, and what was read of it still counts.
