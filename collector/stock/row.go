@@ -30,7 +30,7 @@ func (s *Stock) row(e *entry, item *lifecycle.Item, v *lifecycle.Verdict, lang s
 		FirstSeen: e.First, LastSeen: e.Last, Gone: !e.Last.IsZero() && s.o.Now().Sub(e.Last) > GoneAfter,
 		Price: item.Price, WarrantyUntil: item.WarrantyUntil, InService: item.InService,
 		State: v.State, Standing: v.Bucket, Legal: v.Legal, Unverified: v.Unverified, Replace: v.Replace,
-		Score: v.Priority.Score, Band: v.Priority.Band, Action: v.Action, SupportEnds: earlier(v.Support, v.Software),
+		Score: v.Priority.Score, Band: v.Priority.Band, Action: v.Action, SupportEnds: earlier(v.Support, v.Software), HardwareEnds: v.Support, SoftwareEnds: v.Software,
 		Evidence: strings.Join(slices.Sorted(maps.Keys(v.Quality.Grades)), ""), Stale: v.Quality.Stale, Completeness: v.Completeness.Ratio(),
 		Failures: item.Failures, Duplicates: len(e.Duplicates),
 	}

@@ -76,6 +76,8 @@ type Row struct {
 	Action                   lifecycle.Action
 	Due                      inventory.Date // the date the main finding turns on
 	SupportEnds              inventory.Date // the earliest end of support that is known of it; zero: none
+	HardwareEnds             inventory.Date // the same of its hardware alone
+	SoftwareEnds             inventory.Date // the same of what runs on it, which an upgrade may cure
 	Evidence                 string         // quality of the sources: "A", "B", "C", mixed "AB"; empty without any
 	Stale                    bool           // a source was last looked at long ago
 	Completeness             float64        // share of inputs known, 0..1

@@ -70,6 +70,8 @@ func All() []Column {
 		state,
 		shown(text("reason", 52, func(r *stock.Row) string { return r.Reason })),
 		shown(of("support_ends", sheet.Date, func(r *stock.Row) any { return r.SupportEnds })),
+		of("hardware_ends", sheet.Date, func(r *stock.Row) any { return r.HardwareEnds }),
+		of("software_ends", sheet.Date, func(r *stock.Row) any { return r.SoftwareEnds }),
 		legal,
 		text("legal_reason", 52, func(r *stock.Row) string { return r.LegalReason }),
 		shown(worded("action", 20, func(v *voice.Voice, r *stock.Row) string { return v.Action(r.Action) })),
