@@ -201,3 +201,19 @@ func TestANumberIsNoText(t *testing.T) {
 		t.Errorf("model %q, version %q of an OID and an address", model, version)
 	}
 }
+
+func TestWhatItsOwnerWroteIsNoMake(t *testing.T) {
+	e := openEngine(t)
+	for _, descr := range []string{"Barco room", "Polycom HDX 7000 room", "pfSense spare", "SATO", "uplink to EAP245"} {
+		id, err := e.Identify(context.Background(), device{
+			sysDescr: text(descr), sysObjectID: object("1.3.6.1.4.1.12356.101.1.641"),
+			"1.3.6.1.4.1.12356.100.1.1.1.0": text("FGT60E0000000001"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if vendor, model, class := id.Fact(probes.FactVendor).Value, id.Fact(probes.FactModel).Value, id.Fact(probes.FactClass).Value; vendor != "Fortinet" || model != "FortiGate-60E" || class != "firewall" {
+			t.Errorf("a firewall described as %q is a %s %q of %s", descr, class, model, vendor)
+		}
+	}
+}

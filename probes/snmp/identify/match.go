@@ -111,6 +111,12 @@ func (e *Engine) choose(ctx context.Context, r *reading) []*Profile {
 		answers := f.p.Match.Answers
 		return len(answers) > 0 && !slices.ContainsFunc(answers, func(o oid) bool { return r.answers(ctx, o) })
 	})
+	if i := slices.IndexFunc(fits, func(f fitting) bool { return f.p.OwnersDescr }); i >= 0 { // "Barco room" on a firewall makes no Barco of it
+		vendor := fits[i].p.Vendor
+		fits = slices.DeleteFunc(fits, func(f fitting) bool {
+			return len(f.p.Match.Descr) > 0 && len(f.p.Match.ObjectID) == 0 && len(f.p.Match.Answers) == 0 && f.p.Vendor != vendor && !f.p.user
+		})
+	}
 	slices.SortStableFunc(fits, func(a, b fitting) int { return cmp.Compare(b.rank, a.rank) })
 	out := make([]*Profile, len(fits))
 	for i, f := range fits {

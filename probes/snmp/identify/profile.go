@@ -28,6 +28,8 @@ type Profile struct {
 	Facts  map[probes.FactName][]Source `yaml:"facts"`
 	Final  []probes.FactName            `yaml:"final"` // not looked for in profiles that fit less well
 
+	OwnersDescr bool `yaml:"owners_descr"` // sysDescr is what its owner wrote: profiles of other makers that go by it alone do not count
+
 	user bool // from a folder of the user's: goes before all that are built in
 }
 
