@@ -1,7 +1,13 @@
 package poll
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
+	"time"
+
+	"communewatch/probes"
 )
 
 // What devices of several makes say of their parts. The recordings are of the tests' own making.
@@ -152,27 +158,103 @@ func TestPrinter(t *testing.T) {
 	}
 }
 
-func TestConferenceEndpoint(t *testing.T) {
-	const keys = "h323 sip camera microphone in_call"
-	sys := "1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.13885.101.1\n"
-	point := func(h323, registered, sip, microphone, camera string) string {
-		lines := sys
-		for oid, v := range map[string]string{"2.7.1": h323, "2.7.2": registered, "2.8.1": sip, "3.5.1": microphone, "3.6.1": camera} {
-			if v != "" {
-				lines += "1.3.6.1.4.1.13885.101.1." + oid + ".0|2|" + v + "\n"
-			}
+const endpointKeys = "h323 sip in_call in_loss_ratio out_loss_ratio jitter_seconds latency_seconds camera microphone display"
+
+func TestPolyEndpoint(t *testing.T) {
+	state := func(h323, registration, sip string, lines ...string) string {
+		out := "2.7.1.0|2|" + h323 + "\n2.7.2.0|2|" + registration + "\n2.8.1.0|2|" + sip + "\n"
+		for i, line := range lines {
+			out += fmt.Sprintf("2.8.3.1.1.%d|66|%d\n2.8.3.1.2.%d|2|%s\n", i+1, i+1, i+1, line)
+		}
+		return out
+	}
+	for _, c := range []struct{ name, lines, want string }{
+		{"registered", state("2", "2", "2", "2"), "registered registered - - - - - - - -"},
+		{"not meant to register", state("2", "1", "2", "1"), "disabled disabled - - - - - - - -"},
+		{"refused", state("2", "3", "2", "3", "1"), "failed failed - - - - - - - -"},
+		{"one line of two", state("2", "2", "2", "3", "2"), "registered registered - - - - - - - -"},
+		{"services off", state("1", "2", "1", "2"), "disabled disabled - - - - - - - -"},
+		{"services broken", state("3", "2", "3"), "failed failed - - - - - - - -"},
+		{"a service that says nothing of registering", state("2", "9", "2"), ""},
+		{"parts", "3.5.1.0|2|2\n3.6.1.0|2|3\n", "- - - - - - - failed ok -"},
+		{"parts switched off", "3.5.1.0|2|1\n3.6.1.0|2|1\n5.1.0|66|0\n", "- - false - - - - - - -"},
+		{"a call", "5.1.0|66|1\n4.1.1.1.1|66|1\n4.1.1.2.1|4|41\n4.1.1.16.1|66|3\n4.1.1.17.1|66|0\n", "- - true 0.03 0 - - - - -"},
+		{"two calls, the worse counts", "3.5.1.0|2|2\n4.1.1.2.1|4|41\n4.1.1.2.2|4|42\n4.1.1.16.1|66|1\n4.1.1.16.2|66|12\n4.1.1.17.1|66|101\n", "- - true 0.12 - - - - ok -"},
+	} {
+		lines := "1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.13885.101.1\n"
+		for line := range strings.Lines(c.lines) {
+			lines += "1.3.6.1.4.1.13885.101.1." + line
 		}
 		points, _ := poll(t, device(t, lines), Options{}, nil, begin)
-		return fields(find(t, points, "snmp_endpoint", ""), "h323", "sip", "camera", "microphone", "in_call")
+		if c.want == "" {
+			if slices.ContainsFunc(points, func(p probes.Point) bool { return p.Measurement == "snmp_endpoint" }) {
+				t.Errorf("%s: a row of nothing", c.name)
+			}
+			continue
+		}
+		if got := fields(find(t, points, "snmp_endpoint", ""), strings.Fields(endpointKeys)...); got != c.want {
+			t.Errorf("%s: %s\n got %s\nwant %s", c.name, endpointKeys, got, c.want)
+		}
 	}
-	for _, c := range []struct{ h323, registered, sip, microphone, camera, want string }{
-		{"2", "1", "2", "2", "2", "registered - ok ok -"},
-		{"2", "2", "3", "3", "3", "unregistered failed failed failed -"},
-		{"1", "2", "1", "1", "2", "disabled disabled ok - -"},
-		{"3", "", "", "", "", "failed - - - -"},
+}
+
+func TestTelepresenceEndpoint(t *testing.T) {
+	peripheral := func(index int, category, status string) string {
+		return fmt.Sprintf("643.1.2.1.1.2.%d|4|part\n643.1.2.1.1.3.%d|2|%s\n643.1.2.1.1.4.%d|2|%s\n643.1.2.1.1.5.%d|66|1\n", index, index, status, index, category, index)
+	}
+	const none, camera, display, microphone = "0", "4", "5", "13"
+	call := func(index int, state string, streams ...string) string {
+		out := fmt.Sprintf("644.1.4.8.1.11.%d|2|%s\n", index, state)
+		for i, s := range streams { // latency, lost out and in, jitter
+			v := strings.Fields(s)
+			out += fmt.Sprintf("644.1.4.9.1.2.%d.%d|66|%s\n644.1.4.10.1.6.%d.%d.2|66|%s\n644.1.4.10.1.14.%d.%d.2|66|%s\n644.1.4.10.1.22.%d.%d.2|70|%s\n",
+				index, i+1, v[0], index, i+1, v[1], index, i+1, v[2], index, i+1, v[3])
+		}
+		return out
+	}
+	idle := peripheral(1, none, "0") + "644.1.4.3.0|66|12\n"
+	for _, c := range []struct{ name, lines, want string }{
+		{"idle", idle, "- - false - - - - - - -"},
+		{"parts", peripheral(1, camera, "0") + peripheral(2, camera, "0") + peripheral(3, display, "3") + peripheral(4, microphone, "9"), "- - - - - - - ok unknown failed"},
+		{"one camera of three", peripheral(1, camera, "0") + peripheral(2, camera, "7") + peripheral(3, camera, "9"), "- - - - - - - failed - -"},
+		{"registered with the second of two", idle + "644.1.2.5.0|66|2\n644.1.2.6.1.4.1|2|6\n644.1.2.6.1.4.2|2|5\n", "- registered false - - - - - - -"},
+		{"the one in use refuses", idle + "644.1.2.5.0|66|1\n644.1.2.6.1.4.1|2|6\n644.1.2.6.1.4.2|2|5\n", "- failed false - - - - - - -"},
+		{"not registered", idle + "644.1.2.6.1.4.1|2|4\n", "- unregistered false - - - - - - -"},
+		{"past calls", idle + call(1, "14", "0 0 0 0") + call(2, "12"), "- - false - - - - - - -"},
+		{"a call", idle + call(1, "14", "9 9000000 9000000 9") + call(2, "8", "80 0 500000 12", "75 100000 2000000 4"), "- - true 0.02 0.001 0.012 0.08 - - -"},
+		{"on hold", idle + call(7, "13"), "- - true - - - - - - -"},
+		{"who knows", idle + call(7, "2"), "- - - - - - - - - -"},
+		{"lies", idle + call(2, "8", "4294967295 100000001 4294967295 18446744073709551615"), "- - true - - - - - - -"},
 	} {
-		if got := point(c.h323, c.registered, c.sip, c.microphone, c.camera); got != c.want {
-			t.Errorf("%+v\n got %s (%s)", c, got, keys)
+		lines := "1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.9.1.1755\n"
+		for line := range strings.Lines(c.lines) {
+			lines += "1.3.6.1.4.1.9.9." + line
+		}
+		points, _ := poll(t, device(t, lines), Options{}, nil, begin)
+		got := strings.TrimSpace(strings.Repeat("- ", 10))
+		if i := slices.IndexFunc(points, func(p probes.Point) bool { return p.Measurement == "snmp_endpoint" }); i >= 0 {
+			got = fields(points[i], strings.Fields(endpointKeys)...)
+		}
+		if got != c.want {
+			t.Errorf("%s: %s\n got %s\nwant %s", c.name, endpointKeys, got, c.want)
+		}
+	}
+}
+
+// A call that begins after a poll without one is seen at the next.
+func TestACallIsSeenWhenItBegins(t *testing.T) {
+	for name, lines := range map[string][2]string{
+		"Poly":  {"1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.13885.101.1\n1.3.6.1.4.1.13885.101.1.5.1.0|66|0\n", "1.3.6.1.4.1.13885.101.1.4.1.1.2.1|4|41\n"},
+		"Cisco": {"1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.9.1.1755\n1.3.6.1.4.1.9.9.643.1.2.1.1.3.1|2|0\n1.3.6.1.4.1.9.9.644.1.4.3.0|66|0\n", "1.3.6.1.4.1.9.9.644.1.4.8.1.11.1|2|8\n"},
+	} {
+		points, state := poll(t, device(t, lines[0]), Options{}, nil, begin)
+		want(t, find(t, points, "snmp_endpoint", ""), "in_call", "false")
+		points, state = poll(t, device(t, lines[0], lines[1]), Options{}, state, begin.Add(time.Minute))
+		want(t, find(t, points, "snmp_endpoint", ""), "in_call", "true")
+		points, _ = poll(t, device(t, lines[0]), Options{}, state, begin.Add(2*time.Minute))
+		want(t, find(t, points, "snmp_endpoint", ""), "in_call", "false")
+		if t.Failed() {
+			t.Fatal(name)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package poll
 
 import (
 	"math"
-	"slices"
 	"strings"
 
 	"communewatch/probes"
@@ -90,51 +89,4 @@ func (r *reader) supplies(p *probes.Point) {
 	}
 	add(p, !math.IsNaN(lowest), probes.Float("supply_lowest_ratio", lowest))
 	add(p, !math.IsNaN(lowest) && name != "", probes.String("supply_lowest", name))
-}
-
-// endpoint reads a conference endpoint as far as its MIB is known: those of Poly with POLYCOM-ENDPOINT-MIB, whose
-// states are 1 disabled, 2 ok, 3 failed. Others (Cisco's codecs, Huawei TE, Yealink) tell nothing of calls over SNMP.
-func (r *reader) endpoint() []probes.Point {
-	if !r.of("13885") && !r.of("2684") {
-		return nil
-	}
-	const mib = "1.3.6.1.4.1.13885.101.1."
-	const h323, h323Registered, sip, microphone, camera = ask.OID(mib + "2.7.1.0"), ask.OID(mib + "2.7.2.0"), ask.OID(mib + "2.8.1.0"), ask.OID(mib + "3.5.1.0"), ask.OID(mib + "3.6.1.0")
-	const disabled, fine, failed = 1, 2, 3
-	got := r.scalars(h323, h323Registered, sip, microphone, camera)
-	p := probes.Point{Measurement: "snmp_endpoint"}
-	text := func(key, s string) { add(&p, s != "", probes.String(key, s)) }
-
-	state := ""
-	registered, known := got.uint(h323Registered) // TruthValue
-	switch n, _ := got.uint(h323); {
-	case n == disabled:
-		state = "disabled"
-	case n == failed:
-		state = "failed"
-	case n == fine && known && registered == 1:
-		state = "registered"
-	case n == fine && known && registered == 2:
-		state = "unregistered"
-	}
-	text("h323", state)
-	switch n, _ := got.uint(sip); n { // that it is ok does not say that a registrar has taken it
-	case disabled:
-		text("sip", "disabled")
-	case failed:
-		text("sip", "failed")
-	}
-	for key, oid := range map[string]ask.OID{"microphone": microphone, "camera": camera} {
-		switch n, _ := got.uint(oid); n {
-		case fine:
-			text(key, "ok")
-		case failed:
-			text(key, "failed")
-		}
-	}
-	if len(p.Fields) == 0 {
-		return nil
-	}
-	slices.SortFunc(p.Fields, func(a, b probes.Field) int { return strings.Compare(a.Key, b.Key) })
-	return []probes.Point{p}
 }
