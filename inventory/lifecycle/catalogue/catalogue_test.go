@@ -200,6 +200,8 @@ func TestFirmware(t *testing.T) {
 		{"Cisco", "firewall", "", "9.8(4)", "", ""}, // ASA
 		{"Cisco", "videoconference", "", "ce9.15.0.8dfc8a2", "CE", "CE9"},
 		{"Cisco", "videoconference", "", "CE9.15.17.4", "CE", "CE9"},
+		{"Cisco", "videoconference", "", "ce11.32.7.0.1f2c9d4", "RoomOS", "RoomOS 11.32"}, // it went on under the old prefix
+		{"Cisco", "videoconference", "", "ce26.7.2.2.7c1e0aa", "RoomOS", "RoomOS 26"},
 		{"Cisco", "videoconference", "", "TC7.3.21.abc", "TC", "TC7"},
 		{"Cisco", "videoconference", "RoomOS", "11.9.3.1", "RoomOS", "RoomOS 11.9"},
 		{"Cisco", "videoconference", "", "RoomOS 10.19.5.6", "RoomOS", "RoomOS 10"},

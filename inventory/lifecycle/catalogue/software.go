@@ -124,7 +124,7 @@ func (s *software) find(vendor, class, os, text string) Software {
 	}
 	if best != nil {
 		if v, ok := version.Parse(strings.TrimLeft(rest, " v,:[]abcdefghijklmnopqrstuvwxyz")); ok {
-			return Software{best.name, v}
+			return Software{s.goneOn(best, v), v}
 		}
 		if after, ok := cutWord(lowOS, best.names[0]); ok {
 			if v, ok := version.Parse(strings.TrimLeft(after, " ")); ok {
@@ -143,6 +143,21 @@ func (s *software) find(vendor, class, os, text string) Software {
 		}
 	}
 	return Software{Version: v}
+}
+
+// goneOn names the product that a version is of where its number is none of p's: CE went on as RoomOS, and devices still
+// write "ce11.9.2.4".
+func (s *software) goneOn(p *product, v version.Version) string {
+	if len(p.majors) == 0 || slices.Contains(p.majors, v.Numbers[0]) {
+		return p.name
+	}
+	for _, q := range s.products {
+		alike := func(class string) bool { return slices.Contains(p.classes, class) }
+		if q.vendor == p.vendor && slices.Contains(q.majors, v.Numbers[0]) && slices.ContainsFunc(q.classes, alike) {
+			return q.name
+		}
+	}
+	return p.name
 }
 
 // cutWord returns what follows the word w in s. A digit may follow directly: "ce9.15".
