@@ -107,7 +107,7 @@ func Prepare(ctx context.Context, cfg Config) (*Province, error) {
 		return nil, err
 	}
 	if err = p.writeAgents(ctx, reg); err == nil {
-		err = p.importPurchases(ctx, reg)
+		err = errors.Join(p.importPurchases(ctx, reg), p.importCatalogue(ctx, reg))
 	}
 	return p, errors.Join(err, reg.Close(), p.save())
 }
@@ -197,6 +197,11 @@ func (p *Province) writeCollector() (collector.Config, error) {
 	if err := os.WriteFile(p.collectorFile(), []byte(text), 0o600); err != nil {
 		return collector.Config{}, err
 	}
+	return p.collectorConfig()
+}
+
+// collectorConfig reads the settings of the collector.
+func (p *Province) collectorConfig() (collector.Config, error) {
 	return collector.ReadConfig(p.collectorFile())
 }
 

@@ -29,6 +29,7 @@ type Lab struct {
 	mu        sync.Mutex // guards the fields below
 	agents    map[string]*part
 	collector *part
+	reviewers *part
 	timers    []*time.Timer
 	stopped   bool
 
@@ -47,6 +48,7 @@ type part struct {
 type Parts struct {
 	Gear, Collector bool
 	Agents          []string // site ids; LocalSite too
+	Reviewers       bool     // people who write down what they know of devices; needs the collector's files
 }
 
 // AllAgents lists every agent of the province, that of this machine included.
@@ -102,6 +104,16 @@ func Start(ctx context.Context, p *Province, parts Parts) (_ *Lab, err error) {
 		l.mu.Unlock()
 		l.start(a, "agent of "+site)
 	}
+	if parts.Reviewers && len(p.devices) > 0 {
+		l.reviewers = &part{run: func(ctx context.Context) error {
+			if err := l.review(ctx); err != nil {
+				l.log.Error("nobody writes down what is known of devices", "error", err)
+			}
+			<-ctx.Done() // when all is said they have nothing more to do
+			return nil
+		}}
+		l.start(l.reviewers, "reviewers")
+	}
 	return l, nil
 }
 
@@ -125,6 +137,9 @@ func (l *Lab) Stop() {
 		wg.Go(func() { l.stop(a) })
 	}
 	wg.Wait()
+	if l.reviewers != nil {
+		l.stop(l.reviewers)
+	}
 	if l.collector != nil {
 		l.stop(l.collector)
 	}

@@ -86,7 +86,7 @@ func Run(ctx context.Context, cfg lab.Config, o Options) (err error) {
 	}
 	agents := p.AllAgents()
 	say("starting equipment, collector and %d agents", len(agents))
-	l, err := lab.Start(ctx, p, lab.Parts{Gear: true, Collector: true, Agents: agents})
+	l, err := lab.Start(ctx, p, lab.Parts{Gear: true, Collector: true, Agents: agents, Reviewers: true})
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func clear(dir string) error {
 	if err != nil {
 		return err
 	}
-	known := map[string]bool{"collector": true, "agents": true, "ledger": true, "lab.json": true, "lab.log": true, "lab.sock": true, "purchases.csv": true, lockFile: true}
+	known := map[string]bool{"collector": true, "agents": true, "ledger": true, "lab.json": true, "lab.log": true, "lab.sock": true, "purchases.csv": true, "catalogue.csv": true, lockFile: true}
 	for _, e := range entries {
 		if !known[e.Name()] {
 			return fmt.Errorf("%s holds %s, which is not a demo's; name another folder with --data", dir, e.Name())

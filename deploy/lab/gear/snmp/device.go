@@ -97,10 +97,13 @@ func (d *Device) Serial() string {
 }
 
 // MAC is its first MAC address.
-func (d *Device) MAC() [6]byte {
-	mac := d.table.MAC
+func (d *Device) MAC() [6]byte { return d.own.MAC(d.table) }
+
+// MAC is the first MAC address of a device with this of its own; all zeros if the recording shows none.
+func (o Own) MAC(t *Table) [6]byte {
+	mac := t.MAC
 	if mac != [6]byte{} {
-		binary.BigEndian.PutUint16(mac[3:], uint16(d.own.Number*7+1))
+		binary.BigEndian.PutUint16(mac[3:], uint16(o.Number*7+1))
 	}
 	return mac
 }

@@ -96,13 +96,32 @@ func ParseTable(name string, text []byte) (*Table, error) {
 	t.values = make([]value, len(t.keys))
 	for i, k := range t.keys {
 		r := rows[k]
-		t.values[i] = value{oid: ber.AppendOID(nil, r.arcs), raw: r.raw, num: r.num, move: motionOf(k, r.tag), pair: -1}
+		t.values[i] = value{oid: ber.AppendOID(nil, r.arcs), raw: r.raw, num: r.num, move: motionOf(k, r.tag)}
 		if k == keySysUpTime() && r.num > 0 {
 			t.uptime = r.num
 		}
 	}
 	t.pairCounters()
 	return t, nil
+}
+
+// With returns the table with more variables, in a recording's lines: what a device says of the site that it is at.
+func (t *Table) With(text []byte) (*Table, error) {
+	more, err := ParseTable(t.Name, text)
+	if err != nil {
+		return nil, err
+	}
+	out := *t
+	out.keys, out.values = slices.Clone(t.keys), slices.Clone(t.values)
+	for i, k := range more.keys {
+		at, found := slices.BinarySearch(out.keys, k)
+		if !found {
+			out.keys, out.values = slices.Insert(out.keys, at, k), slices.Insert(out.values, at, value{})
+		}
+		out.values[at] = more.values[i]
+	}
+	out.pairCounters()
+	return &out, nil
 }
 
 func parseArcs(s string) ([]uint32, error) {
@@ -376,6 +395,9 @@ const max32 = 1<<32 - 1
 // pairCounters finds the 64-bit counterparts of 32-bit counters.
 func (t *Table) pairCounters() {
 	ifEntry, ifX := keyOf(1, 3, 6, 1, 2, 1, 2, 2, 1), keyOf(1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
+	for i := range t.values {
+		t.values[i].pair = -1
+	}
 	for narrow, wide := range map[uint32]uint32{10: 6, 11: 7, 16: 10, 17: 11} {
 		from, to := ifEntry+keyOf(narrow), ifX+keyOf(wide)
 		for i, k := range t.keys {
