@@ -25,7 +25,9 @@ func (s *Stock) ready(ctx context.Context, q *Query) (*day, error) {
 	if q.Lang != "en" {
 		q.Lang = "vi"
 	}
-	return s.dayOf(q.AsOf), nil
+	d := s.dayOf(q.AsOf)
+	s.allot(d)
+	return d, nil
 }
 
 // pick returns what a query lets through, the most urgent first, with the day it is judged for. s.mu is held.
@@ -215,13 +217,20 @@ func (s *Stock) Verify(ctx context.Context, q Query) ([]Question, error) {
 		return nil, err
 	}
 	out := []Question{}
+	counted := map[string]bool{} // offices are asked once how many they are
 	for _, l := range list {
-		if l.row.Standing != Unknown && l.row.Replace != lifecycle.ReplaceCannotTell {
+		if l.row.Standing != Unknown && !buys(l.row.Replace) {
 			continue // nothing would be asked
 		}
 		e := s.devices[l.id]
 		_, v := s.verdict(d, e)
-		out = append(out, s.questions(e, &v, l, q.Lang)...)
+		for _, ask := range s.questions(e, &v, l, q.Lang) {
+			if ask.Missing == "norm_count" && counted[e.Site] {
+				continue
+			}
+			counted[e.Site] = counted[e.Site] || ask.Missing == "norm_count"
+			out = append(out, ask)
+		}
 	}
 	return out, nil
 }

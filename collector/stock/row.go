@@ -27,7 +27,7 @@ func (s *Stock) row(e *entry, item *lifecycle.Item, v *lifecycle.Verdict, lang s
 		Model: cmp.Or(item.Model.Text, shown("model")), Hardware: shown("hardware"), Version: shown("version"),
 		OS:     strings.Join(strings.Fields(shown("os")+" "+shown("os_edition")+" "+shown("os_release")), " "),
 		Serial: cmp.Or(item.Serial.Text, shown("serial")), Address: shown("address"), MAC: shown("mac"),
-		FirstSeen: e.First, LastSeen: e.Last, Gone: !e.Last.IsZero() && s.o.Now().Sub(e.Last) > GoneAfter,
+		FirstSeen: e.First, LastSeen: e.Last, Gone: s.gone(e),
 		Price: item.Price, WarrantyUntil: item.WarrantyUntil, InService: item.InService,
 		State: v.State, Standing: v.Bucket, Legal: v.Legal, Unverified: v.Unverified, Replace: v.Replace,
 		Score: v.Priority.Score, Band: v.Priority.Band, Action: v.Action, SupportEnds: earlier(v.Support, v.Software), HardwareEnds: v.Support, SoftwareEnds: v.Software,
@@ -59,6 +59,11 @@ func earlier(a, b inventory.Date) inventory.Date {
 		return b
 	}
 	return a
+}
+
+// gone reports whether a device was not seen for long. What was never seen is on paper, and not gone.
+func (s *Stock) gone(e *entry) bool {
+	return !e.Last.IsZero() && s.o.Now().Sub(e.Last) > GoneAfter
 }
 
 func (s *Stock) siteName(id string) string {

@@ -66,8 +66,11 @@ type Stock struct {
 	units    map[string]*purchases.Purchase
 	matching purchases.Matching
 	pairs    map[devices.ID]purchases.Pair
-	surplus  map[string][]*entry // by class: what offices do not need
-	perModel map[string]int      // how many devices are of a model
+	surplus  map[string][]devices.ID            // by class: what offices do not need
+	owned    map[office]int                     // what offices have of what norms count
+	staff    map[string]map[string]paper.Office // by site and name: what is said of offices
+	stamp    uint64                             // rises when anything changes that days are judged by
+	perModel map[string]int                     // how many devices are of a model
 	cat      *lifecycle.Catalogue
 	days     []*day // judged, the last used first
 }
@@ -90,11 +93,16 @@ type day struct {
 	judged map[devices.ID]*judged
 	sorted map[string][]*listed // by language: all, the most urgent first
 	stale  map[string]bool      // by language: rows have changed since they were sorted
+
+	stamp  uint64                           // Stock.stamp of offers
+	offers map[devices.ID]lifecycle.Surplus // to whom what others do not need is offered; nil: to be worked out
+	asking map[devices.ID]asking            // what offers were worked out from
 }
 
 // judged is what lists need of a verdict.
 type judged struct {
 	version     uint64
+	shared      shared
 	unsupported bool               // its maker's support is over
 	rows        map[string]*listed // by language
 }
@@ -157,7 +165,10 @@ func (s *Stock) refresh(ctx context.Context) error {
 	if rematch {
 		s.rematch()
 	}
-	s.takeSites(sites)
+	if renamed := s.takeSites(sites); rematch || renamed || len(news.Devices) > 0 {
+		s.stamp++
+		s.count()
+	}
 	return nil
 }
 
@@ -178,6 +189,13 @@ func (s *Stock) refreshPaper(ctx context.Context) error {
 	s.units = make(map[string]*purchases.Purchase, len(p.Units))
 	for i := range p.Units {
 		s.units[p.Units[i].ID] = &p.Units[i]
+	}
+	s.staff = map[string]map[string]paper.Office{}
+	for _, o := range p.Offices {
+		if s.staff[o.Site] == nil {
+			s.staff[o.Site] = map[string]paper.Office{}
+		}
+		s.staff[o.Site][o.Name] = o
 	}
 	return nil
 }
@@ -208,7 +226,7 @@ func (s *Stock) takeDevices(news devices.News) (rematch bool) {
 		}
 		e.match = purchases.Device{ID: d.ID.String(), Site: d.Site, Vendor: e.value("vendor"), Model: e.value("model"), Serial: e.value("serial"), Class: e.value("class")}
 		old := s.devices[d.ID]
-		if old == nil || old.match != e.match || (old.value(evidence.SaysSurplus) != e.value(evidence.SaysSurplus)) {
+		if old == nil || old.match != e.match {
 			rematch = true
 		} else {
 			e.bought, e.pair = old.bought, old.pair
@@ -229,19 +247,13 @@ func (e *entry) value(name string) string {
 	return ""
 }
 
-// rematch works out which piece is which device, and what offices have to give away.
+// rematch works out which piece is which device.
 func (s *Stock) rematch() {
 	found := make([]purchases.Device, 0, len(s.devices))
-	s.surplus, s.perModel = map[string][]*entry{}, map[string]int{}
+	s.perModel = map[string]int{}
 	for _, e := range s.devices {
 		s.perModel[modelOf(e)]++
 		found = append(found, e.match)
-		if e.value(evidence.SaysSurplus) == "yes" {
-			s.surplus[e.match.Class] = append(s.surplus[e.match.Class], e)
-		}
-	}
-	for _, list := range s.surplus {
-		slices.SortFunc(list, func(a, b *entry) int { return int(a.ID - b.ID) })
 	}
 	links := make([]purchases.Link, len(s.paper.Links))
 	for i, l := range s.paper.Links {
@@ -257,8 +269,8 @@ func (s *Stock) rematch() {
 	for id, e := range s.devices {
 		pair := s.pairs[id]
 		bought := s.units[pair.Purchase]
-		if pair != e.pair || !reflect.DeepEqual(bought, e.bought) || len(s.surplus) > 0 {
-			e.version++ // what one office has to give away changes what is said of others; it is rare
+		if pair != e.pair || !reflect.DeepEqual(bought, e.bought) {
+			e.version++
 		}
 		e.pair, e.bought = pair, bought
 	}
@@ -277,16 +289,16 @@ func (s *Stock) now(id devices.ID) devices.ID {
 }
 
 // takeSites takes over the sites' names; rows that hold them are made anew when one changed.
-func (s *Stock) takeSites(list []inventory.Site) {
+func (s *Stock) takeSites(list []inventory.Site) (changed bool) {
 	sites := make(map[string]inventory.Site, len(list))
-	changed := len(list) != len(s.sites)
+	changed = len(list) != len(s.sites)
 	for _, site := range list {
 		site.Position = nil
 		sites[site.ID] = site
 		changed = changed || s.sites[site.ID] != site
 	}
 	if !changed {
-		return
+		return false
 	}
 	s.sites = sites
 	for _, d := range s.days {
@@ -294,6 +306,7 @@ func (s *Stock) takeSites(list []inventory.Site) {
 		clear(d.sorted)
 		clear(d.stale)
 	}
+	return true
 }
 
 // dayOf returns what is judged for a date.
@@ -315,34 +328,18 @@ func (s *Stock) dayOf(asOf inventory.Date) *day {
 
 // verdict judges a device on a day. It changes nothing, so several may be made at once.
 func (s *Stock) verdict(d *day, e *entry) (lifecycle.Item, lifecycle.Verdict) {
-	item := evidence.Item(&e.Device, e.readings, e.bought, d.asOf)
-	return item, lifecycle.Judge(item, s.cat, d.asOf, s.context(e))
+	item, x := evidence.Item(&e.Device, e.readings, e.bought, d.asOf), s.shared(d, e)
+	return item, lifecycle.Judge(item, s.cat, d.asOf, x.context())
 }
 
-// context is what the legal rules need to know beyond the device.
-func (s *Stock) context(e *entry) lifecycle.Context {
-	c := lifecycle.Context{Post: e.value(evidence.SaysPost)}
-	if e.match.Class == "" || len(s.surplus) == 0 {
-		return c // nobody said what is to give away
-	}
-	found := lifecycle.Surplus{}
-	for _, other := range s.surplus[e.match.Class] {
-		if other.Site == e.Site {
-			continue
-		}
-		if found.Units++; found.Units == 1 {
-			found.Site, found.Item, found.From = other.Site, other.ID.String(), other.used[evidence.SaysSurplus].Value
-		}
-	}
-	if found.Units > 0 {
-		c.Surplus = &found
-	}
-	return c
+// holds reports whether a row is what would be made now.
+func (s *Stock) holds(d *day, e *entry, j *judged, lang string) bool {
+	return j != nil && j.version == e.version && j.rows[lang] != nil && j.shared == s.shared(d, e)
 }
 
 // list returns a device's row in a language.
 func (s *Stock) list(d *day, e *entry, lang string) *listed {
-	if j := d.judged[e.ID]; j != nil && j.version == e.version && j.rows[lang] != nil {
+	if j := d.judged[e.ID]; s.holds(d, e, j, lang) {
 		return j.rows[lang]
 	}
 	j := s.makeRow(d, e, lang)
@@ -352,7 +349,7 @@ func (s *Stock) list(d *day, e *entry, lang string) *listed {
 
 // keep takes over a row that was made, beside those in other languages.
 func (d *day) keep(id devices.ID, j *judged) {
-	if old := d.judged[id]; old != nil && old.version == j.version {
+	if old := d.judged[id]; old != nil && old.version == j.version && old.shared == j.shared {
 		maps.Copy(j.rows, old.rows)
 	}
 	d.judged[id] = j
@@ -377,7 +374,7 @@ func (d *day) forget(id devices.ID) {
 func (s *Stock) listAll(d *day, lang string) []*listed {
 	var todo []*entry
 	for _, e := range s.devices {
-		if j := d.judged[e.ID]; j == nil || j.version != e.version || j.rows[lang] == nil {
+		if !s.holds(d, e, d.judged[e.ID], lang) {
 			todo = append(todo, e)
 		}
 	}
@@ -419,7 +416,7 @@ func (s *Stock) listAll(d *day, lang string) []*listed {
 // makeRow judges a device and makes its row. It changes nothing.
 func (s *Stock) makeRow(d *day, e *entry, lang string) *judged {
 	item, v := s.verdict(d, e)
-	j := &judged{version: e.version}
+	j := &judged{version: e.version, shared: s.shared(d, e)}
 	for _, rule := range []string{"R01", "R05", "R06"} {
 		j.unsupported = j.unsupported || v.Finding(rule).State == lifecycle.StateOutdated
 	}

@@ -33,6 +33,9 @@ func askedAlways() []string {
 
 func askedToReplace() []string { return []string{"in_service", "price", "legal_class"} }
 
+// What decides whether a purchase that is proposed, or may come to be, is within the norms.
+func askedToBuy() []string { return []string{"norm_count", "post"} }
+
 // questions are the facts of a device that nobody knows and somebody could say. What is known well enough to call it
 // outdated or fine needs nobody's look, but for the ground to replace it.
 func (s *Stock) questions(e *entry, v *lifecycle.Verdict, l *listed, lang string) []Question {
@@ -52,6 +55,9 @@ func (s *Stock) questions(e *entry, v *lifecycle.Verdict, l *listed, lang string
 			}
 			if v.Replace == lifecycle.ReplaceCannotTell && f.Legal() {
 				add(m, askedToReplace())
+			}
+			if buys(v.Replace) && f.Rule == "L04" {
+				add(m, askedToBuy())
 			}
 		}
 	}
@@ -74,6 +80,11 @@ func (s *Stock) questions(e *entry, v *lifecycle.Verdict, l *listed, lang string
 		}
 	}
 	return out
+}
+
+// buys reports whether something new may be bought.
+func buys(r lifecycle.Replacement) bool {
+	return r == lifecycle.ReplaceProposed || r == lifecycle.ReplaceCannotTell
 }
 
 // modelOf names the model that a letter to its maker is about.

@@ -24,7 +24,7 @@ import (
 
 func newInventory(config *configFlag) *cobra.Command {
 	return newGroup("inventory", "The equipment: what was found, what was bought, what people say of it",
-		newInventoryDevices(config), newInventoryReport(config), newInventoryAdd(config), newFact(config), newTicket(config),
+		newInventoryDevices(config), newInventoryReport(config), newInventoryAdd(config), newFact(config), newTicket(config), newOffice(config),
 		newPurchases(config), newLink(config), newUnlink(config), newCatalogue(config), newAudit(config))
 }
 

@@ -70,6 +70,11 @@ func TestInventoryMistakes(t *testing.T) {
 		{"link nothing", []string{"link", "--purchase", "x", "--device", "d1", "--source", "y", "--by", "Lan"}, []string{"x or d1"}},
 		{"unlink nothing", []string{"unlink", "--purchase", "x", "--by", "Lan"}, []string{"nobody says which device it is"}},
 		{"add to nowhere", []string{"add", "--site", "s9", "--source", "x", "--by", "Lan"}, []string{"s9 is not in the registry"}},
+		{"no such office", []string{"site", "set", "--site", "s9", "--value", "14", "--source", "x", "--by", "Lan"}, []string{`"s9" is not in the registry`}},
+		{"nobody at an office", []string{"site", "set", "--site", "s1", "--source", "x", "--by", "Lan"}, []string{"0 is no number of people"}},
+		{"no such fact of an office", []string{"site", "set", "--site", "s1", "--fact", "cats", "--value", "1"}, []string{"cats", "staff, leaders, group_viii", "source document is empty"}},
+		{"nothing said of an office", []string{"site", "withdraw", "--site", "s1", "--by", "Lan"}, []string{"nobody says anything of staff"}},
+		{"no post", []string{"fact", "set", "--device", "d1", "--fact", "post", "--value", "king"}, []string{"leader or staff"}},
 		{"bad purchases", []string{"purchases", "import", badPurchases, "--by", "Lan"}, []string{"bad.csv: row 2", "abc", "Nơi nào đó"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -154,6 +159,14 @@ func TestInventoryLife(t *testing.T) {
 	if out, _ = must(t, "inventory", "report", "--format", "xlsx", config); !strings.HasPrefix(out, "PK") {
 		t.Error("no workbook")
 	}
+	must(t, "inventory", "site", "set", "--site", "s1", "--value", "14", "--source", "biên chế 5", "--by", "Lan", config)
+	must(t, "inventory", "site", "set", "--site", "s1", "--value", "15", "--source", "biên chế 6", "--by", "Lan", config)
+	if out, _ = must(t, "inventory", "site", "list", config); strings.Count(out, "\n") != 2 || !strings.Contains(out, "biên chế 6") {
+		t.Error(out)
+	}
+	must(t, "inventory", "site", "withdraw", "--site", "s1", "--by", "Lan", config)
+	out, _ = must(t, "inventory", "audit", "s1", config)
+	contains(t, "audit of an office", out, "say staff", "withdraw staff", "14 (biên chế 5)")
 	out, _ = must(t, "inventory", "fact", "names", config)
 	contains(t, "names", out, "model", "isolated", "surplus")
 }

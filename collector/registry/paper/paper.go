@@ -45,6 +45,7 @@ type Paper struct {
 	Units     []purchases.Purchase // by phase, then id
 	Links     []Link
 	Catalogue []lifecycle.Row // local rows in force; ID "local-7", By and the rest as entered
+	Offices   []Office        // what is said of offices and in force, by site and name
 }
 
 // Read returns what is known from documents.
@@ -77,7 +78,10 @@ func (s *Store) Read(ctx context.Context) (Paper, error) {
 		}); err != nil {
 			return err
 		}
-		p.Catalogue, err = localRows(ctx, tx)
+		if p.Catalogue, err = localRows(ctx, tx); err != nil {
+			return err
+		}
+		p.Offices, err = offices(ctx, tx)
 		return err
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"communewatch/inventory"
+	"communewatch/inventory/lifecycle/legal"
 	"communewatch/probes"
 )
 
@@ -51,7 +52,7 @@ func Sayings() []Saying {
 		{SaysReplacePrice, "what the proposed replacement costs, in whole VND", money},
 		{SaysEquivalentNew, "what an equivalent new one costs, in whole VND", money},
 		{SaysLifeYears, "its useful life by the ledger, in years", years},
-		{SaysPost, "the post of who uses it, as the norms name posts", nil},
+		{SaysPost, "the post of who uses it, as norms tell them apart: " + strings.Join(legal.Posts(), " or "), post},
 		{SaysSurplus, "its office does not need it and another may have it: yes or no", yesNo},
 	}
 }
@@ -102,6 +103,13 @@ func Normal(name, value string) (string, error) {
 func yesNo(s string) error {
 	if s != "yes" && s != "no" {
 		return fmt.Errorf("%.40q is neither yes nor no", s)
+	}
+	return nil
+}
+
+func post(s string) error {
+	if !slices.Contains(legal.Posts(), s) {
+		return fmt.Errorf("%.40q is no post; write %s", s, strings.Join(legal.Posts(), " or "))
 	}
 	return nil
 }
