@@ -22,7 +22,7 @@ var (
 	noModel = map[string]bool{
 		"chassis": true, "stack": true, "switch": true, "router": true, "system": true, "device": true, "unit": true, "server": true,
 		"printer": true, "ups": true, "ap": true, "mainboard": true, "main board": true, "motherboard": true, "module": true, "fixed": true,
-		"card": true, "board": true, "snmp agent": true, "generic": true, "virtual stack": true, "product name": true, "model name": true,
+		"card": true, "board": true, "snmp agent": true, "generic": true, "virtual stack": true, "vcstack": true, "product name": true, "model name": true,
 	}
 	noVendor = map[string]bool{
 		"ups": true, "manufacturer": true, "vendor": true, "generic": true, "other": true, "snmp": true, "power": true, "company": true,
