@@ -30,7 +30,7 @@ func readCSV(t *testing.T, text string, comma rune) [][]string {
 }
 
 func TestCSV(t *testing.T) {
-	h, p := province(t, 24)
+	h, p := province(t, 12)
 	w := get(t, h, "/inventory.csv")
 	if w.Header().Get("Content-Type") != sheet.CSVType || w.Header().Get("Content-Disposition") != `attachment; filename="danh-muc-thiet-bi-2026-11-26.csv"` {
 		t.Errorf("%v", w.Header())
@@ -56,7 +56,7 @@ func TestCSV(t *testing.T) {
 
 // Every file opens again and holds what its page shows.
 func TestFilesOpenAgain(t *testing.T) {
-	h, p := province(t, 24)
+	h, p := province(t, 12)
 	ctx := context.Background()
 	replacements, err := p.Replacements(ctx, stock.Query{})
 	if err != nil {

@@ -346,7 +346,7 @@ func (p page) Chips() (out []Field) {
 
 // Kept are the parameters that a form keeps though it has no field for them.
 func (p page) Kept() (out []stock.Choice) {
-	for _, name := range []string{"sort", "col", "model", "unmatched"} {
+	for _, name := range []string{"sort", "col", "model", "unmatched", "may", "which"} {
 		for _, v := range p.Query()[name] {
 			out = append(out, stock.Choice{Value: name, Label: v})
 		}

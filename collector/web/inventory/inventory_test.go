@@ -21,7 +21,7 @@ import (
 
 // Every page in both languages, with and without equipment; no word may be missing, which shows as its key.
 func TestPagesOpen(t *testing.T) {
-	h, _ := province(t, 24)
+	h, _ := province(t, 12)
 	bare := handler(t, stocktest.Open(t, nil))
 	key := regexp.MustCompile(`[>" ](inventory|device|fact|list|count|unit|catalogue|flag|paper|class|method|link|note|status|ticket|why|word)\.[a-z_]+[<" ]`)
 	for _, lang := range frame.Languages {
@@ -103,7 +103,7 @@ func number(t *testing.T, page, standing string) int {
 }
 
 func TestThreeNumbersAddUp(t *testing.T) {
-	h, p := province(t, 40)
+	h, p := province(t, 16)
 	all := NumbersOf(table(t, p, stock.Filter{}))
 	if all.Outdated == 0 || all.Fine == 0 || all.Unknown == 0 || all.Outdated+all.Fine+all.Unknown != all.Devices {
 		t.Fatalf("%+v", all)
@@ -127,7 +127,7 @@ func listed(page string) (ids []string) {
 }
 
 func TestFilters(t *testing.T) {
-	h, p := province(t, 40)
+	h, p := province(t, 16)
 	rows := table(t, p, stock.Filter{})
 	for _, c := range []struct {
 		query string
@@ -175,7 +175,7 @@ func TestFilters(t *testing.T) {
 }
 
 func TestSorting(t *testing.T) {
-	h, p := province(t, 40)
+	h, p := province(t, 16)
 	byID := map[string]stock.Row{}
 	for _, r := range table(t, p, stock.Filter{}) {
 		byID[r.ID] = r
@@ -206,7 +206,7 @@ func TestSorting(t *testing.T) {
 }
 
 func TestPaging(t *testing.T) {
-	h, p := province(t, 40)
+	h, p := province(t, 16)
 	n := len(table(t, p, stock.Filter{}))
 	seen := map[string]bool{}
 	for i := range (n + perPage - 1) / perPage {
@@ -246,7 +246,7 @@ func TestColumnsAreRemembered(t *testing.T) {
 }
 
 func TestAnotherDay(t *testing.T) {
-	h, _ := province(t, 24)
+	h, _ := province(t, 12)
 	now, past := body(t, h, "/inventory"), body(t, h, "/inventory?as_of=2019-01-01")
 	if number(t, past, "outdated") >= number(t, now, "outdated") {
 		t.Error("as much was outdated in 2019 as now")
@@ -263,7 +263,7 @@ func TestHostileAddresses(t *testing.T) {
 	h, _ := province(t, 3)
 	for _, q := range []string{attack, strings.Repeat("ờ", 10_000), "\x00\xff\xfe"} {
 		for _, path := range pages() {
-			for _, name := range []string{"q", "site", "phase", "sort", "col", "page", "as_of", "date", "which", "may", "kind", "model"} {
+			for _, name := range []string{"q", "site", "sort", "col", "as_of", "date", "may"} {
 				page := body(t, h, path+"?"+name+"="+url.QueryEscape(q))
 				if strings.Contains(page, "<script>alert") {
 					t.Errorf("%s: %s comes back unescaped", path, name)
@@ -314,7 +314,7 @@ func TestTroubleInsideIsAPage(t *testing.T) {
 }
 
 func TestDevicePage(t *testing.T) {
-	h, p := province(t, 24)
+	h, p := province(t, 12)
 	var one stock.Row
 	for _, r := range table(t, p, stock.Filter{Vendor: "Cisco", Class: "switch", Standing: stock.Outdated}) {
 		if r.Conflicts > 0 {
@@ -352,7 +352,7 @@ func TestDevicePage(t *testing.T) {
 }
 
 func TestReplacementList(t *testing.T) {
-	h, p := province(t, 24)
+	h, p := province(t, 12)
 	list, err := p.Replacements(context.Background(), stock.Query{})
 	if err != nil {
 		t.Fatal(err)
@@ -378,7 +378,7 @@ func TestReplacementList(t *testing.T) {
 }
 
 func TestUnsupportedByDate(t *testing.T) {
-	h, _ := province(t, 24)
+	h, _ := province(t, 12)
 	count := func(day string) int {
 		page := body(t, h, "/inventory/unsupported?all=1&date="+day)
 		return len(listed(page))
@@ -392,7 +392,7 @@ func TestUnsupportedByDate(t *testing.T) {
 }
 
 func TestVerifyAsksOncePerModel(t *testing.T) {
-	h, p := province(t, 24)
+	h, p := province(t, 12)
 	questions, err := p.Verify(context.Background(), stock.Query{})
 	if err != nil {
 		t.Fatal(err)
@@ -413,7 +413,7 @@ func TestVerifyAsksOncePerModel(t *testing.T) {
 }
 
 func TestPurchasesPage(t *testing.T) {
-	h, p := province(t, 40)
+	h, p := province(t, 16)
 	all, err := p.Purchases(context.Background(), stock.Query{})
 	if err != nil {
 		t.Fatal(err)
