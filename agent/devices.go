@@ -43,6 +43,10 @@ func openSweep(t probes.Target, b bind.Binding, o sweep.Options) (probes.Probe, 
 		},
 		Identify: func(ctx context.Context, d ask.Device) ([]probes.Fact, error) {
 			id, err := engine.Identify(ctx, d)
+			if s, ok := d.(*session.Session); ok && err == nil {
+				spoken, _ := s.Protocols(ctx)
+				id.Facts = append(id.Facts, spoken)
+			}
 			return id.Facts, err
 		},
 	})

@@ -29,7 +29,7 @@ const (
 	FactTPM        FactName = "tpm"         // specification version: 2.0, 1.2; "none" where it was looked for and is not there
 	FactFirmware   FactName = "firmware"    // BIOS/UEFI vendor and version of a PC
 	FactMade       FactName = "made"        // BIOS or manufacturing date, 2015-03-17
-	FactProtocols  FactName = "protocols"   // what it offers, sorted: "http https snmpv2c ssh2 telnet tls1.2"
+	FactProtocols  FactName = "protocols"   // what it offers, sorted: "http https snmpv2c ssh2 telnet tls1.2"; no_ before what it was asked for and has not: "no_snmpv3"
 	FactHTTPServer FactName = "http_server" // Server header
 	FactHTTPTitle  FactName = "http_title"  // title of its first page
 	FactSSHBanner  FactName = "ssh_banner"

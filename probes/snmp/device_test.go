@@ -1,6 +1,7 @@
 package snmp
 
 import (
+	"bytes"
 	"net"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ type testDevice struct {
 	lines  string
 	rec    *recording.Recording
 	silent ask.OID // branch at which it hangs; "" for none
+	old    bool    // it has no version 3
 }
 
 func startDevice(t *testing.T) *testDevice {
@@ -72,6 +74,9 @@ func (d *testDevice) stall(branch ask.OID) {
 func (d *testDevice) answer(t *testing.T, data []byte) []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if len(data) > 5 && bytes.Equal(data[2:5], []byte{2, 1, 3}) { // the version stands first
+		return d.report(t)
+	}
 	q, err := (&gosnmp.GoSNMP{}).SnmpDecodePacket(data)
 	if err != nil || q.Version != gosnmp.Version2c || q.Community != "thongtin" {
 		return nil
@@ -101,6 +106,20 @@ func (d *testDevice) answer(t *testing.T, data []byte) []byte {
 		}
 	}
 	out, err := a.MarshalMsg()
+	if err != nil {
+		t.Error(err)
+	}
+	return out
+}
+
+// report tells the engine id, to somebody who does not know it.
+func (d *testDevice) report(t *testing.T) []byte {
+	if d.old {
+		return nil
+	}
+	out, err := (&gosnmp.SnmpPacket{Version: gosnmp.Version3, SecurityModel: gosnmp.UserSecurityModel, MsgMaxSize: 1472, PDUType: gosnmp.Report,
+		SecurityParameters: &gosnmp.UsmSecurityParameters{AuthoritativeEngineID: "\x80\x00\x1f\x88\x04one"},
+		Variables:          []gosnmp.SnmpPDU{{Name: ".1.3.6.1.6.3.15.1.1.4.0", Type: gosnmp.Counter32, Value: uint32(1)}}}).MarshalMsg()
 	if err != nil {
 		t.Error(err)
 	}

@@ -117,6 +117,7 @@ type equipment struct {
 	best   stableID
 	facts  map[probes.FactName]string
 	said   session.Greeting // what the device said of itself then
+	spoken probes.Fact      // versions of SNMP that it speaks
 	at     time.Time        // when; zero before the first time
 	failed time.Time        // when it did not work out last
 }
@@ -186,10 +187,12 @@ func (p *probe) identify(ctx context.Context, s *session.Session, said session.G
 		return nil
 	}
 	host, _, _ := net.SplitHostPort(p.address)
-	facts = append(facts,
-		probes.Fact{Name: probes.FactAddress, Value: host, Source: "the check's address", Confidence: 1},
-		probes.Fact{Name: probes.FactProtocols, Value: "snmpv" + string(said.Version), Source: "snmp", Confidence: 1})
-	is := equipment{facts: map[probes.FactName]string{}, said: said, at: now}
+	spoken, sure := s.Protocols(ctx)
+	if !sure && p.known.spoken.Value != "" && said.Version == p.known.said.Version { // not found out this time
+		spoken = p.known.spoken
+	}
+	facts = append(facts, probes.Fact{Name: probes.FactAddress, Value: host, Source: "the check's address", Confidence: 1}, spoken)
+	is := equipment{facts: map[probes.FactName]string{}, said: said, spoken: spoken, at: now}
 	for _, f := range facts {
 		is.facts[f.Name] = f.Value
 	}

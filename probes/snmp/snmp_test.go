@@ -235,7 +235,7 @@ func TestProbe(t *testing.T) {
 	version, _ := device.Field("snmp_version")
 	requests, _ := device.Field("requests")
 	host, _, _ := net.SplitHostPort(dev.address)
-	if version.Str != "2c" || requests.Num < 5 || !slices.Equal(rows, []string{"vendor=Cisco", "serial=FOC1234X0AB", "address=" + host, "protocols=snmpv2c"}) {
+	if version.Str != "2c" || requests.Num < 5 || !slices.Equal(rows, []string{"vendor=Cisco", "serial=FOC1234X0AB", "address=" + host, "protocols=snmpv2c snmpv3"}) {
 		t.Errorf("first run: %v, %v", device, rows)
 	}
 	if _, rows := run(); len(rows) != 0 || id.asked != 1 {
@@ -263,6 +263,32 @@ func TestProbe(t *testing.T) {
 	if _, rows := run(); len(rows) != 0 || id.asked != before+1 {
 		t.Errorf("asked again at once after a failure")
 	}
+}
+
+func TestADeviceWithoutVersionThreeIsToldAsSuch(t *testing.T) {
+	dev := startDevice(t)
+	dev.old = true
+	o := good()
+	o.Timeout = 50 * time.Millisecond
+	p, err := New(probes.Target{Address: dev.address}, bind.Binding{}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	points, err := p.Probe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range points {
+		if x.Tags.Get("fact") == string(probes.FactProtocols) {
+			value, _ := x.Field("value")
+			source, _ := x.Field("source")
+			if value.Str != "no_snmpv3 snmpv2c" || source.Str != "snmp discovery" {
+				t.Errorf("%v", x)
+			}
+			return
+		}
+	}
+	t.Errorf("no protocols in %v", points)
 }
 
 func TestProbeOfASilentAndOfAnAbsentDevice(t *testing.T) {

@@ -80,6 +80,10 @@ func (a *asking) sweepNetwork(ctx context.Context, cmd *cobra.Command, engine *i
 		},
 		Identify: func(ctx context.Context, d ask.Device) ([]probes.Fact, error) {
 			id, err := engine.Identify(ctx, d)
+			if s, ok := d.(*session.Session); ok && err == nil {
+				spoken, _ := s.Protocols(ctx)
+				id.Facts = append(id.Facts, spoken)
+			}
 			return id.Facts, err
 		},
 	})

@@ -1,9 +1,11 @@
 package session
 
 import (
+	"bytes"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +26,9 @@ type fake struct {
 	fault func(q *gosnmp.SnmpPacket, right []byte) []byte
 	// bend changes an answer before it is encoded.
 	bend func(q, a *gosnmp.SnmpPacket)
+	// other answers packets of version 3; nil: they are dropped and counted.
+	other      func(t *testing.T, data []byte) []byte
+	unreadable atomic.Int32
 
 	mu   sync.Mutex // guards the fields below
 	asks []ask.OID  // the first OID of each request
@@ -62,6 +67,13 @@ func (f *fake) start(t *testing.T) string {
 }
 
 func (f *fake) answer(t *testing.T, data []byte) []byte {
+	if len(data) > 5 && bytes.Equal(data[2:5], []byte{2, 1, 3}) { // the version stands first
+		if f.other != nil {
+			return f.other(t, data)
+		}
+		f.unreadable.Add(1)
+		return nil
+	}
 	q, err := (&gosnmp.GoSNMP{}).SnmpDecodePacket(data)
 	if err != nil {
 		t.Errorf("a request that can't be read: %v", err)
