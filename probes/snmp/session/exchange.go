@@ -69,6 +69,12 @@ func (s *Session) exchange(ctx context.Context, q question, retries int) (a answ
 	if err != nil {
 		return answer{}, s.explain(ctx, err)
 	}
+	if packet != nil {
+		// gosnmp follows a report of clock or engine id once, and takes a second one for the answer.
+		if u := usmError(reported(packet)); u != nil {
+			return answer{}, u
+		}
+	}
 	if packet == nil || packet.PDUType != gosnmp.GetResponse || packet.Version != s.conn.Version {
 		return answer{}, errUnreadable
 	}

@@ -47,7 +47,15 @@ func (t *tap) report() (err error) {
 	g := &gosnmp.GoSNMP{Version: gosnmp.Version3, SecurityModel: gosnmp.UserSecurityModel,
 		MsgFlags: gosnmp.NoAuthNoPriv, SecurityParameters: &gosnmp.UsmSecurityParameters{UserName: "-"}}
 	p, err := g.SnmpDecodePacket(t.buf[:t.n])
-	if err != nil || p.PDUType != gosnmp.Report || len(p.Variables) == 0 {
+	if err != nil {
+		return nil
+	}
+	return reported(p)
+}
+
+// reported reads a packet as a report; nil if it is none that is known.
+func reported(p *gosnmp.SnmpPacket) error {
+	if p.PDUType != gosnmp.Report || len(p.Variables) == 0 {
 		return nil
 	}
 	switch p.Variables[0].Name { // the counters of RFC 3414, 5
@@ -57,6 +65,8 @@ func (t *tap) report() (err error) {
 		return gosnmp.ErrNotInTimeWindow
 	case ".1.3.6.1.6.3.15.1.1.3.0":
 		return gosnmp.ErrUnknownUsername
+	case ".1.3.6.1.6.3.15.1.1.4.0":
+		return gosnmp.ErrUnknownEngineID
 	case ".1.3.6.1.6.3.15.1.1.5.0":
 		return gosnmp.ErrWrongDigest
 	case ".1.3.6.1.6.3.15.1.1.6.0":
