@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -88,9 +89,57 @@ func TestInventory(t *testing.T) {
 			t.Errorf("%s without evidence", f.Rule)
 		}
 	}
-	for url, code := range map[string]int{"/api/v1/inventory/devices/d99": 404, "/api/v1/inventory/devices/..%2f": 404, "/api/v1/inventory/devices?as_of=x": 400, "/api/v1/inventory/verify?limit=2": 200} {
+	for url, code := range map[string]int{"/api/v1/inventory/devices/d99": 404, "/api/v1/inventory/devices/..%2f": 404, "/api/v1/inventory/devices?as_of=x": 400, "/api/v1/inventory/verify?limit=2": 400, "/api/v1/inventory/summary?as_of=2025-01-01;site=x": 400, "/api/v1/inventory/verify?site=s1&site=s2": 400} {
 		if w := h.get(t, url); w.Code != code {
 			t.Errorf("%s: %d, want %d", url, w.Code, code)
 		}
+	}
+}
+
+// A question with a parameter that it does not have is refused, and openapi.json lists exactly those that it has.
+func TestUnknownParameters(t *testing.T) {
+	h := newHouse(t, 2)
+	h.keepEquipment(t)
+	var doc struct {
+		Paths map[string]struct {
+			Get struct {
+				Parameters []struct{ Name, In string }
+			}
+		}
+	}
+	if err := json.Unmarshal(h.get(t, "/api/v1/openapi.json").Body.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for path, of := range doc.Paths {
+		if !strings.HasPrefix(path, "/api/v1/inventory/") {
+			continue
+		}
+		asked++
+		url := strings.Replace(path, "{id}", "d1", 1)
+		w := h.get(t, url+"?date=2028-01-01")
+		if w.Code != 400 || !strings.Contains(w.Body.String(), `\"date\"`) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+		values := map[string]string{"as_of": "2025-01-01", "lang": "en", "standing": "fine", "state": "ok", "legal": "eligible", "offset": "1", "limit": "1"}
+		n := 0
+		for _, p := range of.Get.Parameters {
+			if p.In != "query" {
+				continue
+			}
+			n++
+			if !strings.Contains(w.Body.String(), p.Name) {
+				t.Errorf("%s does not name %s: %s", path, p.Name, w.Body)
+			}
+			if w := h.get(t, url+"?"+p.Name+"="+cmp.Or(values[p.Name], "x")); w.Code != 200 {
+				t.Errorf("%s with %s: %d %s", path, p.Name, w.Code, w.Body)
+			}
+		}
+		if _, named, ok := strings.Cut(w.Body.String(), "it has "); !ok || n > 0 && strings.Count(named, ",") != n-1 {
+			t.Errorf("%s has %d parameters, told are: %s", path, n, w.Body)
+		}
+	}
+	if asked < 8 {
+		t.Error("only", asked)
 	}
 }

@@ -6,9 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 
 	"communewatch/collector/stock"
 	"communewatch/inventory"
@@ -25,8 +28,56 @@ func (m *Mistake) Error() string { return m.Text }
 var ErrNoDevice = stock.ErrNoDevice
 
 // Routes lists what is asked under which pattern: a function that returns what is to be written as JSON. An error is a
-// *Mistake, ErrNoDevice, or the inventory's own. lang is "vi" or "en".
+// *Mistake, ErrNoDevice, or the inventory's own. lang is "vi" or "en". A parameter that a question does not have is a
+// mistake: who misspells as_of would take today's answer for another day's.
 func Routes(r stock.Reader) map[string]func(ctx context.Context, req *http.Request, lang string) (any, error) {
+	all := routes(r)
+	for pattern, do := range all {
+		known := parameters(pattern)
+		all[pattern] = func(ctx context.Context, req *http.Request, lang string) (any, error) {
+			if err := onlyKnown(req.URL, known); err != nil {
+				return nil, err
+			}
+			return do(ctx, req, lang)
+		}
+	}
+	return all
+}
+
+// parameters lists what a question may be asked with.
+func parameters(pattern string) []string {
+	judged := []string{"as_of", "lang"}
+	narrowed := append(judged, "site", "district", "class", "vendor", "model", "phase", "standing", "state", "legal", "action", "search")
+	switch pattern {
+	case "GET /api/v1/inventory/catalogue":
+		return nil
+	case "GET /api/v1/inventory/devices/{id}":
+		return judged
+	case "GET /api/v1/inventory/devices":
+		return append(narrowed, "offset", "limit")
+	}
+	return narrowed
+}
+
+func onlyKnown(u *url.URL, known []string) error {
+	v, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return &Mistake{"the query can't be read; write it as name=value&name=value, with special characters as %XX"}
+	}
+	for _, name := range slices.Sorted(maps.Keys(v)) {
+		switch {
+		case len(known) == 0:
+			return &Mistake{fmt.Sprintf("%.40q is no parameter of this address; it has none", name)}
+		case !slices.Contains(known, name):
+			return &Mistake{fmt.Sprintf("%.40q is no parameter of this address; it has %s", name, strings.Join(known, ", "))}
+		case len(v[name]) > 1:
+			return &Mistake{fmt.Sprintf("%s is given %d times; give it once", name, len(v[name]))}
+		}
+	}
+	return nil
+}
+
+func routes(r stock.Reader) map[string]func(ctx context.Context, req *http.Request, lang string) (any, error) {
 	type ask = func(ctx context.Context, req *http.Request, lang string) (any, error)
 	with := func(do func(ctx context.Context, q stock.Query) (any, error)) ask {
 		return func(ctx context.Context, req *http.Request, lang string) (any, error) {
