@@ -6,15 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"communewatch/probes/snmp/ask"
 )
 
 // Options of Record. Zero values mean the defaults beside them.
 type Options struct {
-	Roots   []ask.OID // what to walk; DefaultRoots
-	Max     int       // variables of one root; 100,000
-	Secrets []string  // the community and the passphrases in use: a value that gives one away is not recorded
+	Roots   []ask.OID     // what to walk; DefaultRoots
+	Max     int           // variables of one root; 100,000
+	Total   int           // variables of all; 200,000
+	Within  time.Duration // how long all of it may take; 5 minutes
+	Secrets []string      // the community and the passphrases in use: a value that gives one away is not recorded
 }
 
 // DefaultRoots returns the branches in which devices keep what they are: the standard MIBs, the vendors' own, the
@@ -35,32 +38,49 @@ func never() []ask.OID {
 	}
 }
 
-// Record reads a whole device into a recording. What came is returned even with an error; the error says which
-// branches are incomplete.
+// Record reads a whole device into a recording, as far as the bounds go: some devices have tables without an end. What
+// came is returned even with an error; the error says which branches are incomplete.
 func Record(ctx context.Context, dev ask.Device, o Options) (*Recording, error) {
 	if o.Roots == nil {
 		o.Roots = DefaultRoots()
 	}
-	if o.Max <= 0 {
-		o.Max = 100_000
-	}
+	o.Max, o.Total, o.Within = positive(o.Max, 100_000), positive(o.Total, 200_000), positive(o.Within, 5*time.Minute)
+	bounded, cancel := context.WithTimeout(ctx, o.Within)
+	defer cancel()
 	var all []ask.Var
 	var errs []error
+	rest := o.Total
 	for _, root := range o.Roots {
-		vars, err := dev.Walk(ctx, root, o.Max)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", root, err))
+		if rest == 0 {
+			errs = append(errs, fmt.Errorf("%s and what follows: left out, %d variables are enough of one device; it has very many, or a table without an end: %w", root, o.Total, ask.ErrPartial))
+			break
 		}
+		vars, err := dev.Walk(bounded, root, min(o.Max, rest))
+		rest -= min(len(vars), rest)
 		for _, v := range vars {
 			if v, ok := redact(v, o.Secrets); ok {
 				all = append(all, v)
 			}
+		}
+		if ctx.Err() == nil && bounded.Err() != nil && err != nil {
+			errs = append(errs, fmt.Errorf("%s and what follows: left out, it took longer than %s; the device is slow, or has a table without an end: %w", root, o.Within, ask.ErrPartial))
+			break
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", root, err))
 		}
 		if ctx.Err() != nil {
 			break
 		}
 	}
 	return New(all), errors.Join(errs...)
+}
+
+func positive[T int | time.Duration](n, otherwise T) T {
+	if n <= 0 {
+		return otherwise
+	}
+	return n
 }
 
 // redact returns v as it may be recorded, and false where it may not. A secret is looked for as a whole value and, if

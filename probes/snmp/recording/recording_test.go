@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"communewatch/probes/snmp/ask"
 
@@ -189,6 +192,50 @@ func TestRecordKeepsWhatCameOfABrokenDevice(t *testing.T) {
 	if rec.Len() != 1 || !errors.Is(err, ask.ErrPartial) {
 		t.Errorf("%d variables, %v", rec.Len(), err)
 	}
+}
+
+// endless has variables without an end below every root, each of which takes it some time.
+type endless struct {
+	each  time.Duration
+	given int
+}
+
+func (e *endless) Get(context.Context, ...ask.OID) ([]ask.Var, error) { return nil, nil }
+
+func (e *endless) Walk(ctx context.Context, root ask.OID, most int) ([]ask.Var, error) {
+	var out []ask.Var
+	for len(out) < most {
+		if e.each > 0 {
+			select {
+			case <-time.After(e.each):
+			case <-ctx.Done():
+				return out, fmt.Errorf("%w: %w", ctx.Err(), ask.ErrPartial)
+			}
+		}
+		e.given++
+		out = append(out, ask.Var{OID: root + ask.OID(fmt.Sprintf(".1.%d", len(out))), Value: ask.Value{Type: ask.Integer, Num: 1}})
+	}
+	return out, ask.ErrPartial
+}
+
+func TestRecordOfAnEndlessDeviceEnds(t *testing.T) {
+	dev := &endless{}
+	rec, err := Record(t.Context(), dev, Options{})
+	if dev.given != 200_000 || rec.Len() != 200_000 || !errors.Is(err, ask.ErrPartial) || !strings.Contains(err.Error(), "200000 variables are enough") {
+		t.Errorf("%d variables asked for, %d recorded, %v", dev.given, rec.Len(), err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		dev, begin := &endless{each: time.Second}, time.Now()
+		rec, err := Record(t.Context(), dev, Options{})
+		if took := time.Since(begin); took != 5*time.Minute || rec.Len() < 299 || !errors.Is(err, ask.ErrPartial) || !strings.Contains(err.Error(), "longer than 5m0s") {
+			t.Errorf("%d variables in %s, %v", rec.Len(), took, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if rec, err := Record(ctx, dev, Options{}); rec.Len() < 59 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("cut off: %d variables, %v", rec.Len(), err)
+		}
+	})
 }
 
 func FuzzParse(f *testing.F) {
