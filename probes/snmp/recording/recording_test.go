@@ -194,15 +194,15 @@ func TestRecordKeepsWhatCameOfABrokenDevice(t *testing.T) {
 	}
 }
 
-// endless has variables without an end below every root, each of which takes it some time.
-type endless struct {
+// bottomless has variables without an end below every root, each of which takes it some time.
+type bottomless struct {
 	each  time.Duration
 	given int
 }
 
-func (e *endless) Get(context.Context, ...ask.OID) ([]ask.Var, error) { return nil, nil }
+func (e *bottomless) Get(context.Context, ...ask.OID) ([]ask.Var, error) { return nil, nil }
 
-func (e *endless) Walk(ctx context.Context, root ask.OID, most int) ([]ask.Var, error) {
+func (e *bottomless) Walk(ctx context.Context, root ask.OID, most int) ([]ask.Var, error) {
 	var out []ask.Var
 	for len(out) < most {
 		if e.each > 0 {
@@ -219,13 +219,13 @@ func (e *endless) Walk(ctx context.Context, root ask.OID, most int) ([]ask.Var, 
 }
 
 func TestRecordOfAnEndlessDeviceEnds(t *testing.T) {
-	dev := &endless{}
+	dev := &bottomless{}
 	rec, err := Record(t.Context(), dev, Options{})
 	if dev.given != 200_000 || rec.Len() != 200_000 || !errors.Is(err, ask.ErrPartial) || !strings.Contains(err.Error(), "200000 variables are enough") {
 		t.Errorf("%d variables asked for, %d recorded, %v", dev.given, rec.Len(), err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		dev, begin := &endless{each: time.Second}, time.Now()
+		dev, begin := &bottomless{each: time.Second}, time.Now()
 		rec, err := Record(t.Context(), dev, Options{})
 		if took := time.Since(begin); took != 5*time.Minute || rec.Len() < 299 || !errors.Is(err, ask.ErrPartial) || !strings.Contains(err.Error(), "longer than 5m0s") {
 			t.Errorf("%d variables in %s, %v", rec.Len(), took, err)
