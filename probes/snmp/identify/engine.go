@@ -108,8 +108,11 @@ func (e *Engine) Identify(ctx context.Context, dev ask.Device) (Identity, error)
 	}
 	r.said, r.sysName = plain(r.scalars[sysDescr]), plain(r.scalars[sysName])
 	r.descr = e.withoutHost(r.said)
-	if id, err := ask.ParseOID(string(r.scalars[sysObjectID].Bytes)); err == nil && r.scalars[sysObjectID].Type == ask.ObjectID {
-		r.objectID = id
+	switch v := r.scalars[sysObjectID]; v.Type {
+	case ask.ObjectID, ask.Octets: // some write it as a text
+		if id, err := ask.ParseOID(v.Text()); err == nil {
+			r.objectID = id
+		}
 	}
 	chain := e.choose(ctx, r)
 	r.fetch(ctx, r.scalarsOf(chain))
