@@ -64,7 +64,7 @@ func New(vars []ask.Var) *Recording {
 // Parse reads a recording. Lines that can't be read are left out, see Problems; the error is about the whole: it can't
 // be read on, it is too large, or no line of it is a variable.
 func Parse(r io.Reader) (*Recording, error) {
-	in := bufio.NewReaderSize(&io.LimitedReader{R: r, N: MaxBytes + 1}, 64<<10)
+	in := bufio.NewReaderSize(&io.LimitedReader{R: r, N: MaxBytes + 1}, 16<<10)
 	var vars []ask.Var
 	var bad int
 	var problems []Problem

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -238,9 +239,12 @@ func TestRecordOfAnEndlessDeviceEnds(t *testing.T) {
 	})
 }
 
+// FuzzParse begins with short files, and compares without go-cmp, whose ways are random: the fuzzer shortens every find
+// byte by byte until it takes another way, and would be at that for a minute each time.
 func FuzzParse(f *testing.F) {
-	f.Add([]byte(sample))
-	f.Add([]byte("1.3|4x|\n1.3|4e|\\x00\n1|2|\n"))
+	for _, seed := range []string{"1.3|4x|00ff", "1.3|4e|\\x00", "1|2|-1\n", ".1.3|6|1.3.6\r\n#", "1.3|64|10.0.0.1", "1.3|64x|0a000001", "1.3|70|18446744073709551615", "1.2|5|\n1.1|68|x"} {
+		f.Add([]byte(seed))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		rec, err := Parse(bytes.NewReader(data))
 		if err != nil {
@@ -250,12 +254,16 @@ func FuzzParse(f *testing.F) {
 		if err := rec.Write(&out); err != nil {
 			t.Fatal(err)
 		}
+		text := out.String()
 		again, err := Parse(&out)
 		if err != nil || again.Bad() != 0 {
 			t.Fatalf("what was written can't be read: %v", err)
 		}
-		if diff := cmp.Diff(rec.Vars(), again.Vars()); diff != "" {
-			t.Fatal(diff)
+		same := func(a, b ask.Var) bool {
+			return a.OID == b.OID && a.Value.Type == b.Value.Type && a.Value.Num == b.Value.Num && bytes.Equal(a.Value.Bytes, b.Value.Bytes)
+		}
+		if !slices.EqualFunc(rec.Vars(), again.Vars(), same) {
+			t.Fatalf("%+v was written as\n%s", rec.Vars(), text)
 		}
 	})
 }
