@@ -323,7 +323,7 @@ func newFactSet(config *configFlag) *cobra.Command {
 			if st.Device, err = parseDevice(device); err != nil {
 				return err
 			}
-			if st.Value, err = evidence.Normal(st.Name, st.Value); err != nil {
+			if st.Value, err = evidence.NormalOn(st.Name, st.Value, inventory.DateOf(time.Now())); err != nil {
 				return err
 			}
 			return withRegistry(cmd, config, func(reg *registry.Registry) error {

@@ -50,12 +50,12 @@ func TestInventoryMistakes(t *testing.T) {
 		args   []string
 		stderr []string
 	}{
-		{"no device", []string{"fact", "set", "--fact", "model", "--value", "x"}, []string{"--device ID", "inventory devices"}},
-		{"no such device", []string{"fact", "set", "--device", "d9", "--fact", "model", "--value", "x", "--source", "y", "--by", "Lan"}, []string{"d9: not in the inventory"}},
-		{"bad id", []string{"fact", "set", "--device", "17", "--fact", "model", "--value", "x"}, []string{`"17" is no device's id`}},
+		{"no device", []string{"fact", "set", "--fact", "model", "--value", "WS-C2960"}, []string{"--device ID", "inventory devices"}},
+		{"no such device", []string{"fact", "set", "--device", "d9", "--fact", "model", "--value", "WS-C2960", "--source", "y", "--by", "Lan"}, []string{"d9: not in the inventory"}},
+		{"bad id", []string{"fact", "set", "--device", "17", "--fact", "model", "--value", "WS-C2960"}, []string{`"17" is no device's id`}},
 		{"no such fact", []string{"fact", "set", "--device", "d1", "--fact", "colour", "--value", "grey"}, []string{"colour", "model", "in_service"}},
 		{"bad value", []string{"fact", "set", "--device", "d1", "--fact", "price", "--value", "many"}, []string{"price", "12500000"}},
-		{"nobody, no document", []string{"fact", "set", "--device", "d1", "--fact", "model", "--value", "x"}, []string{"source document is empty", "who says it is empty"}},
+		{"nobody, no document", []string{"fact", "set", "--device", "d1", "--fact", "model", "--value", "WS-C2960"}, []string{"source document is empty", "who says it is empty"}},
 		{"withdraw nothing", []string{"fact", "withdraw", "--device", "d1", "--fact", "model", "--by", "Lan"}, []string{"nobody says anything of model"}},
 		{"bad ticket", []string{"ticket", "add", "--device", "d1", "--kind", "party", "--by", "Lan"}, []string{"failure, repair, quote", "needs its day"}},
 		{"bad day", []string{"ticket", "add", "--device", "d1", "--date", "soon", "--by", "Lan"}, []string{"--date", "2025-07-01"}},
@@ -74,6 +74,9 @@ func TestInventoryMistakes(t *testing.T) {
 		{"nobody at an office", []string{"site", "set", "--site", "s1", "--source", "x", "--by", "Lan"}, []string{"0 is no number of people"}},
 		{"no such fact of an office", []string{"site", "set", "--site", "s1", "--fact", "cats", "--value", "1"}, []string{"cats", "staff, leaders, group_viii", "source document is empty"}},
 		{"nothing said of an office", []string{"site", "withdraw", "--site", "s1", "--by", "Lan"}, []string{"nobody says anything of staff"}},
+		{"a day to come", []string{"fact", "set", "--device", "d1", "--fact", "in_service", "--value", "2099-01-01"}, []string{"in_service", "2099-01-01 is yet to come", "handover"}},
+		{"a serial that many have", []string{"fact", "set", "--device", "d1", "--fact", "serial", "--value", "0123456789"}, []string{"identifies nothing", "name plate"}},
+		{"a ticket to come", []string{"ticket", "add", "--device", "d1", "--kind", "quote", "--date", "2099-01-01", "--cost", "5", "--by", "Lan"}, []string{"2099-01-01 is yet to come", "whole VND"}},
 		{"no post", []string{"fact", "set", "--device", "d1", "--fact", "post", "--value", "king"}, []string{"leader or staff"}},
 		{"bad purchases", []string{"purchases", "import", badPurchases, "--by", "Lan"}, []string{"bad.csv: row 2", "abc", "Nơi nào đó"}},
 	} {

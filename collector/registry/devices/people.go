@@ -150,6 +150,13 @@ func (s *Store) Withdraw(ctx context.Context, device ID, name, by string) error 
 	})
 }
 
+// Bounds of what a ticket says: less is a cost in thousands of VND, more that of a whole purchase. Where tickets are
+// written it may be the next day already.
+const (
+	minCost, maxCost = 1000, 20_000_000_000
+	dayAhead         = 14 * time.Hour
+)
+
 // AddTicket writes a failure, a repair or a quote down. Device, Day, Kind, Cost, Note and By are the caller's.
 func (s *Store) AddTicket(ctx context.Context, t Ticket) (Ticket, error) {
 	kind := Mistakef("%q is no kind of ticket; use %s", t.Kind, strings.Join(TicketKinds(), ", "))
@@ -159,11 +166,14 @@ func (s *Store) AddTicket(ctx context.Context, t Ticket) (Ticket, error) {
 		}
 	}
 	var day, cost error
-	if t.Day.IsZero() {
+	switch {
+	case t.Day.IsZero():
 		day = Mistakef("a ticket needs its day")
+	case t.Day.After(s.now().Add(dayAhead)):
+		day = Mistakef("%s is yet to come; write the day that it happened", t.Day)
 	}
-	if t.Cost < 0 {
-		cost = Mistakef("a cost can't be below zero")
+	if t.Cost != 0 && (t.Cost < minCost || t.Cost > maxCost) {
+		cost = Mistakef("%d is no cost of a repair, which is from %d to %d; write whole VND, such as 2500000, or leave it out", t.Cost, minCost, maxCost)
 	}
 	if err := errors.Join(kind, day, cost, CheckText("the note", t.Note, true), CheckText("who says it", t.By, false)); err != nil {
 		return Ticket{}, err

@@ -123,9 +123,22 @@ func TestWhatMayBeSaid(t *testing.T) {
 		}
 	}
 	for _, bad := range [][2]string{{"model", " "}, {"class", "thing"}, {"price", "-5"}, {"price", "many"}, {"in_service", "soon"}, {"reachable", "maybe"},
-		{"life_years", "0"}, {"colour", "grey"}, {"model", strings.Repeat("x", probes.MaxText+1)}} {
+		{"life_years", "0"}, {"colour", "grey"}, {"model", strings.Repeat("x", probes.MaxText+1)},
+		{"serial", "0123456789"}, {"serial", "To be filled by O.E.M."}, {"serial", "None"}, {"serial", "0000000"}, {"model", "System Product Name"}, {"vendor", "N/A"},
+		{"price", "15000"}, {"price", "9000000000000"}, {"replace_price", "1"}, {"in_service", "0016-01-01"}, {"made", "long ago"}, {"warranty_until", "1900-01-01"}} {
 		if got, err := Normal(bad[0], bad[1]); err == nil {
 			t.Errorf("%v was taken as %q", bad, got)
+		}
+	}
+	today := date(t, "2026-11-26")
+	for _, later := range [][2]string{{"in_service", "2099-01-01"}, {"in_service", "27/11/2026"}, {"made", "2027-01-01"}} {
+		if got, err := NormalOn(later[0], later[1], today); err == nil || !strings.Contains(err.Error(), "today is 2026-11-26") {
+			t.Errorf("%v was taken as %q: %v", later, got, err)
+		}
+	}
+	for _, fine := range [][2]string{{"in_service", "26/11/2026"}, {"warranty_until", "2029-01-01"}, {"serial", "FOC1932X0AB"}, {"made", "2015-03-17"}} {
+		if _, err := NormalOn(fine[0], fine[1], today); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"communewatch/inventory"
+	"communewatch/inventory/identity"
 	"communewatch/inventory/lifecycle/legal"
 	"communewatch/probes"
 )
@@ -57,6 +58,22 @@ func Sayings() []Saying {
 	}
 }
 
+// NormalOn is Normal on a day: nothing was put into service, or made, after it. A wrong day would hide what the rules
+// know of the device.
+func NormalOn(name, value string, today inventory.Date) (string, error) {
+	value, err := Normal(name, value)
+	if err != nil {
+		return "", err
+	}
+	if d, err := inventory.ParseDate(value); err == nil && (name == SaysInService || name == string(probes.FactMade)) && d.After(today.Time) {
+		return "", fmt.Errorf("%s: %s is yet to come (today is %s); write the day of the handover record", name, d, today)
+	}
+	return value, nil
+}
+
+// oldest is the first day that a device may be of: what offices use is younger, and a mistyped year often is not.
+const oldest = 1990
+
 // Normal checks what somebody wants to say of a device, and returns it as it is kept.
 func Normal(name, value string) (string, error) {
 	value = strings.Join(strings.Fields(value), " ")
@@ -71,7 +88,7 @@ func Normal(name, value string) (string, error) {
 			if len(value) > probes.MaxText {
 				return "", fmt.Errorf("the value of %s is longer than %d bytes", name, probes.MaxText)
 			}
-			return value, nil
+			return value, genuine(f, value)
 		}
 	}
 	var names []string
@@ -100,6 +117,25 @@ func Normal(name, value string) (string, error) {
 	return "", fmt.Errorf("%.40q can't be said of a device; use one of %s", name, strings.Join(names, ", "))
 }
 
+// genuine says what is wrong with a value that would hide what probes read, and says nothing itself.
+func genuine(f probes.FactName, value string) error {
+	switch f {
+	case probes.FactSerial:
+		if n := identity.NormalSerial(value); probes.Placeholder(value) || !identity.TrustedSerial(n) {
+			return fmt.Errorf("serial: %.40q identifies nothing: many devices have it, or it is too short; copy the number from the name plate, or say nothing", value)
+		}
+	case probes.FactVendor, probes.FactModel:
+		if probes.Placeholder(value) {
+			return fmt.Errorf("%s: %.40q is what makers leave where they say nothing; copy it from the name plate, or say nothing", f, value)
+		}
+	case probes.FactMade:
+		if err := day(value); err != nil {
+			return fmt.Errorf("%s: %w", f, err)
+		}
+	}
+	return nil
+}
+
 func yesNo(s string) error {
 	if s != "yes" && s != "no" {
 		return fmt.Errorf("%.40q is neither yes nor no", s)
@@ -115,13 +151,19 @@ func post(s string) error {
 }
 
 func day(s string) error {
-	_, err := inventory.ParseDate(s)
+	d, err := inventory.ParseDate(s)
+	if err == nil && d.Year() < oldest {
+		err = fmt.Errorf("%s is before %d; write the year in full, such as 2016-07-01", d, oldest)
+	}
 	return err
 }
 
+// The least and the most that a device costs, in VND. Less is a price in thousands, more is a whole purchase.
+const minPrice, maxPrice = 100_000, 20_000_000_000
+
 func money(s string) error {
-	if n, err := strconv.ParseInt(s, 10, 64); err != nil || n <= 0 || n > 1e13 {
-		return fmt.Errorf("%.40q is no price; write whole VND, such as 12500000", s)
+	if n, err := strconv.ParseInt(s, 10, 64); err != nil || n < minPrice || n > maxPrice {
+		return fmt.Errorf("%.40q is no price of one device, which is from %d to %d; write whole VND, such as 12500000", s, minPrice, maxPrice)
 	}
 	return nil
 }
