@@ -96,7 +96,7 @@ func TestNumbers(t *testing.T) {
 }
 
 func FuzzText(f *testing.F) {
-	for _, s := range []string{"", "plain", "\x00", "caf\xe9", "ạ\xff", strings.Repeat("x", 3000)} {
+	for _, s := range []string{"", "plain", "\x00", "caf\xe9", "ạ\xff", strings.Repeat("x", 3000), strings.Repeat("x", MaxText-1) + " ạ"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -97,13 +97,14 @@ func cleanText(b []byte) string {
 			gap = out.Len() > 0
 			return true
 		}
+		space := ""
 		if gap {
-			out.WriteByte(' ')
-			gap = false
+			space, gap = " ", false
 		}
-		if out.Len()+utf8.RuneLen(r) > MaxText {
+		if out.Len()+len(space)+utf8.RuneLen(r) > MaxText {
 			return false
 		}
+		out.WriteString(space)
 		out.WriteRune(r)
 		return true
 	}
