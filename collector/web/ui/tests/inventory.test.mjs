@@ -52,12 +52,13 @@ const sideways = (page) => page.evaluate(() => document.documentElement.scrollWi
 /** The page of the first outdated device. */
 const device = async (page) => (await page.locator(".devices tbody th a").first().getAttribute("href")) ?? "";
 
-test("every page is accessible and fits the screen, light and dark, desk and phone", { timeout: 240_000 }, async (t) => {
-  const first = await open(t, "/inventory");
-  for (const path of [...pages, await device(first)]) {
+// Rows of one site and a few of the catalogue hold all that a page can show; a hundred of them only keep axe busy.
+test("every page is accessible and fits the screen, light and dark, desk and phone", async (t) => {
+  const first = await open(t, "/inventory?standing=outdated");
+  for (const path of [...pages.map((p) => `${p}?${p.endsWith("catalogue") ? "q=vigor" : "site=s08707"}`), `${await device(first)}?`]) {
     for (const [size, colorScheme, lang] of [["desk", "light", "vi"], ["phone", "dark", "en"]]) {
       await t.test(`${path} ${size} ${colorScheme} ${lang}`, async (t) => {
-        const page = await open(t, `${path}?lang=${lang}`, { size, colorScheme });
+        const page = await open(t, `${path}&lang=${lang}`, { size, colorScheme });
         assert.equal(await page.getAttribute("html", "lang"), lang);
         assert.ok((await sideways(page)) <= 0, "nothing sticks out sideways");
         assert.equal(await page.getAttribute('.place[aria-current]', "href"), "/inventory");
