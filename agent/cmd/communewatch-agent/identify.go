@@ -32,6 +32,7 @@ type identified struct {
 	Version  *string    `json:"version"`
 	Serial   *string    `json:"serial"`
 	Class    *string    `json:"class"`
+	ReadAt   time.Time  `json:"read_at"` // RFC 3339, UTC
 	Evidence []evidence `json:"evidence"`
 }
 
@@ -40,12 +41,14 @@ type evidence struct {
 	Value      string          `json:"value"`
 	Source     string          `json:"source"`
 	Confidence float64         `json:"confidence"`
+	At         time.Time       `json:"at"` // when it was read; of a recording, when its file was written
 }
 
-func asIdentified(address string, facts []probes.Fact) identified {
-	out := identified{Address: address, Evidence: []evidence{}}
+func asIdentified(address string, facts []probes.Fact, at time.Time) identified {
+	at = at.UTC().Truncate(time.Second)
+	out := identified{Address: address, ReadAt: at, Evidence: []evidence{}}
 	for _, f := range facts {
-		out.Evidence = append(out.Evidence, evidence{f.Name, f.Value, f.Source, f.Confidence})
+		out.Evidence = append(out.Evidence, evidence{f.Name, f.Value, f.Source, f.Confidence, at})
 		value := f.Value
 		for name, field := range map[probes.FactName]**string{probes.FactVendor: &out.Vendor, probes.FactModel: &out.Model,
 			probes.FactVersion: &out.Version, probes.FactSerial: &out.Serial, probes.FactClass: &out.Class} {
@@ -241,7 +244,11 @@ func (a *asking) fromFile(cmd *cobra.Command, engine *identify.Engine) error {
 	if err != nil {
 		return err
 	}
-	return a.print(cmd.OutOrStdout(), "", id.Facts)
+	made, err := f.Stat()
+	if err != nil {
+		return &exit{exitOwn, err}
+	}
+	return a.print(cmd.OutOrStdout(), "", id.Facts, made.ModTime())
 }
 
 func (a *asking) fromDevice(ctx context.Context, cmd *cobra.Command, engine *identify.Engine) error {
@@ -254,7 +261,8 @@ func (a *asking) fromDevice(ctx context.Context, cmd *cobra.Command, engine *ide
 	if err != nil {
 		return &exit{exitNotUp, fmt.Errorf("%s: %w", a.Address, err)}
 	}
-	if err := a.print(cmd.OutOrStdout(), a.Address, id.Facts); err != nil || a.record == "" {
+	spoken, _ := s.Protocols(ctx)
+	if err := a.print(cmd.OutOrStdout(), a.Address, append(id.Facts, spoken), time.Now()); err != nil || a.record == "" {
 		return err
 	}
 	rec, err := recording.Record(ctx, s, recording.Options{Secrets: []string{a.Community, a.User.AuthKey, a.User.PrivKey}})
@@ -272,11 +280,12 @@ func (a *asking) fromDevice(ctx context.Context, cmd *cobra.Command, engine *ide
 	return nil
 }
 
-func (a *asking) print(w io.Writer, address string, facts []probes.Fact) error {
+// print writes what a device is, and that it was read at a time.
+func (a *asking) print(w io.Writer, address string, facts []probes.Fact, at time.Time) error {
 	if a.json {
 		enc := json.NewEncoder(w)
 		enc.SetEscapeHTML(false)
-		return enc.Encode(asIdentified(address, facts))
+		return enc.Encode(asIdentified(address, facts, at))
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, f := range facts {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"communewatch/agent"
 	"communewatch/probes"
@@ -90,6 +91,7 @@ func (a *asking) sweepNetwork(ctx context.Context, cmd *cobra.Command, engine *i
 	if err != nil {
 		return &exit{exitOwn, err}
 	}
+	begin := time.Now() // as in the rows of an agent: the time of a run is that of its beginning
 	points, err := probe.Probe(ctx)
 	if err != nil && len(points) == 0 {
 		return &exit{exitNotUp, err}
@@ -108,7 +110,7 @@ func (a *asking) sweepNetwork(ctx context.Context, cmd *cobra.Command, engine *i
 				address = f.Value
 			}
 		}
-		if err := a.print(cmd.OutOrStdout(), address, facts); err != nil {
+		if err := a.print(cmd.OutOrStdout(), address, facts, begin); err != nil {
 			return err
 		}
 	}
@@ -186,5 +188,5 @@ func (a *asking) withoutSNMP(ctx context.Context, cmd *cobra.Command, err error)
 		return &exit{exitNotUp, failed}
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "no SNMP (%s); this is what it says to anybody\n", strings.TrimSpace(err.Error()))
-	return a.print(cmd.OutOrStdout(), a.Address, fingerprint.Best(facts))
+	return a.print(cmd.OutOrStdout(), a.Address, fingerprint.Best(facts), time.Now())
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 const printerRecording = `1.3.6.1.2.1.1.1.0|4|Acme LaserWriter 9
@@ -29,6 +30,10 @@ func recorded(t *testing.T, text string) string {
 
 func TestIdentifyReplaysARecording(t *testing.T) {
 	file := recorded(t, printerRecording)
+	made := time.Date(2026, 3, 4, 5, 6, 7, 0, time.FixedZone("", 7*3600))
+	if err := os.Chtimes(file, made, made); err != nil {
+		t.Fatal(err)
+	}
 	code, stdout, stderr := execTest(t, "identify", "--replay", file, "--json")
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr)
@@ -40,7 +45,7 @@ func TestIdentifyReplaysARecording(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 		t.Fatal(err)
 	}
-	for key, want := range map[string]any{"vendor": nil, "model": "LaserWriter 9", "version": nil, "serial": "ACM0012345", "class": "printer"} {
+	for key, want := range map[string]any{"vendor": nil, "model": "LaserWriter 9", "version": nil, "serial": "ACM0012345", "class": "printer", "read_at": "2026-03-03T22:06:07Z"} {
 		if v, ok := got[key]; !ok || v != want {
 			t.Errorf("%s is %v, want %v", key, v, want)
 		}
@@ -49,6 +54,9 @@ func TestIdentifyReplaysARecording(t *testing.T) {
 	found := false
 	for _, e := range evidence {
 		m := e.(map[string]any)
+		if m["at"] != "2026-03-03T22:06:07Z" {
+			t.Errorf("%v was read at %v", m["fact"], m["at"])
+		}
 		if m["fact"] == "serial" {
 			found = m["source"] == "snmp 1.3.6.1.2.1.43.5.1.1.17.1" && m["confidence"].(float64) > 0.5
 		}
