@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -358,8 +359,12 @@ func TestReplacementList(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := body(t, h, "/inventory/replace?all=1")
-	if got := len(listed(page)); got != len(list) || got == 0 {
-		t.Fatalf("%d rows, want %d", got, len(list))
+	proposals, planned := len(only(slices.Clone(list), "")), len(only(slices.Clone(list), "plan"))
+	if got := len(listed(page)); got != proposals || got == 0 || planned == 0 || proposals+planned != len(list) {
+		t.Fatalf("%d rows, want %d; %d more are merely old", got, proposals, planned)
+	}
+	if got := len(listed(body(t, h, "/inventory/replace?all=1&may=plan"))); got != planned {
+		t.Errorf("%d to plan with, want %d", got, planned)
 	}
 	contains(t, page, "CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM", "NGƯỜI LẬP", "STT", "26/11/2026", "lỗi thời, chưa được thay theo quy định", "Trong khi chờ")
 	notYet := body(t, h, "/inventory/replace?all=1&may=not_yet")

@@ -130,15 +130,16 @@ func (p *Pages) unsupportedSheets(ctx context.Context, at *page) ([]*sheet.Sheet
 type replacePage struct {
 	page
 	Paging
-	Allowed, NotYet, Untold int // of all that match
-	Rows                    []stock.Replacement
-	Price                   int64
+	Allowed, NotYet, Untold, Planned int // of all that match
+	Rows                             []stock.Replacement
+	Price                            int64
 }
 
-// only keeps one answer to whether a device may be replaced: what ?may= says.
+// only keeps one answer to whether a device may be replaced: what ?may= says. What is merely old is for planning: it is
+// on no list of proposals unless it is asked for.
 func only(rows []stock.Replacement, may string) []stock.Replacement {
 	if may == "" {
-		return rows
+		return slices.DeleteFunc(rows, func(r stock.Replacement) bool { return r.Replace == lifecycle.ReplacePlan })
 	}
 	return slices.DeleteFunc(rows, func(r stock.Replacement) bool { return string(r.Replace) != may })
 }
@@ -161,6 +162,8 @@ func (p *Pages) replacePage(rw http.ResponseWriter, r *http.Request) {
 			out.Allowed++
 		case lifecycle.ReplaceNotYet:
 			out.NotYet++
+		case lifecycle.ReplacePlan:
+			out.Planned++
 		default:
 			out.Untold++
 		}
