@@ -135,6 +135,9 @@ func TestTheDemoShowsAProvinceAsProvincesAre(t *testing.T) {
 	share("unknown", c.Unknown, 30, 55)
 	share("due soon", c.DueSoon, 3, 20)
 	share("to review", c.Review, 5, 25)
+	if c.ReplaceFirst < 3 {
+		t.Errorf("%d devices are to be replaced first", c.ReplaceFirst)
+	}
 	for _, class := range sum.Classes {
 		if slices.Contains([]string{"router", "switch", "firewall", "videoconference", "pc", "printer"}, class.Label) && (class.Outdated == 0 || class.Fine == 0) {
 			t.Errorf("every class that reviewers look at has fine and outdated ones; %s has %d and %d", class.Label, class.Fine, class.Outdated)

@@ -63,7 +63,7 @@ func places() []place {
 			{"polycom-hdx7000", "cisco-c40", "cisco-sx20"},
 			{"polycom-group500", "cisco-sx20", "aver-evc300", "cisco-roomkit-1132"},
 			{"cisco-roomkit", "cisco-roomkit-1132", "cisco-roombar-26", "cisco-roombar-26", "yealink-vc500"}}},
-		{"firewall", 10, 40, [3][]string{{"fortinet-60e"}, {"fortinet-60e", "fortinet-60f", "fortinet-60f-74"}, {"fortinet-60f-74", "fortinet-70f", "sophos-xgs107"}}},
+		{"firewall", 10, 40, [3][]string{{"fortinet-60e", "fortinet-80e"}, {"fortinet-60e", "fortinet-60f", "fortinet-60f-74"}, {"fortinet-60f-74", "fortinet-70f", "sophos-xgs107"}}},
 		{"switch", 11, 95, [3][]string{
 			{"cisco-2960-24tt", "dlink-dgs1210-28", "cisco-2960-24tt"},
 			{"cisco-2960x-24ts", "cisco-2960plus-24tc", "cisco-2960plus-24tc", "aruba-2530-24g", "tplink-t1600g-28ts", "cisco-c9200l-24t"},
