@@ -159,7 +159,8 @@ func (s *Stock) history(ctx context.Context, id devices.ID) ([]Change, error) {
 	return out, nil
 }
 
-// Unsupported lists what will have lost its maker's support by AsOf, by the date it does.
+// Unsupported lists what will have lost its maker's support by AsOf, by the date it does: first what loses that of its
+// hardware, which nothing cures, then that of its software alone.
 func (s *Stock) Unsupported(ctx context.Context, q Query) ([]Row, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,14 +168,18 @@ func (s *Stock) Unsupported(ctx context.Context, q Query) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := []Row{}
+	hardware, software := []Row{}, []Row{}
 	for _, l := range list {
-		if d.judged[l.id].unsupported {
-			out = append(out, l.row)
+		switch j := d.judged[l.id]; {
+		case j.hardware:
+			hardware = append(hardware, l.row)
+		case j.software:
+			software = append(software, l.row)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Row) int { return a.SupportEnds.Compare(b.SupportEnds.Time) })
-	return out, nil
+	slices.SortStableFunc(hardware, func(a, b Row) int { return a.HardwareEnds.Compare(b.HardwareEnds.Time) })
+	slices.SortStableFunc(software, func(a, b Row) int { return a.SoftwareEnds.Compare(b.SoftwareEnds.Time) })
+	return append(hardware, software...), nil
 }
 
 // Replacements lists what is proposed to be replaced, first the most urgent, with the evidence to print.

@@ -20,7 +20,8 @@ type Reader interface {
 	Device(ctx context.Context, id string, q Query) (Device, error)
 	// Summary counts what the filter lets through.
 	Summary(ctx context.Context, q Query) (Summary, error)
-	// Unsupported lists what will have lost its maker's support by AsOf, by the date it does.
+	// Unsupported lists what will have lost its maker's support by AsOf, by the date it does: first of hardware, then of
+	// software alone.
 	Unsupported(ctx context.Context, q Query) ([]Row, error)
 	// Replacements lists what is proposed to be replaced, first the most urgent, with the evidence to print.
 	Replacements(ctx context.Context, q Query) ([]Replacement, error)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"communewatch/collector/stock/view"
 	"communewatch/inventory"
 	"communewatch/inventory/lifecycle/fleet"
 )
@@ -44,12 +45,20 @@ func (rs *rates) all() FailureRates {
 				i := fleet.Rate(f.Failures, f.Years)
 				f.Rate, f.Low, f.High = i.Value, i.Low, i.High
 			}
+			f.Thin = f.Years < view.MinYears
 			out = append(out, *f)
 		}
 		slices.SortFunc(out, func(a, b FailureRate) int {
-			return cmp.Or(cmp.Compare(b.Rate, a.Rate), cmp.Compare(b.Devices, a.Devices), strings.Compare(a.Key, b.Key))
+			return cmp.Or(thin(a)-thin(b), cmp.Compare(b.Rate, a.Rate), cmp.Compare(b.Devices, a.Devices), strings.Compare(a.Key, b.Key))
 		})
 		return out
 	}
 	return FailureRates{ByPhase: finish(rs.phases), ByModel: finish(rs.models)}
+}
+
+func thin(f FailureRate) int {
+	if f.Thin {
+		return 1
+	}
+	return 0
 }

@@ -38,7 +38,7 @@ func (s *Stock) row(e *entry, item *lifecycle.Item, v *lifecycle.Verdict, lang s
 		r.Phase, r.Contract, r.Unit = e.bought.Phase, e.bought.Contract, e.bought.ID
 		r.Link, r.LinkConfidence = e.pair.Reason, e.pair.Confidence
 	}
-	if f := mainFinding(v.Findings); f != nil {
+	if f := mainFinding(v); f != nil {
 		r.Severity, r.Rule, r.Due, r.Reason = f.Severity, f.Rule, f.Due, wording.Finding(wording.Lang(lang), *f)
 	}
 	if f := mainLegal(v); f != nil {
@@ -74,18 +74,35 @@ func (s *Stock) siteName(id string) string {
 	return strings.TrimSpace(site.Type + " " + site.Name)
 }
 
-// mainFinding is the technical finding that a row tells: the worst of those that fired; else what says that all is
-// well; else why nothing can be said.
-func mainFinding(all []lifecycle.Finding) *lifecycle.Finding {
+// mainFinding is the technical finding that a row tells: the worst of those that ask for the action shown, so that
+// reason and action agree; else of all that fired; else what says that all is well; else why nothing can be said.
+func mainFinding(v *lifecycle.Verdict) *lifecycle.Finding {
+	asked := []lifecycle.Action{v.Action}
+	if v.Replace != lifecycle.ReplaceNone { // what is proposed in its place, or to be verified first, comes of that
+		if asked = append(asked, lifecycle.ActionReplace); v.Action == lifecycle.ActionVerify {
+			asked = asked[1:]
+		}
+	}
+	for _, action := range asked {
+		if f := worst(v.Findings, func(f *lifecycle.Finding) bool {
+			return action != lifecycle.ActionNone && f.Fired() && f.Action == action && f.Severity > lifecycle.S0
+		}); f != nil {
+			return f
+		}
+	}
+	return worst(v.Findings, func(f *lifecycle.Finding) bool {
+		return f.Fired() || f.Rule == "R01" || f.Rule == "R05" || f.Rule == "R06" // that it is young says nothing of its support
+	})
+}
+
+// worst is the gravest technical finding that fits.
+func worst(all []lifecycle.Finding, fits func(*lifecycle.Finding) bool) *lifecycle.Finding {
 	states := []lifecycle.State{lifecycle.StateUnknown, lifecycle.StateOK, lifecycle.StateDueSoon, lifecycle.StateReview, lifecycle.StateOutdated}
 	var main *lifecycle.Finding
 	for i := range all {
 		f := &all[i]
-		if f.Legal() || f.State == lifecycle.StateNotApplicable {
+		if f.Legal() || f.State == lifecycle.StateNotApplicable || !fits(f) {
 			continue
-		}
-		if !f.Fired() && f.Rule != "R01" && f.Rule != "R05" && f.Rule != "R06" {
-			continue // that it is young says nothing of its support
 		}
 		if main == nil || cmp.Or(cmp.Compare(f.Severity, main.Severity), cmp.Compare(slices.Index(states, f.State), slices.Index(states, main.State))) > 0 {
 			main = f

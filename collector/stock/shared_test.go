@@ -8,6 +8,7 @@ import (
 	"communewatch/collector/registry/devices"
 	"communewatch/collector/registry/paper"
 	"communewatch/collector/stock"
+	"communewatch/inventory"
 	"communewatch/inventory/lifecycle"
 )
 
@@ -24,6 +25,14 @@ func (h *house) young(site, key string) {
 	h.t.Helper()
 	h.see(site, key, now, "class=pc", "vendor=Dell", "model=OptiPlex 7010", "serial=NEW12"+key, "os=Windows 11", "os_edition=Enterprise", "os_release=25H2",
 		"os_build=10.0.26200.1", "cpu=Intel(R) Core(TM) i5-12400", "tpm=2.0")
+}
+
+// failed writes down that a device failed some days ago.
+func (h *house) failed(id devices.ID) {
+	h.t.Helper()
+	if _, err := h.reg.Devices().AddTicket(h.t.Context(), devices.Ticket{Device: id, Day: inventory.DateOf(now.AddDate(0, 0, -9)), Kind: "failure", By: "Lan"}); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 func (h *house) finding(id, rule string) stock.Finding {

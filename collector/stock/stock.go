@@ -101,10 +101,11 @@ type day struct {
 
 // judged is what lists need of a verdict.
 type judged struct {
-	version     uint64
-	shared      shared
-	unsupported bool               // its maker's support is over
-	rows        map[string]*listed // by language
+	version  uint64
+	shared   shared
+	hardware bool               // its maker's support of the hardware is over
+	software bool               // that of what runs on it is
+	rows     map[string]*listed // by language
 }
 
 // listed is a row with the text that it is searched by.
@@ -417,9 +418,8 @@ func (s *Stock) listAll(d *day, lang string) []*listed {
 func (s *Stock) makeRow(d *day, e *entry, lang string) *judged {
 	item, v := s.verdict(d, e)
 	j := &judged{version: e.version, shared: s.shared(d, e)}
-	for _, rule := range []string{"R01", "R05", "R06"} {
-		j.unsupported = j.unsupported || v.Finding(rule).State == lifecycle.StateOutdated
-	}
+	over := func(rule string) bool { return v.Finding(rule).State == lifecycle.StateOutdated }
+	j.hardware, j.software = over("R01") || over("R17"), over("R05") || over("R06")
 	l := &listed{id: e.ID, row: s.row(e, &item, &v, lang)}
 	l.folded = l.row.Text()
 	j.rows = map[string]*listed{lang: l}

@@ -44,7 +44,9 @@ type Device struct {
 	Reason         string     `json:"reason"`
 	Action         string     `json:"action"`
 	Due            *string    `json:"due"`
-	SupportEnds    *string    `json:"support_ends"`
+	SupportEnds    *string    `json:"support_ends"` // the earlier of the next two
+	HardwareEnds   *string    `json:"hardware_ends"`
+	SoftwareEnds   *string    `json:"software_ends"`
 	Legal          string     `json:"legal"`
 	LegalReason    string     `json:"legal_reason"`
 	Replace        string     `json:"replace"`
@@ -65,7 +67,8 @@ func NewDevice(r stock.Row) Device {
 		FirstSeen: moment(r.FirstSeen), LastSeen: moment(r.LastSeen), Gone: r.Gone, Phase: r.Phase, Contract: r.Contract, Purchase: r.Unit,
 		Link: string(r.Link), LinkConfidence: r.LinkConfidence, Price: price(r.Price), WarrantyUntil: day(r.WarrantyUntil), InService: day(r.InService),
 		State: string(r.State), Standing: string(r.Standing), Severity: int(r.Severity), Score: r.Score, Band: band(r.Band), Rule: r.Rule,
-		Reason: r.Reason, Action: string(r.Action), Due: day(r.Due), SupportEnds: day(r.SupportEnds), Legal: string(r.Legal), LegalReason: r.LegalReason,
+		Reason: r.Reason, Action: string(r.Action), Due: day(r.Due), SupportEnds: day(r.SupportEnds),
+		HardwareEnds: day(r.HardwareEnds), SoftwareEnds: day(r.SoftwareEnds), Legal: string(r.Legal), LegalReason: r.LegalReason,
 		Replace: string(r.Replace), Evidence: r.Evidence, Stale: r.Stale, Completeness: r.Completeness, Failures: r.Failures, Conflicts: r.Conflicts,
 		Duplicates: r.Duplicates, Unconfirmed: r.Unconfirmed,
 	}
@@ -381,6 +384,7 @@ type Rate struct {
 	Rate     float64 `json:"rate"`
 	Low      float64 `json:"low"`
 	High     float64 `json:"high"`
+	Thin     bool    `json:"thin"` // watched too little to go by
 }
 
 // Summary counts devices.
@@ -404,7 +408,7 @@ func NewSummary(s stock.Summary) Summary {
 		return Use{u.Vendor, u.Model, u.Version, u.Class, u.Devices, u.Sites, u.Versions, u.Outdated, u.Fine, u.Unknown}
 	}
 	rate := func(r stock.FailureRate) Rate {
-		return Rate{r.Key, r.Devices, r.Failures, r.Years, r.Rate, r.Low, r.High}
+		return Rate{r.Key, r.Devices, r.Failures, r.Years, r.Rate, r.Low, r.High, r.Thin}
 	}
 	return Summary{AsOf: day(s.AsOf), Total: count(s.Total), Districts: List(s.Districts, count), Sites: List(s.Sites, count), Phases: List(s.Phases, count),
 		Classes: List(s.Classes, count), Models: List(s.Models, use), Versions: List(s.Versions, use),

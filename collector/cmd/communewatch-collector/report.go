@@ -1,6 +1,8 @@
 package main
 
 import (
+	"math"
+
 	"communewatch/collector/stock"
 	"communewatch/inventory"
 	"communewatch/inventory/sheet"
@@ -16,7 +18,7 @@ func deviceSheet(rows []stock.Row) *sheet.Sheet {
 		{"id", sheet.Text}, {"site", sheet.Text}, {"site_name", sheet.Text}, {"district", sheet.Text}, {"class", sheet.Text}, {"vendor", sheet.Text},
 		{"model", sheet.Text}, {"hardware", sheet.Text}, {"version", sheet.Text}, {"os", sheet.Text}, {"serial", sheet.Text}, {"address", sheet.Text},
 		{"last_seen", sheet.Time}, {"phase", sheet.Text}, {"contract", sheet.Text}, {"price_vnd", sheet.Money}, {"in_service", sheet.Date},
-		{"warranty_until", sheet.Date}, {"state", sheet.Text}, {"standing", sheet.Text}, {"score", sheet.Number}, {"support_ends", sheet.Date},
+		{"warranty_until", sheet.Date}, {"state", sheet.Text}, {"standing", sheet.Text}, {"score", sheet.Number}, {"support_ends", sheet.Date}, {"hardware_ends", sheet.Date}, {"software_ends", sheet.Date},
 		{"rule", sheet.Text}, {"reason", sheet.Text}, {"action", sheet.Text}, {"legal", sheet.Text}, {"legal_reason", sheet.Text},
 		{"evidence", sheet.Text}, {"completeness_ratio", sheet.Ratio},
 	} {
@@ -37,8 +39,8 @@ func deviceSheet(rows []stock.Row) *sheet.Sheet {
 			price = r.Price
 		}
 		s.Rows = append(s.Rows, []any{r.ID, r.Site, r.SiteName, r.District, r.Class, r.Vendor, r.Model, r.Hardware, r.Version, r.OS, r.Serial, r.Address,
-			seen, r.Phase, r.Contract, price, day(r.InService), day(r.WarrantyUntil), string(r.State), string(r.Standing), r.Score, day(r.SupportEnds),
-			r.Rule, r.Reason, string(r.Action), string(r.Legal), r.LegalReason, r.Evidence, r.Completeness})
+			seen, r.Phase, r.Contract, price, day(r.InService), day(r.WarrantyUntil), string(r.State), string(r.Standing), r.Score, day(r.SupportEnds), day(r.HardwareEnds), day(r.SoftwareEnds),
+			r.Rule, r.Reason, string(r.Action), string(r.Legal), r.LegalReason, r.Evidence, math.Round(100*r.Completeness) / 100})
 	}
 	return s
 }

@@ -220,12 +220,16 @@ type Use struct {
 // FailureRates are per purchase phase and per model.
 type FailureRates struct{ ByPhase, ByModel []FailureRate }
 
+// MinYears is how many device-years it takes for a failure rate to say anything.
+const MinYears = 0.5
+
 // FailureRate is how often devices failed, by the tickets, in the twelve months before as-of.
 type FailureRate struct {
 	Key, Label        string
 	Devices, Failures int
 	Years             float64 // device-years observed
 	Rate, Low, High   float64 // failures per device and year, with the 95 % interval (exact, Poisson)
+	Thin              bool    // less than MinYears were observed: the rate is noise, and such come last
 }
 
 // Replacement is one proposal to replace.
