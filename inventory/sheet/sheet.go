@@ -12,6 +12,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -59,7 +60,7 @@ const (
 )
 
 // WriteCSV writes the headings and rows, separated by separator: RFC 4180 with a byte order mark. Days are written as
-// 2025-07-01, moments in ISO 8601, ratios as numbers from 0 to 1.
+// 2025-07-01, moments in ISO 8601, ratios as numbers from 0 to 1 with two digits.
 func (s *Sheet) WriteCSV(w io.Writer, separator rune) error {
 	if _, err := io.WriteString(w, "\ufeff"); err != nil {
 		return err
@@ -78,6 +79,9 @@ func (s *Sheet) WriteCSV(w io.Writer, separator rune) error {
 			record[i] = ""
 			if i < len(row) {
 				record[i] = s.plain(row[i])
+				if ratio, ok := row[i].(float64); ok && s.Columns[i].Kind == Ratio { // whole percents, as screens show it
+					record[i] = s.plain(math.Round(100*ratio) / 100)
+				}
 			}
 		}
 		if err := out.Write(record); err != nil {

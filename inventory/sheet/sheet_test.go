@@ -28,7 +28,7 @@ func example(t *testing.T) *Sheet {
 		Rows: [][]any{
 			{"Xuân Hoà", int64(12_500_000), day(t, "2025-07-01"), time.Date(2026, 11, 26, 20, 30, 0, 0, time.UTC), 0.25},
 			{"=HYPERLINK(\"http://x\")", nil, inventory.Date{}, time.Time{}, nil},
-			{"xuống\ndòng, \"nháy\""},
+			{"xuống\ndòng, \"nháy\"", nil, nil, nil, 9.0 / 14},
 		},
 		Zone: time.FixedZone("", 7*3600),
 	}
@@ -51,7 +51,7 @@ func TestCSVOpensInASpreadsheet(t *testing.T) {
 		{"Tên xã", "Nguyên giá", "Ngày", "Lúc", "Tỷ lệ"},
 		{"Xuân Hoà", "12500000", "2025-07-01", "2026-11-27T03:30:00+07:00", "0.25"},
 		{"'=HYPERLINK(\"http://x\")", "", "", "", ""},
-		{"xuống\ndòng, \"nháy\"", "", "", "", ""},
+		{"xuống\ndòng, \"nháy\"", "", "", "", "0.64"},
 	}
 	for i := range want {
 		if strings.Join(rows[i], "|") != strings.Join(want[i], "|") {

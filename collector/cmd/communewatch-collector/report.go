@@ -1,8 +1,6 @@
 package main
 
 import (
-	"math"
-
 	"communewatch/collector/stock"
 	"communewatch/inventory"
 	"communewatch/inventory/sheet"
@@ -40,7 +38,7 @@ func deviceSheet(rows []stock.Row) *sheet.Sheet {
 		}
 		s.Rows = append(s.Rows, []any{r.ID, r.Site, r.SiteName, r.District, r.Class, r.Vendor, r.Model, r.Hardware, r.Version, r.OS, r.Serial, r.Address,
 			seen, r.Phase, r.Contract, price, day(r.InService), day(r.WarrantyUntil), string(r.State), string(r.Standing), r.Score, day(r.SupportEnds), day(r.HardwareEnds), day(r.SoftwareEnds),
-			r.Rule, r.Reason, string(r.Action), string(r.Legal), r.LegalReason, r.Evidence, math.Round(100*r.Completeness) / 100})
+			r.Rule, r.Reason, string(r.Action), string(r.Legal), r.LegalReason, r.Evidence, r.Completeness})
 	}
 	return s
 }
