@@ -31,8 +31,8 @@ func Default(sites []string, devices bool) Scenario {
 		{Do: DoService, Service: "router-dns", Mode: "down", For: 2 * time.Minute},
 		{Do: DoAgent, Mode: "stop", For: 3 * time.Minute},
 		{Do: DoService, Service: "broadband-portal", Mode: "wrong", For: 2 * time.Minute},
-		{Do: DoDevice, Device: "router", Mode: "dead", For: 4 * time.Minute},
-		{Do: DoDevice, Device: "endpoint", Mode: "slow", Delay: 2500 * time.Millisecond, For: 4 * time.Minute},
+		{Do: DoDevice, Device: "router", Mode: "dead", For: 6 * time.Minute},
+		{Do: DoDevice, Device: "endpoint", Mode: "slow", Delay: 2500 * time.Millisecond, For: 6 * time.Minute},
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for t := time.Minute; t < time.Hour; t += 40 * time.Second {
