@@ -158,3 +158,10 @@ func TestNetSNMPSaysWhatIsWrongWithAUser(t *testing.T) {
 		}
 	}
 }
+
+func TestNetSNMPSaysThatItSpeaksVersionThree(t *testing.T) {
+	o := Options{Address: snmpd(t), Version: V2c, Community: "thongtin"}
+	if fact, sure := open(t, o).Protocols(t.Context()); fact.Value != "snmpv2c snmpv3" || !sure {
+		t.Errorf("%+v, %v", fact, sure)
+	}
+}
