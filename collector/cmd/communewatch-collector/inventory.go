@@ -252,7 +252,7 @@ func report(cmd *cobra.Command, s *stock.Stock, q stock.Query, what, format stri
 	if format == "json" {
 		return printJSON(out, v)
 	}
-	table := deviceSheet(rows)
+	table := equipment.Sheet(rows)
 	if more.Heading != "" {
 		table.Columns = append(table.Columns, more)
 		for i := range table.Rows {

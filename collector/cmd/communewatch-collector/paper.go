@@ -1,8 +1,6 @@
 package main
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +46,11 @@ can be taken back with: inventory purchases undo`,
 				return err
 			}
 			return withRegistry(cmd, config, func(reg *registry.Registry) error {
-				list, err := readPurchases(cmd.Context(), reg, name, data, phase, replace)
+				sites, err := reg.SiteNames(cmd.Context(), "") // all, with the names they had
+				if err != nil {
+					return err
+				}
+				list, err := reg.Paper().ReadList(cmd.Context(), name, data, purchases.Options{Sites: sites, Phase: phase, Today: inventory.DateOf(time.Now())}, replace)
 				if err != nil {
 					return err
 				}
@@ -79,32 +81,6 @@ can be taken back with: inventory purchases undo`,
 	cmd.Flags().StringVar(&phase, "phase", "", "the `name` of the phase, for lists that do not say it")
 	byFlag(cmd, &by)
 	return cmd
-}
-
-// readPurchases reads a list beside what was imported before. A piece that the list has again is no double of itself;
-// which those are is known once it is read.
-func readPurchases(ctx context.Context, reg *registry.Registry, name string, data []byte, phase string, replace bool) (purchases.Import, error) {
-	sites, err := reg.SiteNames(ctx, "") // all, with the names they had
-	if err != nil {
-		return purchases.Import{}, err
-	}
-	known, err := reg.Paper().Read(ctx)
-	if err != nil {
-		return purchases.Import{}, err
-	}
-	o := purchases.Options{Sites: sites, Phase: phase, Today: inventory.DateOf(time.Now())}
-	list := o.Read(name, data)
-	if len(list.Problems) > 0 {
-		return list, nil
-	}
-	var same map[string]string
-	o.Imported, same = paper.Again(list.Purchases, known.Units, replace)
-	list = o.Read(name, data)
-	for i := range list.Purchases {
-		u := &list.Purchases[i]
-		u.ID = cmp.Or(same[u.ID], u.ID)
-	}
-	return list, nil
 }
 
 func printPurchaseImport(w io.Writer, file string, r paper.ImportResult, dryRun bool) {

@@ -2,11 +2,33 @@ package paper
 
 import (
 	"cmp"
+	"context"
 	"strings"
 
 	"communewatch/inventory/identity"
 	"communewatch/inventory/purchases"
 )
+
+// ReadList reads a list beside what was imported before; o.Imported is filled in here. A piece that the list has again is
+// no double of itself; which those are is known once it is read. replace is as for Again.
+func (s *Store) ReadList(ctx context.Context, name string, data []byte, o purchases.Options, replace bool) (purchases.Import, error) {
+	known, err := s.Read(ctx)
+	if err != nil {
+		return purchases.Import{}, err
+	}
+	list := o.Read(name, data)
+	if len(list.Problems) > 0 {
+		return list, nil
+	}
+	var same map[string]string
+	o.Imported, same = Again(list.Purchases, known.Units, replace)
+	list = o.Read(name, data)
+	for i := range list.Purchases {
+		u := &list.Purchases[i]
+		u.ID = cmp.Or(same[u.ID], u.ID)
+	}
+	return list, nil
+}
 
 // Again compares a list with the pieces that were imported before. others are those that are not the list's: no piece of
 // the list may claim a serial of theirs. With whole phases (replace) the list stands for all pieces of its phases. same

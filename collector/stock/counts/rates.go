@@ -1,4 +1,4 @@
-package stock
+package counts
 
 import (
 	"cmp"
@@ -6,30 +6,28 @@ import (
 	"strings"
 
 	"communewatch/collector/stock/view"
-	"communewatch/inventory"
 	"communewatch/inventory/lifecycle/fleet"
 )
 
 // rates gathers failures and the time over which devices were watched.
-type rates struct{ phases, models map[string]*FailureRate }
+type rates struct{ phases, models map[string]*view.FailureRate }
 
 func newRates() *rates {
-	return &rates{map[string]*FailureRate{}, map[string]*FailureRate{}}
+	return &rates{map[string]*view.FailureRate{}, map[string]*view.FailureRate{}}
 }
 
-func (rs *rates) add(e *entry, r *Row, asOf inventory.Date) {
-	years := over(e, r.InService, asOf, year)
-	count := func(in map[string]*FailureRate, key, label string) {
+func (rs *rates) add(r *view.Row, years float64) {
+	count := func(in map[string]*view.FailureRate, key, label string) {
 		f := in[key]
 		if f == nil {
-			f = &FailureRate{Key: key, Label: label}
+			f = &view.FailureRate{Key: key, Label: label}
 			in[key] = f
 		}
 		f.Devices++
 		f.Years += years
 		f.Failures += r.Failures
 	}
-	phase := cmp.Or(r.Phase, NoPhase)
+	phase := cmp.Or(r.Phase, view.NoPhase)
 	count(rs.phases, phase, phase)
 	if r.Model != "" {
 		name := strings.TrimSpace(r.Vendor + " " + r.Model)
@@ -37,9 +35,9 @@ func (rs *rates) add(e *entry, r *Row, asOf inventory.Date) {
 	}
 }
 
-func (rs *rates) all() FailureRates {
-	finish := func(in map[string]*FailureRate) []FailureRate {
-		out := make([]FailureRate, 0, len(in))
+func (rs *rates) all() view.FailureRates {
+	finish := func(in map[string]*view.FailureRate) []view.FailureRate {
+		out := make([]view.FailureRate, 0, len(in))
 		for _, f := range in {
 			if f.Years > 0 {
 				i := fleet.Rate(f.Failures, f.Years)
@@ -48,15 +46,15 @@ func (rs *rates) all() FailureRates {
 			f.Thin = f.Years < view.MinYears
 			out = append(out, *f)
 		}
-		slices.SortFunc(out, func(a, b FailureRate) int {
+		slices.SortFunc(out, func(a, b view.FailureRate) int {
 			return cmp.Or(thin(a)-thin(b), cmp.Compare(b.Rate, a.Rate), cmp.Compare(b.Devices, a.Devices), strings.Compare(a.Key, b.Key))
 		})
 		return out
 	}
-	return FailureRates{ByPhase: finish(rs.phases), ByModel: finish(rs.models)}
+	return view.FailureRates{ByPhase: finish(rs.phases), ByModel: finish(rs.models)}
 }
 
-func thin(f FailureRate) int {
+func thin(f view.FailureRate) int {
 	if f.Thin {
 		return 1
 	}

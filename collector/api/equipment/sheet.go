@@ -1,4 +1,4 @@
-package main
+package equipment
 
 import (
 	"communewatch/collector/stock"
@@ -6,8 +6,8 @@ import (
 	"communewatch/inventory/sheet"
 )
 
-// deviceSheet is a table of devices, with headings that stay: programs read it too.
-func deviceSheet(rows []stock.Row) *sheet.Sheet {
+// Sheet is a table of devices, with headings that stay: programs read it too.
+func Sheet(rows []stock.Row) *sheet.Sheet {
 	s := &sheet.Sheet{Name: "devices"}
 	for _, c := range []struct {
 		heading string
@@ -22,22 +22,22 @@ func deviceSheet(rows []stock.Row) *sheet.Sheet {
 	} {
 		s.Columns = append(s.Columns, sheet.Column{Heading: c.heading, Kind: c.kind})
 	}
-	day := func(d inventory.Date) any {
+	known := func(d inventory.Date) any {
 		if d.IsZero() {
 			return nil
 		}
 		return d
 	}
 	for _, r := range rows {
-		var seen, price any
+		var seen, paid any
 		if !r.LastSeen.IsZero() {
 			seen = r.LastSeen
 		}
 		if r.Price > 0 {
-			price = r.Price
+			paid = r.Price
 		}
 		s.Rows = append(s.Rows, []any{r.ID, r.Site, r.SiteName, r.District, r.Class, r.Vendor, r.Model, r.Hardware, r.Version, r.OS, r.Serial, r.Address,
-			seen, r.Phase, r.Contract, price, day(r.InService), day(r.WarrantyUntil), string(r.State), string(r.Standing), r.Score, day(r.SupportEnds), day(r.HardwareEnds), day(r.SoftwareEnds),
+			seen, r.Phase, r.Contract, paid, known(r.InService), known(r.WarrantyUntil), string(r.State), string(r.Standing), r.Score, known(r.SupportEnds), known(r.HardwareEnds), known(r.SoftwareEnds),
 			r.Rule, r.Reason, string(r.Action), string(r.Legal), r.LegalReason, r.Evidence, r.Completeness})
 	}
 	return s
