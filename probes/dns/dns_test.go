@@ -23,13 +23,18 @@ type script func(n int, network string, q dnsmessage.Message) [][]byte
 // serve runs a DNS server on UDP and TCP of one loopback port.
 func serve(t *testing.T, s script) string {
 	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", pc.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
+	var pc net.PacketConn
+	var l net.Listener
+	for try := 0; l == nil; try++ { // the port that UDP was given may be in use over TCP
+		var err error
+		if pc, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		if l, err = net.Listen("tcp", pc.LocalAddr().String()); err != nil {
+			if pc.Close(); try == 9 {
+				t.Fatal(err)
+			}
+		}
 	}
 	var n atomic.Int32
 	done := make(chan struct{}, 2)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 
 	"communewatch/collector/stock"
@@ -101,8 +102,10 @@ func (p *page) groups(s *stock.Summary) []countGroup {
 }
 
 // whiskers scales failure rates to one axis, which ends a little above the highest rate rather than at the widest
-// interval: that of a single device would press all others into a corner.
+// interval: that of a single device would press all others into a corner. Rates of groups that were hardly observed are
+// left out: they are noise.
 func whiskers(v *voice.Voice, rates []stock.FailureRate, phases bool) []whisker {
+	rates = slices.DeleteFunc(slices.Clone(rates), func(r stock.FailureRate) bool { return r.Thin })
 	top := 0.0
 	for _, r := range rates {
 		top = math.Max(top, r.Rate)
