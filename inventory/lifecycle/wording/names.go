@@ -36,7 +36,7 @@ var legals = map[lifecycle.LegalState]pair{
 var replacements = map[lifecycle.Replacement]pair{
 	lifecycle.ReplaceNone:       {"không cần thay", "no replacement needed"},
 	lifecycle.ReplaceProposed:   {"đề xuất thay thế", "replacement proposed"},
-	lifecycle.ReplacePlan:       {"đưa vào kế hoạch: chỉ có tuổi thiết bị hoặc nguồn chưa chắc chắn", "to plan with: only its age or uncertain sources speak for it"},
+	lifecycle.ReplacePlan:       {"chỉ để lập kế hoạch, chưa có bằng chứng chắc chắn", "only to plan with: no firm evidence yet"},
 	lifecycle.ReplaceNotYet:     {"lỗi thời, chưa được thay theo quy định", "outdated, not yet legally replaceable"},
 	lifecycle.ReplaceCannotTell: {"lỗi thời, chưa đủ dữ liệu để biết có được thay hay không", "outdated, cannot tell yet whether it may be replaced"},
 }

@@ -69,8 +69,8 @@ func All() []Column {
 		standing,
 		state,
 		shown(text("reason", 52, func(r *stock.Row) string { return r.Reason })),
-		shown(of("support_ends", sheet.Date, func(r *stock.Row) any { return r.SupportEnds })),
-		of("hardware_ends", sheet.Date, func(r *stock.Row) any { return r.HardwareEnds }),
+		of("support_ends", sheet.Date, func(r *stock.Row) any { return r.SupportEnds }),
+		shown(of("hardware_ends", sheet.Date, func(r *stock.Row) any { return r.HardwareEnds })), // the software's stands in the reason
 		of("software_ends", sheet.Date, func(r *stock.Row) any { return r.SoftwareEnds }),
 		legal,
 		text("legal_reason", 52, func(r *stock.Row) string { return r.LegalReason }),

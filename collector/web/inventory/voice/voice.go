@@ -90,10 +90,14 @@ func (v *Voice) DayText(d inventory.Date) string {
 	return d.Format("02/01/2006")
 }
 
-// Moment writes a moment as people here do; a dash for the zero one.
+// Moment writes a moment as people here do; a dash for the zero one. Midnight UTC is a day of a document, which has no
+// time.
 func (v *Voice) Moment(t time.Time) string {
 	if t.IsZero() {
 		return "–"
+	}
+	if t.Equal(t.UTC().Truncate(24 * time.Hour)) {
+		return t.UTC().Format("02/01/2006")
 	}
 	return t.In(v.Zone).Format("02/01/2006 15:04")
 }
