@@ -68,7 +68,7 @@ type asking struct {
 	version, source          string
 
 	replay, record, profiles string
-	snmpOnly                 bool
+	snmpOnly, protocols      bool
 	within                   time.Duration
 	json                     bool
 
@@ -147,6 +147,7 @@ through is identified; JSON is then one object per line.`,
 	f.StringVar(&a.record, "record", "", "write all that the device says to a `file`, for --replay; communities and users are left out")
 	f.StringVar(&a.profiles, "profiles", "", "`folder` with further profiles; they go before the built-in ones")
 	f.BoolVar(&a.snmpOnly, "snmp-only", false, "don't look at a host from outside when SNMP is silent")
+	f.BoolVar(&a.protocols, "protocols", false, "find out too which versions of SNMP the device speaks")
 	f.StringVar(&a.sweep, "sweep", "", "identify everything in a `network`, for example 192.168.1.0/24; at most 1,024 addresses")
 	f.StringSliceVar(&a.allow, "allow", nil, "`networks` that may be looked through; default: as --config says, or this machine's own")
 	f.StringSliceVar(&a.exclude, "exclude", nil, "`addresses` that are left alone")
@@ -261,8 +262,12 @@ func (a *asking) fromDevice(ctx context.Context, cmd *cobra.Command, engine *ide
 	if err != nil {
 		return &exit{exitNotUp, fmt.Errorf("%s: %w", a.Address, err)}
 	}
-	spoken, _ := s.Protocols(ctx)
-	if err := a.print(cmd.OutOrStdout(), a.Address, append(id.Facts, spoken), time.Now()); err != nil || a.record == "" {
+	facts := id.Facts
+	if a.protocols { // it takes seconds of silence to know that a device does not speak version 3
+		spoken, _ := s.Protocols(ctx)
+		facts = append(facts, spoken)
+	}
+	if err := a.print(cmd.OutOrStdout(), a.Address, facts, time.Now()); err != nil || a.record == "" {
 		return err
 	}
 	rec, err := recording.Record(ctx, s, recording.Options{Secrets: []string{a.Community, a.User.AuthKey, a.User.PrivKey}})
