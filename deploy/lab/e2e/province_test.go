@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -144,13 +145,18 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
+// freeAddress is found by asking, not by listening for a moment: a process that another test is just starting would
+// hold a copy of that socket a little longer, and whoever listens next would find the address in use.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 200 {
 		address := fmt.Sprintf("127.0.0.1:%d", firstPort+nextPort.Add(1)-1)
-		if l, err := net.Listen("tcp", address); err == nil {
-			l.Close()
+		conn, err := net.DialTimeout("tcp", address, time.Second)
+		if errors.Is(err, syscall.ECONNREFUSED) {
 			return address
+		}
+		if err == nil {
+			conn.Close()
 		}
 	}
 	t.Fatal("no free port")
