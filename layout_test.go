@@ -47,6 +47,17 @@ var never = []struct{ from, to, why string }{
 	{"collector", "probes/sweep", "a collector measures nothing itself"},
 	{"collector", "probes/fingerprint", "a collector measures nothing itself"},
 	{"collector", "probes/machine", "a collector measures nothing itself"},
+	{"collector", "probes/sip", "a collector measures nothing itself"},
+	{"collector", "probes/stun", "a collector measures nothing itself"},
+	{"collector", "probes/h323", "a collector measures nothing itself"},
+	{"probes/orders", "probes/webrtc/rtc", "what is said on the order channel knows no media library"},
+	{"probes/webrtc/media", "probes/webrtc/rtc", "what streams look like is pure"},
+	{"probes/webrtc/flow", "probes/webrtc/rtc", "what became of streams is pure"},
+	{"probes/webrtc/quality", "probes/webrtc/rtc", "what people would make of it is pure"},
+	{"probes/webrtc/reflector", "probes/bind", "the reflector waits for agents; it chooses no paths"},
+	{"collector/rehearsal", "collector/web", "a rehearsal does not depend on who watches"},
+	{"collector/rehearsal", "collector/api", "a rehearsal does not depend on who watches"},
+	{"collector/orders", "collector/rehearsal", "the channel does not know what orders are for"},
 	{"probes/snmp/ask", "probes/snmp/session", "the vocabulary knows no way of asking"},
 	{"probes/snmp/identify", "probes/snmp/session", "what a device is can be told from a recording too"},
 	{"probes/snmp/poll", "probes/snmp/session", "what a device says can be read from a recording too"},
@@ -86,6 +97,8 @@ var only = []struct {
 	{"github.com/spf13/cobra", []string{"agent/cmd", "collector/cmd", "deploy/cmd"}},
 	{"github.com/vishvananda", []string{"deploy/lab"}},
 	{"github.com/gosnmp/gosnmp", []string{"probes/snmp", "deploy/lab"}},
+	{"github.com/pion", []string{"probes/webrtc/rtc", "deploy/lab"}},
+	{"github.com/emiago/sipgo", []string{"probes/sip"}},
 	{"golang.org/x/net/dns", []string{"probes/dns", "deploy/lab"}},
 }
 
@@ -96,6 +109,8 @@ var neighbours = []struct{ from, to string }{
 	{"probes/fingerprint", "probes/settings"},
 	{"probes/fingerprint", "probes/fingerprint"}, // what is asked and how an answer reads
 	{"probes/sweep", "probes/fingerprint"},       // a sweep takes fingerprints
+	{"probes/webrtc", "probes/webrtc"},           // one kind of test in several rooms
+	{"probes/orders", "probes/webrtc/report"},    // what an ordered call came to
 	{"probes/sweep", "probes/snmp/ask"},          // and asks devices that are opened for it
 }
 

@@ -13,7 +13,8 @@ import (
 // Outcome says how a run ended. The zero value is OutcomeOK.
 //
 // Outcomes fall in two classes. Those of the target or the path are evidence about the site's health. Those for
-// which Own is true are trouble of the agent itself: they must never paint a target red.
+// which Own is true are trouble of the agent itself, or of whoever answers its tests: they must never paint a target
+// red.
 type Outcome uint8
 
 // The outcomes of a run.
@@ -32,11 +33,14 @@ const (
 	OutcomeOverrun      // not run: the run before it was still going, or the machine was too slow
 	OutcomePanic        // the probe crashed; it was fenced off
 	OutcomeCanceled     // the agent was stopping
+	OutcomeHeld         // not run: a meeting is on, or the test would take more of the line than it may
+	OutcomeBusy         // not run: the far end takes no more tests for now, because of its own load
+	OutcomeOverloaded   // run, but the agent's machine or the far end was too busy for the numbers to be the line's
 	outcomeEnd
 )
 
 var outcomeNames = [...]string{"ok", "failed", "timeout", "refused", "unreachable", "unresolved", "no_permission",
-	"bad_config", "unbound", "wrong_path", "overrun", "panic", "canceled"}
+	"bad_config", "unbound", "wrong_path", "overrun", "panic", "canceled", "held", "busy", "overloaded"}
 
 // String returns the outcome's name on the wire.
 func (o Outcome) String() string {
@@ -61,6 +65,10 @@ func ParseOutcome(s string) (Outcome, bool) {
 
 // Own reports whether the outcome is the agent's own trouble rather than evidence about the target.
 func (o Outcome) Own() bool { return o >= OutcomeNoPermission }
+
+// Waived reports whether the run was left out for a good reason. That is no trouble either: what was known before
+// still stands, and the agent is not silent.
+func (o Outcome) Waived() bool { return o == OutcomeHeld || o == OutcomeBusy }
 
 // Error is an error with a known outcome. Probes return it where they know better than OutcomeOf can guess.
 type Error struct {

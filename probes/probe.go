@@ -64,11 +64,15 @@ const (
 	KindSNMP    Kind = "snmp"    // polls one device and says what it is
 	KindSweep   Kind = "sweep"   // looks through an allow-listed network for equipment
 	KindMachine Kind = "machine" // the agent's own machine as a piece of equipment
+	KindWebRTC  Kind = "webrtc"  // one conference call with real media
+	KindSIP     Kind = "sip"     // SIP OPTIONS
+	KindSTUN    Kind = "stun"    // a STUN binding request
+	KindH323    Kind = "h323"    // H.323 call signalling and, if wanted, a gatekeeper
 )
 
 // Kinds lists every kind of probe.
 func Kinds() []Kind {
-	return []Kind{KindICMP, KindTCP, KindDNS, KindHTTP, KindSNMP, KindSweep, KindMachine}
+	return []Kind{KindICMP, KindTCP, KindDNS, KindHTTP, KindSNMP, KindSweep, KindMachine, KindWebRTC, KindSIP, KindSTUN, KindH323}
 }
 
 // Proof says how sure a result is about the path it travelled.

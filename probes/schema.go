@@ -195,5 +195,5 @@ func Schema() []MeasurementSpec {
 				{Key: "cpu_seconds", Type: TypeFloat, Unit: "seconds", Doc: "processor time used since this start"},
 			},
 		},
-	}, deviceSchema(targetTags)...)
+	}, append(deviceSchema(targetTags), conferenceSchema(targetTags)...)...)
 }
