@@ -110,6 +110,7 @@ var neighbours = []struct{ from, to string }{
 	{"probes/fingerprint", "probes/fingerprint"}, // what is asked and how an answer reads
 	{"probes/sweep", "probes/fingerprint"},       // a sweep takes fingerprints
 	{"probes/webrtc", "probes/webrtc"},           // one kind of test in several rooms
+	{"probes/webrtc", "probes/orders"},           // a call is made of a meeting's profile
 	{"probes/orders", "probes/webrtc/report"},    // what an ordered call came to
 	{"probes/sweep", "probes/snmp/ask"},          // and asks devices that are opened for it
 }
