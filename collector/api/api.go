@@ -117,6 +117,7 @@ func (a *API) Handler() http.Handler {
 	}
 	route("GET /api/v1/sites", a.getSites)
 	route("GET /api/v1/sites/{id}", a.getSite)
+	route("GET /api/v1/sites/{id}/conference", a.getConference)
 	route("GET /api/v1/sites/{id}/history", a.getHistory)
 	route("GET /api/v1/sites/{id}/changes", a.getChanges)
 	route("GET /api/v1/series", a.getSeries)

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"communewatch/collector/api/conference"
 	"communewatch/collector/health"
 	"communewatch/collector/registry"
 	"communewatch/collector/store/embedded"
@@ -135,6 +136,15 @@ func (h *house) ping(t testing.TB, site, target string, at time.Time, sent, lost
 			probes.String("outcome", outcome.String()), probes.Bool("up", outcome == probes.OutcomeOK),
 			probes.Float("interval_seconds", 30), probes.String("path_proof", "bound")}},
 	}
+	h.keep(t, points)
+	id := health.CheckID{Site: site, Agent: "pc", Target: target, Kind: "icmp", Path: "lan", Layer: "lan"}
+	h.judge.Observe([]health.Observation{{Check: id, Time: at, Outcome: outcome, Interval: 30 * time.Second, Proof: probes.ProofBound,
+		Facts: []health.Fact{{Measurement: "icmp", Field: "sent", Value: float64(sent)}, {Measurement: "icmp", Field: "lost", Value: float64(lost)}}}})
+}
+
+// keep stores points.
+func (h *house) keep(t testing.TB, points []probes.Point) {
+	t.Helper()
 	var body []byte
 	for i := range points {
 		body = wire.Append(body, &points[i])
@@ -146,9 +156,23 @@ func (h *house) ping(t testing.TB, site, target string, at time.Time, sent, lost
 	if err := h.store.Append(t.Context(), rows); err != nil {
 		t.Fatal(err)
 	}
-	id := health.CheckID{Site: site, Agent: "pc", Target: target, Kind: "icmp", Path: "lan", Layer: "lan"}
-	h.judge.Observe([]health.Observation{{Check: id, Time: at, Outcome: outcome, Interval: 30 * time.Second, Proof: probes.ProofBound,
-		Facts: []health.Fact{{Measurement: "icmp", Field: "sent", Value: float64(sent)}, {Measurement: "icmp", Field: "lost", Value: float64(lost)}}}})
+}
+
+// call stores one call with media, and what a room's endpoint answers to SIP.
+func (h *house) call(t testing.TB, site string, at time.Time) {
+	t.Helper()
+	tags := func(target string) probes.Tags {
+		return probes.Tags{}.With("site", site).With("agent", "pc").With("target", target).With("path", "dedicated")
+	}
+	h.keep(t, []probes.Point{
+		{Measurement: "webrtc", Tags: tags("hub"), Time: at, Fields: []probes.Field{probes.String("service", "reflector"), probes.String("profile", "720p"),
+			probes.Bool("rehearsal", false), probes.Float("rtt_median_seconds", 0.031), probes.String("grade", "degraded"), probes.Float("mos_audio", 4.1)}},
+		{Measurement: "webrtc_flow", Tags: tags("hub").With("direction", "down").With("media", "video"), Time: at, Fields: []probes.Field{
+			probes.Int("sent", 1000), probes.Int("lost", 21), probes.Float("loss_ratio", 0.021)}},
+		{Measurement: "webrtc_flow", Tags: tags("hub").With("direction", "up").With("media", "video"), Time: at, Fields: []probes.Field{
+			probes.Int("sent", 1000), probes.Int("lost", 0), probes.Float("loss_ratio", 0)}},
+		{Measurement: "sip", Tags: tags("codec"), Time: at, Fields: []probes.Field{probes.String("transport", "udp"), probes.Int("code", 200)}},
+	})
 }
 
 func (h *house) get(t testing.TB, url string, head ...string) *httptest.ResponseRecorder {
@@ -182,6 +206,23 @@ func lossy(t *testing.T) *house {
 		h.at(at.Add(time.Second))
 	}
 	return h
+}
+
+func TestConference(t *testing.T) {
+	h := newHouse(t, 2)
+	h.call(t, "s1", t0)
+	h.at(t0.Add(time.Hour))
+	got := decode[conference.Site](t, h.get(t, "/api/v1/sites/s1/conference"))
+	if len(got.Calls) != 1 || len(got.Calls[0].Flows) != 2 || got.Calls[0].Flows[1].Facts["loss_ratio"] != 0.021 || got.Calls[0].Texts["grade"] != "degraded" ||
+		len(got.Services) != 1 || got.Services[0].Facts["code"] != 200 {
+		t.Errorf("%+v", got)
+	}
+	if got := decode[conference.Site](t, h.get(t, "/api/v1/sites/s0/conference")); len(got.Calls)+len(got.Services) != 0 {
+		t.Errorf("another site's: %+v", got)
+	}
+	if w := h.get(t, "/api/v1/sites/nobody/conference"); w.Code != 404 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
 }
 
 func TestSites(t *testing.T) {

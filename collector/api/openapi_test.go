@@ -116,6 +116,7 @@ func readDescription(t *testing.T, h *house) *description {
 func TestAnswersMatchTheDescription(t *testing.T) {
 	h := lossy(t)
 	h.keepEquipment(t)
+	h.call(t, "s1", t0.Add(11*time.Minute))
 	h.judge.ObserveAgent("s1", "pc", t0, "v1", map[string]float64{"checks": 5})
 	for i := range 4 {
 		at := t0.Add(time.Duration(20+i) * 30 * time.Second)
@@ -128,10 +129,11 @@ func TestAnswersMatchTheDescription(t *testing.T) {
 		t.Fatal(d.OpenAPI)
 	}
 	asked := map[string][]string{
-		"/api/v1/sites":              {"/api/v1/sites", "/api/v1/sites?lang=en"},
-		"/api/v1/sites/{id}":         {"/api/v1/sites/s0", "/api/v1/sites/s1", "/api/v1/sites/s2?lang=en"},
-		"/api/v1/sites/{id}/history": {"/api/v1/sites/s1/history", "/api/v1/sites/s0/history?range=30d"},
-		"/api/v1/sites/{id}/changes": {"/api/v1/sites/s1/changes", "/api/v1/sites/s0/changes?range=30d"},
+		"/api/v1/sites":                 {"/api/v1/sites", "/api/v1/sites?lang=en"},
+		"/api/v1/sites/{id}":            {"/api/v1/sites/s0", "/api/v1/sites/s1", "/api/v1/sites/s2?lang=en"},
+		"/api/v1/sites/{id}/conference": {"/api/v1/sites/s0/conference", "/api/v1/sites/s1/conference"},
+		"/api/v1/sites/{id}/history":    {"/api/v1/sites/s1/history", "/api/v1/sites/s0/history?range=30d"},
+		"/api/v1/sites/{id}/changes":    {"/api/v1/sites/s1/changes", "/api/v1/sites/s0/changes?range=30d"},
 		"/api/v1/series": {
 			"/api/v1/series?measurement=icmp&field=loss_ratio,rtt_p95_seconds&site=s1&agg=mean,min,max,p95,count",
 			"/api/v1/series?measurement=check&field=up&site=s1&range=24h",

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"communewatch/collector/api/conference"
 	"communewatch/collector/health"
 	"communewatch/collector/phrase"
 	"communewatch/inventory"
@@ -362,6 +363,31 @@ func (a *API) Site(ctx context.Context, id, lang string) (SiteDetail, error) {
 		out.Names = append(out.Names, dated)
 	}
 	return out, nil
+}
+
+func (a *API) getConference(w http.ResponseWriter, r *http.Request) error {
+	known, err := a.Conference(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, known)
+	return nil
+}
+
+// Conference returns what GET /api/v1/sites/{id}/conference answers, or ErrNoSite.
+func (a *API) Conference(ctx context.Context, id string) (conference.Site, error) {
+	if probes.CheckName(id) != nil {
+		return conference.Site{}, ErrNoSite
+	}
+	if _, _, err := a.look(ctx, id); err != nil {
+		return conference.Site{}, err
+	}
+	end, err := a.begin(ctx)
+	if err != nil {
+		return conference.Site{}, err
+	}
+	defer end()
+	return conference.Of(ctx, a.store, id, a.now())
 }
 
 // look returns a copy of a site's entry, or ErrNoSite.
