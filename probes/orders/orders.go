@@ -7,7 +7,8 @@
 // of an agent.
 //
 // The channel is GET Path, answered by a stream of lines, each the JSON of one Order, with empty lines in between to
-// show that it is alive; and POST ReportPath with the JSON of one Report.
+// show that it is alive; and POST ReportPath with the JSON of one Report. Either side believes the other nothing:
+// Reader and ReadReport bound and validate what they read.
 package orders
 
 import (
@@ -46,6 +47,7 @@ type Order struct {
 	ID   string `json:"id"` // unique; an order that comes again is carried out once
 	Kind Kind   `json:"kind"`
 	// Expires is how long after it was received an order may still be begun.
+	// A stop or a hold is carried out at once; Expires says how long it is worth telling an agent that lost its line.
 	Expires Seconds `json:"expires_seconds"`
 
 	Call *Call  `json:"call,omitempty"`
@@ -78,7 +80,7 @@ type Hold struct {
 // Phase is how far an order has come.
 type Phase string
 
-// The phases. Refused, Done and Failed are final.
+// The phases. Refused and done are final.
 const (
 	PhaseAccepted Phase = "accepted" // it will be begun
 	PhaseRefused  Phase = "refused"  // it will not: Reason says why
