@@ -268,9 +268,9 @@ type Load struct {
 
 // StepRun is a step as it went.
 type StepRun struct {
-	Began  time.Time `json:"began"`
-	Ended  time.Time `json:"ended"` // zero: it is under way
-	Load   Load      `json:"load"`  // the worst of each that was seen
+	Began time.Time `json:"began"`
+	Ended time.Time `json:"ended"` // zero: it is under way
+	Load  Load      `json:"load"`  // the worst of each that was seen
 }
 
 // Evidence is what was known of a site beside the calls, when the rehearsal began.
