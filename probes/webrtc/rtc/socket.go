@@ -1,0 +1,331 @@
+package rtc
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// isRTP tells RTP from RTCP, STUN and DTLS on one port (RFC 7983, RFC 5761).
+func isRTP(b []byte) bool {
+	return len(b) >= 12 && b[0]>>6 == 2 && (b[1]&0x7f < 64 || b[1]&0x7f > 95)
+}
+
+// arrivals remembers when RTP packets left the socket, until they have come through decryption and queues. The header
+// is in the clear, so stream and number tell which packet it was. Of copies the first counts.
+type arrivals struct {
+	mu    sync.Mutex // guards the field below
+	slots []arrival
+}
+
+type arrival struct {
+	key uint64 // SSRC and sequence number, and a bit that makes it non-zero
+	at  time.Time
+}
+
+// 8192 packets are 400 ms at 20,000 packets/s; what waited longer gets the time at which it was read.
+const arrivalSlots = 8192
+
+func arrivalKey(ssrc uint32, seq uint16) (key uint64, slot uint64) {
+	key = 1<<48 | uint64(ssrc)<<16 | uint64(seq)
+	return key, (uint64(ssrc)*0x9e3779b1 + uint64(seq)) % arrivalSlots
+}
+
+func (a *arrivals) note(packet []byte, at time.Time) {
+	if !isRTP(packet) {
+		return
+	}
+	key, slot := arrivalKey(binary.BigEndian.Uint32(packet[8:]), binary.BigEndian.Uint16(packet[2:]))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.slots == nil {
+		a.slots = make([]arrival, arrivalSlots)
+	}
+	if a.slots[slot].key != key {
+		a.slots[slot] = arrival{key, at}
+	}
+}
+
+// take returns when a packet arrived, or now if that is not known.
+func (a *arrivals) take(ssrc uint32, seq uint16) time.Time {
+	key, slot := arrivalKey(ssrc, seq)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.slots != nil && a.slots[slot].key == key {
+		at := a.slots[slot].at
+		a.slots[slot] = arrival{}
+		return at
+	}
+	return time.Now()
+}
+
+// socket is a UDP socket as the library uses it: it notes when packets arrive, what could not be sent, and survives
+// errors of a line that comes and goes. A site's may get a tunnel: a TCP connection whose far end is one more address.
+type socket struct {
+	net.PacketConn
+	local  *net.UDPAddr // of the socket, or the address that stands for it
+	times  arrivals
+	closed chan struct{}
+	once   sync.Once
+
+	mu         sync.Mutex // guards the fields below
+	refused    int        // packets of any kind that the system would not send
+	refusal    error      // the last reason
+	rtpRefusal error      // why the last RTP packet was not sent, until it is taken
+	tunnel     *tunnel    // nil for none
+	merged     chan datagram
+}
+
+type datagram struct {
+	data []byte
+	from net.Addr
+}
+
+// newSocket wraps c; local stands for its address where c is bound to none, so that one address is offered and not
+// those of all the machine's cards.
+func newSocket(c net.PacketConn, local netip.Addr) *socket {
+	s := &socket{PacketConn: c, closed: make(chan struct{})}
+	s.local, _ = c.LocalAddr().(*net.UDPAddr)
+	if s.local != nil && s.local.IP.IsUnspecified() && local.IsValid() {
+		s.local = net.UDPAddrFromAddrPort(netip.AddrPortFrom(local.Unmap(), uint16(s.local.Port)))
+	}
+	return s
+}
+
+func (s *socket) LocalAddr() net.Addr {
+	if s.local != nil {
+		return s.local
+	}
+	return s.PacketConn.LocalAddr()
+}
+
+func (s *socket) Close() error {
+	err := net.ErrClosed
+	s.once.Do(func() {
+		close(s.closed)
+		err = s.PacketConn.Close()
+		if t := s.currentTunnel(); t != nil {
+			t.close()
+		}
+	})
+	return err
+}
+
+func (s *socket) currentTunnel() *tunnel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tunnel
+}
+
+func (s *socket) channel() chan datagram {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.merged
+}
+
+// ReadFrom reads the next packet, of the tunnel too if there is one. Only a closed socket ends it.
+func (s *socket) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		if merged := s.channel(); merged != nil {
+			select {
+			case d := <-merged:
+				return copy(b, d.data), d.from, nil
+			case <-s.closed:
+				return 0, nil, io.EOF
+			}
+		}
+		n, from, err := s.read(b)
+		if err == nil || errors.Is(err, io.EOF) {
+			return n, from, err
+		}
+	}
+}
+
+// read reads from the UDP socket alone.
+func (s *socket) read(b []byte) (int, net.Addr, error) {
+	n, from, err := s.PacketConn.ReadFrom(b)
+	switch {
+	case err == nil:
+		s.times.note(b[:n], time.Now())
+		return n, from, nil
+	case errors.Is(err, net.ErrClosed):
+		return 0, nil, io.EOF
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return 0, nil, err
+	}
+	// Such as ENETDOWN, once for each time that the line goes away, or an ICMP error that the system passes on.
+	pause := time.NewTimer(10 * time.Millisecond)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+		return 0, nil, err
+	case <-s.closed:
+		return 0, nil, io.EOF
+	}
+}
+
+func (s *socket) WriteTo(b []byte, to net.Addr) (int, error) {
+	var n int
+	var err error
+	if t := s.currentTunnel(); t != nil && t.is(to) {
+		n, err = t.write(b)
+	} else {
+		n, err = s.PacketConn.WriteTo(b, to)
+	}
+	if err != nil {
+		s.mu.Lock()
+		s.refused++
+		s.refusal = err
+		if isRTP(b) {
+			s.rtpRefusal = err
+		}
+		s.mu.Unlock()
+	}
+	return n, err
+}
+
+// takeRTPRefusal returns why the last RTP packet was not sent, nil if it was. The library keeps that to itself.
+func (s *socket) takeRTPRefusal() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.rtpRefusal
+	s.rtpRefusal = nil
+	return err
+}
+
+// lastRefusal returns why the last packet of any kind was refused by the system, nil if none was.
+func (s *socket) lastRefusal() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refusal
+}
+
+// use adds the tunnel. From then on packets of both are read.
+func (s *socket) use(t *tunnel, wg *sync.WaitGroup) {
+	merged := make(chan datagram, 256)
+	s.mu.Lock()
+	s.tunnel, s.merged = t, merged
+	s.mu.Unlock()
+	select {
+	case <-s.closed:
+		t.close()
+	default:
+	}
+	deliver := func(data []byte, from net.Addr) bool {
+		select {
+		case merged <- datagram{append([]byte(nil), data...), from}:
+			return true
+		case <-s.closed:
+			return false
+		}
+	}
+	// Whoever waits in ReadFrom is woken, and finds the channel.
+	_ = s.PacketConn.SetReadDeadline(time.Now())
+	wg.Go(func() {
+		b := make([]byte, maxPacket)
+		for {
+			n, from, err := s.read(b)
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				_ = s.PacketConn.SetReadDeadline(time.Time{})
+				continue
+			}
+			if errors.Is(err, io.EOF) || err == nil && !deliver(b[:n], from) {
+				return
+			}
+		}
+	})
+	wg.Go(func() {
+		b := make([]byte, maxPacket)
+		for {
+			n, err := t.read(b)
+			if err != nil {
+				t.close()
+				return
+			}
+			s.times.note(b[:n], time.Now())
+			if !deliver(b[:n], t.stands) {
+				return
+			}
+		}
+	})
+	wg.Go(t.run)
+}
+
+// tunnel carries packets through a TCP connection, each behind its length (RFC 4571).
+type tunnel struct {
+	conn   net.Conn
+	stands *net.UDPAddr // the address that stands for its far end
+	queue  chan []byte
+	done   chan struct{}
+	once   sync.Once
+}
+
+// 512 packets are about a second of a call. What does not fit is refused, as a full socket would: waiting would stop
+// the clock of whoever sends.
+const tunnelQueue = 512
+
+func newTunnel(conn net.Conn, stands *net.UDPAddr) *tunnel {
+	return &tunnel{conn: conn, stands: stands, queue: make(chan []byte, tunnelQueue), done: make(chan struct{})}
+}
+
+func (t *tunnel) is(to net.Addr) bool {
+	u, ok := to.(*net.UDPAddr)
+	return ok && u.Port == t.stands.Port && u.IP.Equal(t.stands.IP)
+}
+
+func (t *tunnel) close() {
+	t.once.Do(func() {
+		close(t.done)
+		_ = t.conn.Close()
+	})
+}
+
+func (t *tunnel) write(b []byte) (int, error) {
+	framed := make([]byte, 2+len(b))
+	binary.BigEndian.PutUint16(framed, uint16(len(b)))
+	copy(framed[2:], b)
+	select {
+	case <-t.done:
+		return 0, syscall.EPIPE
+	default:
+	}
+	select {
+	case t.queue <- framed:
+		return len(b), nil
+	default:
+		return 0, syscall.ENOBUFS
+	}
+}
+
+// run writes what is queued until the tunnel is closed.
+func (t *tunnel) run() {
+	for {
+		select {
+		case <-t.done:
+			return
+		case b := <-t.queue:
+			if _, err := t.conn.Write(b); err != nil {
+				t.close()
+				return
+			}
+		}
+	}
+}
+
+func (t *tunnel) read(b []byte) (int, error) {
+	var head [2]byte
+	if _, err := io.ReadFull(t.conn, head[:]); err != nil {
+		return 0, err
+	}
+	n := int(binary.BigEndian.Uint16(head[:]))
+	if n > len(b) {
+		return 0, io.ErrShortBuffer
+	}
+	return io.ReadFull(t.conn, b[:n])
+}
