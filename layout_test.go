@@ -47,6 +47,7 @@ var never = []struct{ from, to, why string }{
 	{"collector", "probes/sweep", "a collector measures nothing itself"},
 	{"collector", "probes/fingerprint", "a collector measures nothing itself"},
 	{"collector", "probes/machine", "a collector measures nothing itself"},
+	{"collector", "probes/connect", "a collector measures nothing itself"},
 	{"collector", "probes/sip", "a collector measures nothing itself"},
 	{"collector", "probes/stun", "a collector measures nothing itself"},
 	{"collector", "probes/h323", "a collector measures nothing itself"},
@@ -113,6 +114,10 @@ var neighbours = []struct{ from, to string }{
 	{"probes/webrtc", "probes/orders"},           // a call is made of a meeting's profile
 	{"probes/orders", "probes/webrtc/report"},    // what an ordered call came to
 	{"probes/sweep", "probes/snmp/ask"},          // and asks devices that are opened for it
+	{"probes/http", "probes/connect"},            // who looks at a server's certificate
+	{"probes/sip", "probes/connect"},             // who asks by UDP, TCP or TLS
+	{"probes/stun", "probes/connect"},
+	{"probes/h323", "probes/connect"},
 }
 
 func neighbourly(from, to string) bool {

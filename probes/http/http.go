@@ -18,7 +18,6 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,6 +26,7 @@ import (
 
 	"communewatch/probes"
 	"communewatch/probes/bind"
+	"communewatch/probes/connect"
 )
 
 // Bounds of what a server may make a probe do.
@@ -87,7 +87,7 @@ func (o Options) Validate(t probes.Target, problem func(at, format string, args 
 		problem("redirects", "must be from 0 to %d", maxRedirects)
 	}
 	if o.CAFile != "" {
-		if _, err := loadCA(o.CAFile); err != nil {
+		if _, err := connect.LoadCA(o.CAFile); err != nil {
 			problem("ca_file", "%v", err)
 		}
 	}
@@ -102,18 +102,6 @@ func parseURL(address string) (*url.URL, error) {
 		return nil, fmt.Errorf("%q: want a URL such as http://10.1.2.3/ or https://portal.example.gov.vn/health", address)
 	}
 	return u, nil
-}
-
-func loadCA(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no PEM certificate", file)
-	}
-	return pool, nil
 }
 
 type probe struct {
@@ -137,7 +125,7 @@ func New(t probes.Target, b bind.Binding, o Options) (probes.Probe, error) {
 		}
 	}
 	if o.CAFile != "" {
-		if p.roots, err = loadCA(o.CAFile); err != nil {
+		if p.roots, err = connect.LoadCA(o.CAFile); err != nil {
 			return nil, probes.Errorf(probes.OutcomeBadConfig, "ca_file: %w", err)
 		}
 	}
@@ -320,34 +308,8 @@ func (r *run) dial(ctx context.Context, network, address string) (net.Conn, erro
 }
 
 func (r *run) tlsConfig() *tls.Config {
-	return &tls.Config{
-		// A probe sends no secret and has to reach the web pages of ten-year-old devices.
-		MinVersion: tls.VersionTLS10,
-		// Verification is done below, after the expiry has been read.
-		InsecureSkipVerify: true,
-		VerifyConnection: func(cs tls.ConnectionState) error {
-			r.note(func() {
-				for _, c := range cs.PeerCertificates {
-					if r.certExpiry.IsZero() || c.NotAfter.Before(r.certExpiry) {
-						r.certExpiry = c.NotAfter
-					}
-				}
-			})
-			if r.opts.SkipVerify {
-				return nil
-			}
-			now := time.Now()
-			opts := x509.VerifyOptions{Roots: r.roots, DNSName: cs.ServerName, Intermediates: x509.NewCertPool(), CurrentTime: now}
-			if opts.DNSName == "" {
-				opts.DNSName = r.url.Hostname() // no server name is sent for an address
-			}
-			for _, c := range cs.PeerCertificates[1:] {
-				opts.Intermediates.AddCert(c)
-			}
-			if _, err := cs.PeerCertificates[0].Verify(opts); err != nil {
-				return probes.Errorf(probes.OutcomeFailed, "certificate: %s", certTrouble(err, cs.PeerCertificates[0], now))
-			}
-			return nil
-		},
-	}
+	trust := connect.Trust{Roots: r.roots, SkipVerify: r.opts.SkipVerify}
+	c := trust.Config(r.url.Hostname(), func(day time.Time) { r.note(func() { r.certExpiry = day }) })
+	c.ServerName = "" // the transport's: after a redirect it is another
+	return c
 }

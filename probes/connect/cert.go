@@ -1,12 +1,16 @@
-package http
+package connect
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
+
+	"communewatch/probes"
 )
 
 // Bounds of what a certificate may put into the text of an error.
@@ -14,6 +18,62 @@ const (
 	maxNames    = 5
 	maxNameSize = 80
 )
+
+// Trust says which certificates of servers are accepted.
+type Trust struct {
+	Roots      *x509.CertPool // authorities; nil for the system's
+	SkipVerify bool           // accept any certificate: for devices that made their own
+}
+
+// LoadCA reads the authorities in a PEM file.
+func LoadCA(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no PEM certificate", file)
+	}
+	return pool, nil
+}
+
+// Config returns the settings of a TLS client that talks to host, a name or an address. Before it judges the server's
+// certificates it tells expires of the day on which the first of them does: an expired one is exactly what somebody
+// wants to know about. A certificate that is not accepted ends the handshake with an error of OutcomeFailed.
+func (t Trust) Config(host string, expires func(time.Time)) *tls.Config {
+	return &tls.Config{
+		// A probe sends no secret and has to reach ten-year-old devices.
+		MinVersion: tls.VersionTLS10,
+		ServerName: host,
+		// Verification is done below, after the expiry has been read.
+		InsecureSkipVerify: true,
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			first := cs.PeerCertificates[0].NotAfter
+			for _, c := range cs.PeerCertificates {
+				if c.NotAfter.Before(first) {
+					first = c.NotAfter
+				}
+			}
+			expires(first)
+			if t.SkipVerify {
+				return nil
+			}
+			now := time.Now()
+			opts := x509.VerifyOptions{Roots: t.Roots, DNSName: cs.ServerName, Intermediates: x509.NewCertPool(), CurrentTime: now}
+			if opts.DNSName == "" {
+				opts.DNSName = host // no server name is sent for an address
+			}
+			for _, c := range cs.PeerCertificates[1:] {
+				opts.Intermediates.AddCert(c)
+			}
+			if _, err := cs.PeerCertificates[0].Verify(opts); err != nil {
+				return probes.Errorf(probes.OutcomeFailed, "certificate: %s", certTrouble(err, cs.PeerCertificates[0], now))
+			}
+			return nil
+		},
+	}
+}
 
 // certTrouble says in words why the server's certificate, leaf, was not accepted at now. The library's own words hold
 // the time of day, so that each run would bring a new text, and at times a hundred names.
