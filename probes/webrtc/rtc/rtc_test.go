@@ -382,7 +382,11 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, offer string) {
 		if _, s, err := h.Answer(t.Context(), offer, rtc.SessionHandler{}); err == nil {
 			s.Close()
-			<-s.Done()
+			select {
+			case <-s.Done():
+			case <-time.After(patience):
+				panic("a session did not end")
+			}
 		}
 	})
 }
