@@ -40,7 +40,7 @@ web: $(DIST)/.done ## build the screens (TypeScript and CSS)
 
 .PHONY: needs
 needs:
-	@deploy/setup/need.sh gcc ip:iproute2 nft:nftables snmpd snmpbulkwalk:snmp chromium
+	@deploy/setup/need.sh gcc ip:iproute2 nft:nftables snmpd snmpbulkwalk:snmp chromium janus unshare:util-linux
 
 .PHONY: test
 test: needs web ## set up and run every test: unit, race, fuzz seeds, conformance, layout, end-to-end, screens
