@@ -17,6 +17,7 @@ import (
 	"communewatch/collector/api"
 	"communewatch/collector/health"
 	"communewatch/collector/ingest"
+	"communewatch/collector/orders"
 	"communewatch/collector/recall"
 	"communewatch/collector/registry"
 	"communewatch/collector/stock"
@@ -47,6 +48,7 @@ type Collector struct {
 	store  store.Store
 	judge  *health.Judge
 	ingest *ingest.Ingest
+	orders *orders.Hub
 	stock  *stock.Stock
 	api    *api.API
 	web    *web.Web
@@ -124,6 +126,7 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 		Bucket: c.cfg.Bucket, Version: c.o.Version, Now: c.o.Now, Log: c.log, Metrics: metrics,
 		Limits: ingest.Limits{MaxAge: c.cfg.OutOfOrder, WriterSeries: c.cfg.WriterSeries},
 	})
+	c.orders = orders.New(orders.Options{Tokens: c.reg, Log: c.log, Metrics: metrics, Now: c.o.Now})
 	if c.stock, err = stock.New(stock.Options{Devices: c.reg.Devices(), Paper: c.reg.Paper(), Sites: c.reg, Now: c.o.Now, Log: c.log}); err != nil {
 		return err
 	}
@@ -143,6 +146,7 @@ func (c *Collector) routes() http.Handler {
 	for _, p := range []string{"/api/v2/", "/write", "/ping", "/health"} {
 		mux.Handle(p, agents)
 	}
+	mux.Handle("/api/agent/", c.orders.Handler())
 	people := c.api.Handler()
 	mux.Handle("/api/v1/", people)
 	mux.Handle("/metrics", people)
@@ -156,6 +160,7 @@ func (c *Collector) serve(ctx context.Context, listener net.Listener) error {
 		Handler:           c.routes(),
 		ReadHeaderTimeout: headerWait,
 		IdleTimeout:       idleTimeout,
+		ConnContext:       orders.WithConn,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug), // scanners and aborted handshakes
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12},
@@ -170,7 +175,8 @@ func (c *Collector) serve(ctx context.Context, listener net.Listener) error {
 	behind, stopBehind := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBehind()
 	group.Go(func() error { return c.ingest.Run(behind) })
-	group.Go(func() error { return c.api.Run(run) }) // live events end first: they would hold the door open
+	group.Go(func() error { return c.api.Run(run) })    // live events end first: they would hold the door open
+	group.Go(func() error { return c.orders.Run(run) }) // and so do the agents' channels
 	group.Go(func() error { return c.watch(behind) })
 	group.Go(func() error { return c.stock.Run(run) })
 	group.Go(func() error {

@@ -63,7 +63,9 @@ func (h *Hub) leave(s *stream) {
 			delete(h.sites, s.agent.Site)
 		}
 	}
-	s.control = nil // its request is over
+	// The request is over but for the answer's last bytes, by which the agent knows this end from a broken line.
+	_ = s.control.SetWriteDeadline(time.Now().Add(time.Second))
+	s.control = nil
 	h.open.Done()
 }
 
