@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"communewatch/collector/api"
+	"communewatch/collector/api/conference"
 	"communewatch/collector/stock"
 	"communewatch/collector/stock/stocktest"
 	"communewatch/inventory"
@@ -194,12 +196,66 @@ func (f *fixture) Site(_ context.Context, id, lang string) (api.SiteDetail, erro
 	check("anchor-bangrong", "icmp", "broadband", "broadband", "unproven")
 	check("dns-tinh", "dns", "dedicated", "dedicated", "proved")
 	check("cong-dvc", "http", "broadband", "broadband", "unproven")
-	check("codec", "tcp", "lan", "conference", "bound")
+	check("codec", "sip", "lan", "conference", "bound")
+	if d.Layers["conference"] != "none" {
+		check("hub-dien-tap", "webrtc", "dedicated", "conference", "proved")
+		if i%5 == 2 {
+			d.Checks[len(d.Checks)-1].Outcome = "held"
+		}
+	}
 	boot := "2025-01-01"
 	d.Agents = []api.Agent{{Name: "pc", Version: "0.1.0", LastSeen: d.LastSeen, BatchesReceived: 8640, BatchesMissing: uint64(i % 3),
 		Facts: map[string]float64{"spool_batches": 3, "spool_age_seconds": 34, "clock_offset_seconds": -0.182, "rss_bytes": 23 << 20}}}
 	d.Names = []api.DatedName{{Name: d.Name, Type: d.Type, Code: d.Code, Parent: d.Parent}, {ValidFrom: &boot, Name: d.Name + " mới", Type: "xã", Code: "09999"}}
 	return d, nil
+}
+
+// Conference implements Source: a call of a few minutes ago, bad where the conference layer is, and what answers beside it.
+func (f *fixture) Conference(_ context.Context, id string) (conference.Site, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.IndexFunc(f.sites, func(s api.Site) bool { return s.ID == id })
+	if i < 0 {
+		return conference.Site{}, api.ErrNoSite
+	}
+	out := conference.Site{Calls: []conference.Call{}, Services: []conference.Reading{}}
+	if f.sites[i].Layers["conference"] == "none" {
+		return out, nil
+	}
+	at := f.now().Add(-12 * time.Minute).Truncate(time.Second)
+	loss, grade, mos := 0.0004*float64(i%7), "good", 4.4
+	if i%4 == 1 {
+		loss, grade, mos = 0.0213, "degraded", 3.6
+	}
+	call := conference.Call{Reading: conference.Reading{Kind: "webrtc", Agent: "pc", Target: "hub-dien-tap", Path: "dedicated", At: at,
+		Facts: map[string]float64{"media_seconds": 15, "signalling_seconds": 0.056, "ice_seconds": 0.096, "dtls_seconds": 0.081, "first_media_seconds": 0.104,
+			"setup_seconds": 0.337, "rtt_median_seconds": 0.0312, "rtt_p95_seconds": 0.0478, "mos_audio": mos, "mos_audio_narrowband": mos - 0.2, "mos_video": mos - 0.5,
+			"share_codec": 10.7, "share_loss": loss * 900, "share_delay": 2.1, "usable_video_bps": 2e6, "data_rtt_median_seconds": 0.0325, "data_loss_ratio": 0,
+			"residence_p99_seconds": 0.00082, "reflector_sessions": 6},
+		Texts: map[string]string{"service": "reflector", "profile": "720p", "transport": "udp", "grade": grade, "ramp_end": "loss", "limited_by": "none"}}}
+	if i%11 == 4 {
+		call.Texts["limited_by"] = "agent"
+	}
+	for _, way := range []string{"up", "down"} {
+		for _, media := range []string{"audio", "video"} {
+			facts := map[string]float64{"loss_ratio": loss / 4, "discard_ratio": 0.0002, "jitter_seconds": 0.0023, "longest_loss_run": 1, "goodput_bps": 31_700}
+			if media == "video" {
+				facts["frame_loss_ratio"], facts["frozen_seconds"], facts["goodput_bps"] = loss*2.3, 0, 1_986_000
+			}
+			if way == "down" {
+				facts["loss_ratio"], facts["longest_loss_run"], facts["jitter_seconds"] = loss, 4, 0.0061
+			}
+			call.Flows = append(call.Flows, conference.Flow{Direction: way, Media: media, Facts: facts})
+		}
+	}
+	out.Calls = append(out.Calls, call)
+	reading := func(kind, target string, facts map[string]float64, texts map[string]string) {
+		out.Services = append(out.Services, conference.Reading{Kind: kind, Agent: "pc", Target: target, Path: "lan", At: at, Facts: facts, Texts: texts})
+	}
+	reading("sip", "codec", map[string]float64{"code": 200, "response_seconds": 0.0142}, map[string]string{"transport": "udp", "reason": "OK", "user_agent": "PolycomRealPresenceGroup500/6.2.2"})
+	reading("h323", "codec", map[string]float64{"connected": 1, "connect_seconds": 0.0021, "gatekeeper_seconds": 0.012}, map[string]string{"gatekeeper": "confirmed", "gatekeeper_id": "GK-TINH"})
+	reading("stun", "stun-tinh", map[string]float64{"response_seconds": 0.0289, "nat": 1}, map[string]string{"transport": "udp", "mapped_address": "203.0.113.18:40112", "software": "Coturn-4.6.1"})
+	return out, nil
 }
 
 func (f *fixture) handler(t testing.TB, boundaries string) http.Handler {
@@ -217,6 +273,10 @@ func (f *fixture) handler(t testing.TB, boundaries string) http.Handler {
 	mux.HandleFunc("GET /api/v1/sites", func(rw http.ResponseWriter, r *http.Request) {
 		sites, _ := f.Sites(r.Context(), r.URL.Query().Get("lang"))
 		answer(rw, sites)
+	})
+	mux.HandleFunc("GET /api/v1/sites/{id}/conference", func(rw http.ResponseWriter, r *http.Request) {
+		known, _ := f.Conference(r.Context(), r.PathValue("id"))
+		answer(rw, known)
 	})
 	mux.HandleFunc("GET /api/v1/sites/{id}/history", f.history)
 	mux.HandleFunc("GET /api/v1/series", f.series)
@@ -355,14 +415,31 @@ func (f *fixture) series(rw http.ResponseWriter, r *http.Request) {
 		Max         []*float64        `json:"max,omitempty"`
 	}
 	base := map[string]float64{"rtt_min_seconds": 0.006, "rtt_median_seconds": 0.009, "rtt_p95_seconds": 0.016, "jitter_seconds": 0.0011,
-		"query_seconds": 0.012, "connect_seconds": 0.008, "tls_seconds": 0.02, "first_byte_seconds": 0.05, "total_seconds": 0.09}
-	var all []series
+		"query_seconds": 0.012, "connect_seconds": 0.008, "response_seconds": 0.014, "mos_audio": 4.1, "usable_video_bps": 2e6, "tls_seconds": 0.02, "first_byte_seconds": 0.05, "total_seconds": 0.09}
+	type one struct {
+		n    int
+		kind string
+		tags map[string]string
+	}
+	var asked []one
 	for n, c := range d.Checks {
-		if c.Kind != q.Get("measurement") {
-			continue
+		tags := map[string]string{"site": d.ID, "agent": c.Agent, "target": c.Target, "path": c.Path}
+		switch {
+		case c.Kind == q.Get("measurement"):
+			asked = append(asked, one{n, c.Kind, tags})
+		case c.Kind == "webrtc" && q.Get("measurement") == "webrtc_flow":
+			for k, way := range []string{"up", "down"} {
+				more := maps.Clone(tags)
+				more["direction"], more["media"] = way, "video"
+				asked = append(asked, one{n + k, c.Kind, more})
+			}
 		}
+	}
+	var all []series
+	for _, c := range asked {
+		n := c.n
 		for _, field := range q["field"] {
-			s := series{Measurement: c.Kind, Field: field, Tags: map[string]string{"site": d.ID, "agent": c.Agent, "target": c.Target, "path": c.Path}}
+			s := series{Measurement: q.Get("measurement"), Field: field, Tags: c.tags}
 			var values []*float64
 			for t := from; t < to; t += step {
 				s.T = append(s.T, t)
@@ -375,6 +452,9 @@ func (f *fixture) series(rw http.ResponseWriter, r *http.Request) {
 				v := base[field] * (1 + 0.8*noise) * (1 + float64(n)*0.7)
 				if strings.HasPrefix(field, "rtt_p95") {
 					v *= 1 + 2*noise*noise
+				}
+				if field == "mos_audio" || field == "usable_video_bps" {
+					v = base[field] * (1 - 0.2*noise)
 				}
 				if field == "loss_ratio" {
 					v = math.Max(0, noise-0.62) * 0.3

@@ -100,9 +100,10 @@ func (w *Web) mapPage(rw http.ResponseWriter, r *http.Request) {
 type sitePage struct {
 	frame.Frame
 	vocabulary
-	ID        string
-	Site      api.SiteDetail
-	Equipment *equipmentCard // nil without an inventory
+	ID         string
+	Site       api.SiteDetail
+	Conference *conferenceCard // nil where nothing is known of one
+	Equipment  *equipmentCard  // nil without an inventory
 }
 
 // equipmentCard is a site's equipment in three numbers, and what of it is most urgent.
@@ -150,9 +151,10 @@ func (w *Web) sitePage(rw http.ResponseWriter, r *http.Request) {
 	slices.SortStableFunc(p.Site.Checks, func(a, b api.Check) int {
 		return cmp.Or(cmp.Compare(severity(a.State), severity(b.State)), cmp.Compare(slices.Index(layers, a.Layer), slices.Index(layers, b.Layer)))
 	})
+	p.Conference = w.conferenceOf(r, &p)
 	p.Equipment = w.equipmentOf(r, p.ID, p.Lang)
 	p.PageTitle = p.Site.Name + " – " + p.PageTitle
-	w.house.Render(rw, r, http.StatusOK, w.templates, "site", p)
+	w.house.Render(rw, r, http.StatusOK, w.templates, "site", &p)
 }
 
 // LayerCard is one layer with its detail, for the template.
@@ -162,7 +164,7 @@ type LayerCard struct {
 }
 
 // LayerCards are the site's four layers in the order of the screens.
-func (p sitePage) LayerCards() []LayerCard {
+func (p *sitePage) LayerCards() []LayerCard {
 	cards := make([]LayerCard, 0, len(layers))
 	for _, layer := range layers {
 		d := p.Site.LayerDetails[layer]

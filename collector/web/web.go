@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"communewatch/collector/api"
+	"communewatch/collector/api/conference"
 	"communewatch/collector/stock"
 	"communewatch/collector/web/frame"
 	equipment "communewatch/collector/web/inventory"
@@ -33,6 +34,8 @@ type Source interface {
 	Sites(ctx context.Context, lang string) ([]api.Site, error)
 	// Site returns one site with all that is known of it, or api.ErrNoSite.
 	Site(ctx context.Context, id, lang string) (api.SiteDetail, error)
+	// Conference returns what is known of a site's conference, or api.ErrNoSite.
+	Conference(ctx context.Context, id string) (conference.Site, error)
 }
 
 // Options are what New needs. Only Source must be set.

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"communewatch/collector/api"
+	"communewatch/collector/api/conference"
 	"communewatch/collector/web/frame"
 	equipment "communewatch/collector/web/inventory"
 )
@@ -345,6 +346,10 @@ const secretTrouble = "open /var/lib/communewatch/registry.db: disk I/O error"
 func (broken) Sites(context.Context, string) ([]api.Site, error) {
 	return nil, errors.New(secretTrouble)
 }
+func (broken) Conference(context.Context, string) (conference.Site, error) {
+	return conference.Site{}, errors.New(secretTrouble)
+}
+
 func (broken) Site(context.Context, string, string) (api.SiteDetail, error) {
 	return api.SiteDetail{}, errors.New(secretTrouble)
 }

@@ -135,6 +135,15 @@ func (f Frame) For(t *time.Time) string {
 // Number writes a number as the language does.
 func (f Frame) Number(v float64, decimals int) string { return Number(f.Lang, v, decimals) }
 
+// Percent writes a ratio (0..1) with two digits that matter: 0,04 %, 2,1 %, 35 %.
+func (f Frame) Percent(v float64) string { return Percent(f.Lang, v) }
+
+// Millis writes a length of time in milliseconds.
+func (f Frame) Millis(seconds float64) string { return Millis(f.Lang, seconds) }
+
+// BitRate writes a rate in bit/s in the unit that suits it.
+func (f Frame) BitRate(bps float64) string { return BitRate(f.Lang, bps) }
+
 // Count writes a whole number as the language does.
 func (f Frame) Count(n int) string { return Number(f.Lang, float64(n), 0) }
 

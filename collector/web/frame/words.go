@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -82,6 +83,59 @@ func Number(lang string, v float64, decimals int) string {
 		sign = "" // what rounds to zero has none
 	}
 	return sign + whole + fraction
+}
+
+// Percent writes a ratio (0..1) as a percentage with about two digits that matter: "2,1 %" in Vietnamese, "2.1%" in
+// English.
+func Percent(lang string, v float64) string {
+	v *= 100
+	decimals := 0
+	switch size := math.Abs(v); {
+	case size == 0 || size >= 10:
+	case size >= 0.995:
+		decimals = 1
+	default:
+		decimals = 2
+	}
+	text := Number(lang, v, decimals)
+	if lang == "en" {
+		return text + "%"
+	}
+	return text + "\u00a0%"
+}
+
+// Millis writes a length of time, in seconds, in milliseconds: "0,42 ms", "31 ms", "1.240 ms".
+func Millis(lang string, seconds float64) string {
+	v := seconds * 1000
+	decimals := 0
+	switch size := math.Abs(v); {
+	case size == 0:
+	case size < 1:
+		decimals = 2
+	case size < 10:
+		decimals = 1
+	}
+	return Number(lang, v, decimals) + "\u00a0ms"
+}
+
+// BitRate writes a rate in bit/s: "32 kbit/s", "2,03 Mbit/s", "340 Mbit/s", "1,2 Gbit/s".
+func BitRate(lang string, bps float64) string {
+	unit := "bit/s"
+	for _, larger := range []string{"kbit/s", "Mbit/s", "Gbit/s"} {
+		if bps < 999.5 {
+			break
+		}
+		bps, unit = bps/1000, larger
+	}
+	decimals := 0
+	switch {
+	case bps == math.Trunc(bps) || bps >= 99.5:
+	case bps < 9.95:
+		decimals = 2
+	default:
+		decimals = 1
+	}
+	return Number(lang, bps, decimals) + "\u00a0" + unit
 }
 
 // Duration words a length of time in at most two units: "3 giờ 12 phút".

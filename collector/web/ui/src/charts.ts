@@ -35,8 +35,13 @@ interface Panel {
 
 const css = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-/** The fields that a kind's charts need, by how windows are summed up. */
-export const fieldsOf: Record<string, { agg: "mean" | "min" | "max"; fields: string[] }[]> = {
+/** The fields that a kind's charts need, by how windows are summed up; of the measurement of that name where none is given. */
+export const fieldsOf: Record<string, { agg: "mean" | "min" | "max"; fields: string[]; measurement?: string }[]> = {
+  webrtc: [
+    { agg: "mean", fields: ["loss_ratio"], measurement: "webrtc_flow" },
+    { agg: "mean", fields: ["rtt_median_seconds", "mos_audio", "usable_video_bps"] },
+    { agg: "max", fields: ["rtt_p95_seconds"] },
+  ],
   icmp: [
     { agg: "mean", fields: ["loss_ratio", "rtt_median_seconds", "jitter_seconds"] },
     { agg: "min", fields: ["rtt_min_seconds"] },
@@ -44,6 +49,9 @@ export const fieldsOf: Record<string, { agg: "mean" | "min" | "max"; fields: str
   ],
   tcp: [{ agg: "mean", fields: ["connect_seconds"] }],
   dns: [{ agg: "mean", fields: ["query_seconds"] }],
+  sip: [{ agg: "mean", fields: ["response_seconds"] }],
+  stun: [{ agg: "mean", fields: ["response_seconds"] }],
+  h323: [{ agg: "mean", fields: ["connect_seconds"] }],
   http: [{ agg: "mean", fields: ["connect_seconds", "tls_seconds", "first_byte_seconds", "total_seconds"] }],
 };
 
@@ -53,6 +61,7 @@ const lineNames: Record<string, Key> = {
   tls_seconds: "chart.tls",
   first_byte_seconds: "chart.first_byte",
   total_seconds: "chart.total",
+  response_seconds: "chart.answer",
 };
 
 /** What was fetched for one check: times and, by field, values. */
@@ -64,11 +73,13 @@ export class Data {
     if (!this.times.length) this.times = s.t;
     const at = new Map(s.t.map((time, i) => [time, i]));
     const given = s[agg];
+    const way = s.tags["direction"];
+    const field = way ? `${s.field} ${way}` : s.field; // the ways of a call are told apart, its media are not
     const values = given && this.times.map((time) => given[at.get(time) ?? -1] ?? null);
     // Several series of one field (a name asked of several resolvers): the worst counts.
-    const before = this.fields.get(s.field);
+    const before = this.fields.get(field);
     if (!values) return;
-    this.fields.set(s.field, before ? values.map((v, i) => (v === null ? (before[i] ?? null) : Math.max(v, before[i] ?? v))) : values);
+    this.fields.set(field, before ? values.map((v, i) => (v === null ? (before[i] ?? null) : Math.max(v, before[i] ?? v))) : values);
   }
 
   get(field: string, factor: number): Values {
@@ -84,7 +95,31 @@ export class Data {
   }
 }
 
+/** A call's charts: loss of each way, delay, and where they were worked out the quality of audio and the usable rate. */
+function callPanels(data: Data): Panel[] {
+  const ways = (["up", "down", "round"] as const).filter((way) => data.fields.has(`loss_ratio ${way}`));
+  const colours = { up: "line-2", down: "line-4", round: "loss" };
+  const panels: Panel[] = [
+    { title: "chart.flow_loss", unit: "%", kind: "lines", height: 120, least: 2, lines: ways.map((way) => ({ name: `chart.loss_${way}` as Key, values: data.get(`loss_ratio ${way}`, 100), colour: colours[way] })) },
+    {
+      title: "chart.rtt",
+      unit: "ms",
+      kind: "lines",
+      height: 100,
+      least: 2,
+      lines: [
+        { name: "chart.median", values: data.get("rtt_median_seconds", 1000), colour: "line-1" },
+        { name: "chart.p95", values: data.get("rtt_p95_seconds", 1000), colour: "line-3" },
+      ],
+    },
+  ];
+  if (data.fields.has("mos_audio")) panels.push({ title: "chart.mos", unit: "", kind: "lines", height: 84, least: 5, lines: [{ name: "chart.mos", values: data.get("mos_audio", 1), colour: "line-1" }] });
+  if (data.fields.has("usable_video_bps")) panels.push({ title: "chart.usable", unit: "Mbit/s", kind: "lines", height: 84, least: 1, lines: [{ name: "chart.usable", values: data.get("usable_video_bps", 1e-6), colour: "line-3" }] });
+  return panels;
+}
+
 export function panelsOf(kind: string, data: Data): Panel[] {
+  if (kind === "webrtc") return callPanels(data);
   if (kind === "icmp") {
     return [
       {

@@ -2,6 +2,7 @@
 import { select } from "d3-selection";
 import { zoom, zoomIdentity, type D3ZoomEvent, type ZoomBehavior } from "d3-zoom";
 import { type Layer, type Site, type State, explains, sinceOf, stateIn, states } from "./api";
+import { newestCalls } from "./calls";
 import { announce } from "./chrome";
 import { el, set, soon, svg } from "./dom";
 import { type Geometry, inside, type Point } from "./geometry";
@@ -299,7 +300,19 @@ export class MapView {
     );
     if (!Number.isNaN(since)) this.tip.append(el("span", { class: "tip-sub" }, `${dateTime(since)} (${duration((Date.now() - since) / 1000)})`));
     if (known && site.reason) this.tip.append(el("span", { class: "tip-reason" }, site.reason));
+    if (this.layer === "conference" && state !== "none") this.tellCall(site);
     this.place();
+  }
+
+  /** Adds the newest test call of a site to what the tip says, when it is known; who points elsewhere meanwhile is not told. */
+  private tellCall(site: Site): void {
+    const lines = el("span", { class: "tip-calls" });
+    this.tip.append(lines);
+    void newestCalls(site.id).then((words) => {
+      if (!lines.isConnected) return;
+      lines.replaceChildren(...words.map((line) => el("span", {}, line)));
+      this.place();
+    });
   }
 
   private place(): void {

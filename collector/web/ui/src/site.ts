@@ -182,8 +182,8 @@ async function loadCharts(from: number, to: number, signal: AbortSignal): Promis
       kinds.flatMap((kind) => {
         const step = stepFor(to - from, Math.max(...wanted.filter((c) => c.kind === kind).map((c) => c.interval)));
         stepOf.set(kind, step);
-        return (fieldsOf[kind] ?? []).map(async ({ agg, fields }) => {
-          const q = new URLSearchParams({ measurement: kind, site, agg, step: `${step}s`, from: String(Math.floor(from / step) * step), to: String(Math.ceil(to)) });
+        return (fieldsOf[kind] ?? []).map(async ({ agg, fields, measurement = kind }) => {
+          const q = new URLSearchParams({ measurement, site, agg, step: `${step}s`, from: String(Math.floor(from / step) * step), to: String(Math.ceil(to)) });
           for (const f of fields) q.append("field", f);
           const answer = await get<SeriesAnswer>(`/api/v1/series?${q}`, signal);
           for (const s of answer.series ?? []) {
@@ -205,9 +205,9 @@ async function loadCharts(from: number, to: number, signal: AbortSignal): Promis
   plots = [];
   host.removeAttribute("aria-busy");
   const open = new Set([...host.querySelectorAll(".figures[open]")].map((e) => e.closest<HTMLElement>(".chart-card")?.dataset["key"]));
-  // Pings have three charts each, the others one: apart, both fill their rows.
-  const grids = { icmp: el("div", { class: "chart-grid" }), rest: el("div", { class: "chart-grid" }) };
-  host.replaceChildren(grids.icmp, grids.rest);
+  // Pings have three charts each, calls more, the others one: apart, all fill their rows.
+  const grids = { webrtc: el("div", { class: "chart-grid calls-grid" }), icmp: el("div", { class: "chart-grid" }), rest: el("div", { class: "chart-grid" }) };
+  host.replaceChildren(grids.webrtc, grids.icmp, grids.rest);
   if (!wanted.length) host.append(el("p", { class: "empty" }, t("chart.no_data")));
   const agents = new Set(wanted.map((c) => c.agent)).size;
   for (const c of wanted) {
@@ -216,7 +216,7 @@ async function loadCharts(from: number, to: number, signal: AbortSignal): Promis
     const step = stepOf.get(c.kind) ?? 60;
     const title = `${c.target} · ${c.kind.toUpperCase()}`;
     const card = el("article", { class: "chart-card", "data-key": k, "data-kind": c.kind }, el("h3", {}, c.target, " ", el("small", {}, [c.kind.toUpperCase(), t(`layer.${c.layer}` as Key), c.path === c.layer ? "" : t(`path.${c.path}` as Key), agents > 1 ? c.agent : ""].filter(Boolean).join(" · "))));
-    grids[c.kind === "icmp" ? "icmp" : "rest"].append(card);
+    grids[c.kind === "icmp" || c.kind === "webrtc" ? c.kind : "rest"].append(card);
     if (!d || d.empty) {
       card.append(el("p", { class: "empty" }, t("chart.no_data")));
       continue;

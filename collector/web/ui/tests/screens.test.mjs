@@ -129,6 +129,32 @@ test("search finds with and without accents and tells namesakes apart", async (t
   await page.waitForSelector("#list .empty");
 });
 
+test("the conference layer's tip tells of the newest call", async (t) => {
+  const page = await openMap(t, `${base}/?layer=conference`);
+  const site = "s08747";
+  const box = await page.locator(`.area[data-site="${site}"]`).boundingBox();
+  await page.waitForSelector('[data-layer="conference"][aria-current]');
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  await page.waitForSelector(".tip-calls span");
+  const words = await page.innerText(".tip");
+  assert.match(words, /Gọi thử hub-dien-tap: Tốt/);
+  assert.match(words, /Mất gói đi .*%, về .*%/);
+  assert.match(words, /Khứ hồi 31,2 ms/);
+});
+
+test("a site's page shows both ways of its newest call, and what kept the figures from being the line's", async (t) => {
+  const page = await open(t, `${base}/sites/s08747`);
+  assert.equal(await page.locator("#conference .flows tbody tr").count(), 4);
+  assert.match(await page.innerText("#conference"), /MOS[^]*G\.107\.2[^]*G\.1070/);
+  assert.match(await page.innerText("#conference .services"), /200 OK · PolycomRealPresence/);
+  await page.waitForSelector("#charts[data-ready]");
+  const card = page.locator('.chart-card[data-kind="webrtc"]');
+  assert.equal(await card.locator("canvas").count(), 4, "loss, round trip, quality, usable rate");
+  assert.match(await card.innerText(), /Đi[^]*Về/);
+  await page.goto(`${base}/sites/s08719?lang=en`); // the fifth site's agent was too slow
+  assert.match(await page.innerText("#conference .trouble"), /agent at the site could not keep up/);
+});
+
 test("districts are grouped with their counts", async (t) => {
   const page = await openMap(t, base);
   await page.click('[data-key="Theo khu vực"]');
