@@ -105,6 +105,7 @@ func newClerk() *clerk {
 		"secret":    {Token: "t1", Kind: registry.KindAgent, Site: "s1"},
 		"secret-a1": {Token: "t2", Kind: registry.KindAgent, Site: "s1", Agent: "a1"},
 		"secret-s2": {Token: "t3", Kind: registry.KindAgent, Site: "s2"},
+		"operator":  {Token: "o1", Kind: registry.KindOperator},
 		"telegraf":  {Token: "w1", Kind: registry.KindWriter, Site: "s1"},
 	}}
 }

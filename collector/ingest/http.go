@@ -145,6 +145,9 @@ func (in *Ingest) writeBatch(w http.ResponseWriter, r *http.Request, received ti
 	if p != nil {
 		return p
 	}
+	if id.Kind != registry.KindAgent && id.Kind != registry.KindWriter {
+		return &problem{http.StatusForbidden, fmt.Sprintf("the token is an %s's, and writes nothing", id.Kind), 0}
+	}
 	w.Header().Set(wire.HeaderReceivedAt, strconv.FormatInt(received.UnixMilli(), 10))
 	b := batch{}
 	if id.Kind == registry.KindAgent {

@@ -121,6 +121,7 @@ func TestRefusedRequests(t *testing.T) {
 		{"no token", "", nil, func(r *http.Request) { r.Header.Del("Authorization") }, 401, "unauthorized", "Authorization: Token"},
 		{"unknown token", "nope", nil, nil, 401, "unauthorized", "unknown token"},
 		{"revoked token", "secret-s2", nil, nil, 401, "unauthorized", "revoked"},
+		{"an operator's token", "operator", nil, nil, 403, "forbidden", "writes nothing"},
 		{"other scheme", "secret", nil, header("Authorization", "Digest secret"), 401, "unauthorized", "unauthorized access"},
 		{"other bucket", "secret", nil, query("bucket=telegraf"), 404, "not found", `bucket "telegraf" not found; this collector has "communewatch"`},
 		{"no bucket", "secret", nil, query(""), 404, "not found", `bucket "" not found`},

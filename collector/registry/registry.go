@@ -1,6 +1,6 @@
 // Package registry keeps what the collector knows besides measurements, in one SQLite file: the sites and their
 // dated names, the tokens of those who may write, which batches arrived, how much each agent's clock was off, and
-// the changes of state. Equipment has rooms of its own in the same file: devices and paper.
+// the changes of state. Equipment and rehearsals have rooms of their own in the same file: devices, paper, rehearsals.
 //
 // # How it writes
 //
@@ -25,6 +25,7 @@ import (
 
 	"communewatch/collector/registry/devices"
 	"communewatch/collector/registry/paper"
+	"communewatch/collector/registry/rehearsals"
 	"communewatch/collector/registry/sqlite"
 )
 
@@ -56,6 +57,8 @@ type Registry struct {
 	devices  *devices.Store
 	paper    *paper.Store
 
+	rehearsals *rehearsals.Store
+
 	stop      context.CancelFunc // ends the goroutines
 	running   sync.WaitGroup
 	closeOnce sync.Once
@@ -79,6 +82,7 @@ func Open(ctx context.Context, path string, o Options) (*Registry, error) {
 	r.read = r.db.Read()
 	r.devices = devices.New(r.db, devices.Options{Log: r.log, Now: r.now, Fail: r.fail})
 	r.paper = paper.New(r.devices)
+	r.rehearsals = rehearsals.New(r.db, r.now, r.fail)
 	if r.tokens.conn, err = r.read.Conn(ctx); err == nil {
 		err = r.tokens.load(ctx, time.Now())
 	}
@@ -104,6 +108,9 @@ func (r *Registry) Devices() *devices.Store { return r.devices }
 
 // Paper is what is known of equipment from documents.
 func (r *Registry) Paper() *paper.Store { return r.paper }
+
+// Rehearsals is the rehearsals of meetings, and when meetings are on.
+func (r *Registry) Rehearsals() *rehearsals.Store { return r.rehearsals }
 
 // Close writes down what is still cached and closes the database.
 func (r *Registry) Close() error {

@@ -126,6 +126,26 @@ func TestWriterWithoutSite(t *testing.T) {
 	}
 }
 
+// An operator's token is of no site, and of no use to anybody who writes for one.
+func TestOperator(t *testing.T) {
+	r := openNew(t)
+	secret, made, err := r.CreateToken(t.Context(), Token{Kind: KindOperator, Note: "Lan"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Identity{Token: made.ID, Kind: KindOperator}
+	for _, reg := range []*Registry{r, open(t, r.path)} {
+		if id, err := reg.Authenticate(t.Context(), secret); err != nil || id != want {
+			t.Errorf("got %+v, %v; want %+v", id, err, want)
+		}
+	}
+	for _, bad := range []Token{{Kind: KindOperator, Site: "s1"}, {Kind: KindOperator, Agent: "pc"}, {Kind: "king"}} {
+		if _, _, err := r.CreateToken(t.Context(), bad); err == nil {
+			t.Errorf("%+v was made", bad)
+		}
+	}
+}
+
 // A file of the first version keeps its tokens, their uses, and what watches over them.
 func TestMigrationOfTokens(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "registry.db")

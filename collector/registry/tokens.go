@@ -24,13 +24,15 @@ type TokenKind string
 const (
 	KindAgent  TokenKind = "agent"  // an agent of ours: its rows are judged
 	KindWriter TokenKind = "writer" // any InfluxDB client, such as Telegraf: its measurements are stored, not judged
+	// KindOperator starts and stops rehearsals and holds; it writes nothing, and is of no site.
+	KindOperator TokenKind = "operator"
 )
 
 // Token is what is known of a token: everything but its secret. A token with a site writes for that site only.
 type Token struct {
 	ID       string
 	Kind     TokenKind
-	Site     string // "": a writer that belongs to no site, such as the province's own Telegraf
+	Site     string // "": a writer that belongs to no site, such as the province's own Telegraf, or an operator
 	Agent    string // "": any agent of the site
 	Note     string // for people
 	Created  time.Time
@@ -42,7 +44,7 @@ type Token struct {
 type Identity struct {
 	Token string // the token's ID
 	Kind  TokenKind
-	Site  string // "": a writer that belongs to no site
+	Site  string // "": a writer that belongs to no site, or an operator
 	Agent string // "": any agent of the site
 }
 
@@ -58,12 +60,18 @@ const (
 var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // CreateToken makes a token. The secret is returned this once and kept nowhere. Kind, Site, Agent and Note are the
-// caller's; the site must have been imported, and only a writer can do without one.
+// caller's; the site must have been imported; a writer can do without one, and an operator has none.
 func (r *Registry) CreateToken(ctx context.Context, t Token) (secret string, made Token, err error) {
-	if t.Kind != KindAgent && t.Kind != KindWriter {
-		return "", Token{}, fmt.Errorf("token kind %q: use %s or %s", t.Kind, KindAgent, KindWriter)
+	switch t.Kind {
+	case KindAgent, KindWriter:
+	case KindOperator:
+		if t.Site != "" || t.Agent != "" {
+			return "", Token{}, errors.New("token: an operator belongs to no site and no agent; leave them out")
+		}
+	default:
+		return "", Token{}, fmt.Errorf("token kind %q: use %s, %s or %s", t.Kind, KindAgent, KindWriter, KindOperator)
 	}
-	if t.Site != "" || t.Kind != KindWriter {
+	if t.Site != "" || t.Kind == KindAgent {
 		if err := probes.CheckName(t.Site); err != nil {
 			return "", Token{}, fmt.Errorf("token: site: %w", err)
 		}

@@ -18,22 +18,27 @@ func newToken(config *configFlag) *cobra.Command {
 
 func newTokenCreate(config *configFlag) *cobra.Command {
 	var t registry.Token
-	var writer bool
+	var writer, operator bool
 	cmd := &cobra.Command{
-		Use: "create (--site ID [--agent NAME] | --writer [--site ID])", DisableFlagsInUseLine: true,
+		Use: "create (--site ID [--agent NAME] | --writer [--site ID] | --operator)", DisableFlagsInUseLine: true,
 		Short: "Make a token; it is printed this once and kept only as a hash",
 		Example: `  communewatch-collector token create --site s08707 --note "PC at the office"
-  communewatch-collector token create --writer --note "telegraf on the file server"`,
+  communewatch-collector token create --writer --note "telegraf on the file server"
+  communewatch-collector token create --operator --note "Lan, technical department"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			t.Kind = registry.KindAgent
 			switch {
+			case operator && (writer || t.Site != "" || t.Agent != ""):
+				return errors.New("an operator starts and stops rehearsals of all sites: leave out --site, --agent and --writer, or leave out --operator")
+			case operator:
+				t.Kind = registry.KindOperator
 			case writer && t.Agent != "":
 				return errors.New("--agent is for agents' tokens; leave it out, or leave out --writer")
 			case writer:
 				t.Kind = registry.KindWriter
 			case t.Site == "":
-				return errors.New("give --site ID for a site's agent, or --writer for another program such as Telegraf")
+				return errors.New("give --site ID for a site's agent, --writer for another program such as Telegraf, or --operator for who starts rehearsals")
 			}
 			return withRegistry(cmd, config, func(reg *registry.Registry) error {
 				secret, made, err := reg.CreateToken(cmd.Context(), t)
@@ -49,6 +54,7 @@ func newTokenCreate(config *configFlag) *cobra.Command {
 	cmd.Flags().StringVar(&t.Site, "site", "", "the site that it writes for (an `ID` of sites list)")
 	cmd.Flags().StringVar(&t.Agent, "agent", "", "the one agent that may use it (default: any agent of the site)")
 	cmd.Flags().BoolVar(&writer, "writer", false, "for measurements of another program, which are stored and not judged")
+	cmd.Flags().BoolVar(&operator, "operator", false, "for a person who starts and stops rehearsals on the screens, and does nothing else")
 	cmd.Flags().StringVar(&t.Note, "note", "", "for people: where it is used")
 	return cmd
 }
@@ -97,7 +103,7 @@ func printTokens(w io.Writer, all []registry.Token) error {
 type tokenJSON struct {
 	ID       string             `json:"id"`
 	Kind     registry.TokenKind `json:"kind"`
-	Site     string             `json:"site"`  // "": a writer that belongs to no site
+	Site     string             `json:"site"`  // "": a writer that belongs to no site, or an operator
 	Agent    string             `json:"agent"` // "": any agent of the site
 	Note     string             `json:"note"`
 	Created  time.Time          `json:"created"`
