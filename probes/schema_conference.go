@@ -170,6 +170,7 @@ func conferenceSchema(targetTags []TagSpec) []MeasurementSpec {
 				enum("gatekeeper", "what a gatekeeper request (RAS GRQ) got; absent when none was sent", "confirmed", "rejected", "silent", "unreadable"),
 				seconds("gatekeeper_seconds", "gatekeeper request sent to answer read"),
 				text("gatekeeper_id", "the gatekeeper's name"),
+				text("gatekeeper_reason", "why it rejected the request, as H.225.0 calls it (terminalExcluded, ...)"),
 			},
 		},
 	}
