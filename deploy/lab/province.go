@@ -30,6 +30,7 @@ type Config struct {
 	Interval time.Duration // between runs of a check
 	Devices  bool          // with devices that answer SNMP, and checks that poll them
 	Poll     time.Duration // between polls of a device; 0: DefaultPoll
+	Calls    bool          // with a reflector, a line to it from each site, and checks that call over it
 	Local    bool          // with an agent that measures this machine's own network
 	Boundary string        // GeoJSON file for the map, or ""
 	Log      *slog.Logger  `json:"-"`

@@ -81,6 +81,11 @@ func Start(ctx context.Context, p *Province, parts Parts) (_ *Lab, err error) {
 		if err = l.gear.AddDevices(p.cfg.Block, p.devices); err != nil {
 			return nil, fmt.Errorf("devices: %w", err)
 		}
+		if p.cfg.Calls {
+			if err = l.gear.AddLines(p.cfg.Block, len(p.sites), "http://"+p.Reachable()); err != nil {
+				return nil, fmt.Errorf("lines for conference calls: %w", err)
+			}
+		}
 	}
 	if parts.Collector {
 		ready := make(chan string, 1)
@@ -271,6 +276,12 @@ func (l *Lab) apply(o scenario.Order) error {
 		l.set(l.collector, "collector", o.Mode)
 		return nil
 	}
+	if o.Do == scenario.DoMedia && o.Hub {
+		if l.gear == nil {
+			return errors.New("the equipment does not run in this process")
+		}
+		return l.gear.SetHubLine(o.Direction, o.Way())
+	}
 	for _, site := range o.Sites {
 		l.mu.Lock()
 		a := l.agents[site]
@@ -282,6 +293,14 @@ func (l *Lab) apply(o scenario.Order) error {
 				return fmt.Errorf("site %s has no simulated equipment", site)
 			}
 			if err := l.setService(i, o); err != nil {
+				return err
+			}
+		case scenario.DoMedia:
+			i, ok := l.index[site]
+			if !ok || l.gear == nil {
+				return fmt.Errorf("site %s has no simulated equipment", site)
+			}
+			if err := l.gear.SetLine(i, o.Direction, o.Way()); err != nil {
 				return err
 			}
 		case scenario.DoDevice:

@@ -11,6 +11,9 @@
 // and, if they are added, the devices of package fleet, which answer SNMP on PortSNMP: the router and the endpoint at
 // the addresses above, others from .10 on.
 //
+// If lines for conference calls are laid, each begins at the site's anchor of the dedicated network, .3, and ends at the
+// province's reflector: package relay is what carries it.
+//
 // Every address of 127.0.0.0/8 answers pings by itself: the kernel does. Services listen on ports above 1024, so that
 // nobody needs to be root.
 package gear
@@ -24,6 +27,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"communewatch/deploy/lab/relay"
 )
 
 // Block is the second byte of the first site's network. Labs with blocks far enough apart run side by side.
@@ -62,6 +67,7 @@ const (
 	protoHTTP protocol = iota
 	protoDNS
 	protoSignalling
+	protoSIP // signalling that answers, over TCP and UDP
 )
 
 // services is every service of a site.
@@ -77,7 +83,7 @@ var services = []struct {
 	{"dedicated-portal", HostDedicated, PortHTTP, protoHTTP},
 	{"dedicated-dns", HostDedicated, PortDNS, protoDNS},
 	{"endpoint-h323", HostEndpoint, PortH323, protoSignalling},
-	{"endpoint-sip", HostEndpoint, PortSIP, protoSignalling},
+	{"endpoint-sip", HostEndpoint, PortSIP, protoSIP},
 	{"endpoint-web", HostEndpoint, PortHTTP, protoHTTP},
 }
 
@@ -124,6 +130,8 @@ type Gear struct {
 	mu       sync.Mutex // guards the fields below
 	services map[string]*service
 	devices  map[string]*device
+	lines    map[int]*relay.Relay // for conference calls, by site
+	trunk    *relay.Trunk         // what they end in
 	closed   bool
 }
 
@@ -134,7 +142,7 @@ func Start(block Block, n int) (*Gear, error) {
 	if n < 0 || n > block.MaxSites() {
 		return nil, fmt.Errorf("%d sites: the lab has room for %d", n, block.MaxSites())
 	}
-	g := &Gear{services: make(map[string]*service, n*len(services)), devices: map[string]*device{}}
+	g := &Gear{services: make(map[string]*service, n*len(services)), devices: map[string]*device{}, lines: map[int]*relay.Relay{}}
 	for i := range n {
 		for _, spec := range services {
 			s := &service{addr: netip.AddrPortFrom(block.Addr(i, spec.host), spec.port), proto: spec.proto, done: make(chan struct{})}
@@ -188,5 +196,6 @@ func (g *Gear) Close() {
 	for _, d := range g.devices {
 		d.close()
 	}
+	g.closeLines()
 	wg.Wait()
 }

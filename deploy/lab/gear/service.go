@@ -2,6 +2,7 @@ package gear
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"html"
@@ -31,7 +32,7 @@ type service struct {
 	fault    Fault
 	face     face
 	listener net.Listener
-	packets  net.PacketConn // DNS only
+	packets  net.PacketConn // DNS and SIP only
 	conns    map[net.Conn]bool
 	shut     bool
 
@@ -44,7 +45,7 @@ func (s *service) open() error {
 	if err != nil {
 		return err
 	}
-	if s.proto == protoDNS {
+	if s.proto == protoDNS || s.proto == protoSIP {
 		if s.packets, err = net.ListenPacket("udp4", s.addr.String()); err != nil {
 			l.Close()
 			return err
@@ -145,7 +146,7 @@ func (s *service) serve(c net.Conn) {
 		s.serveHTTP(c, f)
 	case protoDNS:
 		s.serveStream(c, f)
-	case protoSignalling:
+	case protoSignalling, protoSIP:
 		if f.Mode != Wrong {
 			s.serveSignalling(c)
 		}
@@ -178,15 +179,8 @@ func (s *service) serveSignalling(c net.Conn) {
 		if err != nil {
 			break
 		}
-		var b strings.Builder
-		b.WriteString("SIP/2.0 200 OK\r\n")
-		for _, name := range []string{"Via", "From", "To", "Call-Id", "Cseq"} {
-			for _, v := range head[name] {
-				fmt.Fprintf(&b, "%s: %s\r\n", name, v)
-			}
-		}
-		fmt.Fprintf(&b, "Server: %s\r\nAllow: INVITE, ACK, BYE, CANCEL, OPTIONS\r\nContent-Length: 0\r\n\r\n", agent)
-		if _, err := io.WriteString(c, b.String()); err != nil {
+		answer := response(func(name string) []string { return head[textproto.CanonicalMIMEHeaderKey(name)] }, agent)
+		if _, err := c.Write(answer); err != nil {
 			return
 		}
 	}
@@ -239,7 +233,15 @@ func (s *service) serveDatagrams(pc net.PacketConn) {
 		if f.Mode == Hang {
 			continue
 		}
-		answer := s.answer(buf[:n], f)
+		var answer []byte
+		switch s.proto {
+		case protoDNS:
+			answer = s.answer(buf[:n], f)
+		case protoSIP:
+			if f.Mode != Wrong {
+				answer = options(buf[:n], cmp.Or(s.shows().sip, "communewatch lab"))
+			}
+		}
 		if answer == nil {
 			continue
 		}

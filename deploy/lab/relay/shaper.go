@@ -31,6 +31,9 @@ func (t *Trunk) Set(l Line) error {
 	return nil
 }
 
+// Line is what the line does now.
+func (t *Trunk) Line() Line { return Line{Up: t.up.now(), Down: t.down.now()} }
+
 func (t *Trunk) way(d probes.Direction) *shaper {
 	if d == probes.DirectionUp {
 		return &t.up
@@ -53,6 +56,12 @@ func (s *shaper) set(w Way) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.way, s.bad, s.free = w, false, time.Time{}
+}
+
+func (s *shaper) now() Way {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.way
 }
 
 // pass decides what becomes of a datagram of n bytes that arrives at t: passed with the time at which it leaves, or lost.

@@ -22,18 +22,22 @@ const (
 	DoAgent     = "agent"     // stop or start the agent of a site
 	DoClock     = "clock"     // set the clock of a site's agent wrong by Skew
 	DoCollector = "collector" // stop or start the collector
+	DoMedia     = "media"     // let conference calls of a site, or the hub's, travel over a bad line
 )
 
 // Order is one thing to do. Undone after For, if For is above zero.
 type Order struct {
 	Do      string        `yaml:"do" json:"do"`
-	Sites   []string      `yaml:"sites" json:"sites,omitempty"`     // ids; not for the collector
+	Sites   []string      `yaml:"sites" json:"sites,omitempty"`     // ids; not for the collector, nor for media of the hub
 	Service string        `yaml:"service" json:"service,omitempty"` // gear.ServiceNames, or "all"
 	Device  string        `yaml:"device" json:"device,omitempty"`   // fleet.Names, or "all"
-	Mode    string        `yaml:"mode" json:"mode,omitempty"`       // service: up down hang slow wrong; device: gear.DeviceModes; agent, collector: stop start
-	Delay   time.Duration `yaml:"delay" json:"delay,omitempty"`     // service, device slow
+	Mode    string        `yaml:"mode" json:"mode,omitempty"`       // service: up down hang slow wrong; device: gear.DeviceModes; agent, collector: stop start; media: cut up
+	Delay   time.Duration `yaml:"delay" json:"delay,omitempty"`     // service, device slow; media
 	Skew    time.Duration `yaml:"skew" json:"skew,omitempty"`       // clock
+	Jitter  time.Duration `yaml:"jitter" json:"jitter,omitempty"`   // media: up to so much more than delay
 	For     time.Duration `yaml:"for" json:"for,omitempty"`
+
+	Media `yaml:",inline"` // media only
 }
 
 // Step is an order at a time after the start.
@@ -96,7 +100,11 @@ func (o Order) check(sites []string, problem func(key, format string, args ...an
 	if o.For < 0 {
 		problem("for", "must not be negative")
 	}
-	if o.Do != DoCollector {
+	if o.Do == DoMedia && o.Hub {
+		if len(o.Sites) > 0 {
+			problem("sites", "the hub's line is every site's; name sites or the hub")
+		}
+	} else if o.Do != DoCollector {
 		if len(o.Sites) == 0 {
 			problem("sites", "name the sites that are meant, for example [%s]", first(sites))
 		}
@@ -129,8 +137,10 @@ func (o Order) check(sites []string, problem func(key, format string, args ...an
 		if o.Skew.Abs() > maxSkew {
 			problem("skew", "at most %v", maxSkew)
 		}
+	case DoMedia:
+		o.checkMedia(problem)
 	default:
-		problem("do", "%q is not one of service, device, agent, clock, collector", o.Do)
+		problem("do", "%q is not one of service, device, agent, clock, collector, media", o.Do)
 	}
 }
 
@@ -159,6 +169,8 @@ func (o Order) Undo() Order {
 	switch o.Do {
 	case DoService, DoDevice:
 		u.Mode = "up"
+	case DoMedia:
+		u.Mode, u.Media = "up", Media{Hub: o.Hub, Direction: o.Direction}
 	case DoAgent, DoCollector:
 		u.Mode = "start"
 		if o.Mode == "start" {
@@ -183,6 +195,7 @@ func (o Order) String() string {
 	if o.Do == DoClock {
 		fmt.Fprintf(&b, " wrong by %v", o.Skew)
 	}
+	o.describeMedia(&b)
 	switch n := len(o.Sites); {
 	case n == 1:
 		b.WriteString(" at " + o.Sites[0])
