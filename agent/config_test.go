@@ -12,10 +12,13 @@ import (
 
 	"communewatch/probes"
 	"communewatch/probes/dns"
+	"communewatch/probes/h323"
 	"communewatch/probes/http"
 	"communewatch/probes/icmp"
 	"communewatch/probes/machine"
+	"communewatch/probes/sip"
 	"communewatch/probes/snmp"
+	"communewatch/probes/stun"
 	"communewatch/probes/sweep"
 	"communewatch/probes/tcp"
 )
@@ -125,7 +128,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 			}
 		}
 	}
-	for _, v := range []any{Config{}, icmp.Options{}, tcp.Options{}, dns.Options{}, http.Options{}, machine.Options{}, sweep.Options{}} {
+	for _, v := range []any{Config{}, icmp.Options{}, tcp.Options{}, dns.Options{}, http.Options{}, machine.Options{}, sweep.Options{}, sip.Options{}, stun.Options{}, h323.Options{}} {
 		look(reflect.TypeOf(v))
 	}
 	for _, o := range probes.OutcomeNames() {

@@ -8,11 +8,14 @@ import (
 	"communewatch/probes"
 	"communewatch/probes/bind"
 	"communewatch/probes/dns"
+	"communewatch/probes/h323"
 	"communewatch/probes/http"
 	"communewatch/probes/icmp"
 	"communewatch/probes/machine"
 	"communewatch/probes/settings"
+	"communewatch/probes/sip"
 	"communewatch/probes/snmp"
+	"communewatch/probes/stun"
 	"communewatch/probes/sweep"
 	"communewatch/probes/tcp"
 )
@@ -55,6 +58,9 @@ func kinds(kit *snmp.Kit) map[probes.Kind]kind {
 			return []string{host}
 		}),
 		probes.KindSweep: kindOf(sweep.DefaultOptions, openSweep, func(address string, o sweep.Options) []string { return o.Hosts(address) }),
+		probes.KindSIP:   kindOf(sip.DefaultOptions, sip.New, func(address string, _ sip.Options) []string { return []string{sip.Host(address)} }),
+		probes.KindSTUN:  kindOf(stun.DefaultOptions, stun.New, func(address string, _ stun.Options) []string { return []string{stun.Host(address)} }),
+		probes.KindH323:  kindOf(h323.DefaultOptions, h323.New, func(address string, o h323.Options) []string { return o.Hosts(address) }),
 	}
 }
 

@@ -54,13 +54,15 @@ func (o Options) Interval() time.Duration { return time.Minute }
 
 // Validate reports what is wrong with the options or with the target's address.
 func (o Options) Validate(t probes.Target, problem func(at, format string, args ...any)) {
-	switch o.Transport {
+	transport := o.Transport
+	switch transport {
 	case "", connect.UDP, connect.TCP, connect.TLS:
-		if _, err := parseAddress(t.Address, o.Transport); err != nil {
-			problem("address", "%v", err)
-		}
 	default:
-		problem("transport", "%q is not udp, tcp or tls", o.Transport)
+		problem("transport", "%q is not udp, tcp or tls", transport)
+		transport = ""
+	}
+	if _, err := parseAddress(t.Address, transport); err != nil {
+		problem("address", "%v", err)
 	}
 	if o.Timeout < 10*time.Millisecond || o.Timeout > 32*time.Second {
 		problem("timeout", "must be between 10ms and 32s, for example 5s")

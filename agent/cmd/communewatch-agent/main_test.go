@@ -12,10 +12,13 @@ import (
 	"testing"
 
 	"communewatch/probes/dns"
+	"communewatch/probes/h323"
 	"communewatch/probes/http"
 	"communewatch/probes/icmp"
 	"communewatch/probes/machine"
+	"communewatch/probes/sip"
 	"communewatch/probes/snmp"
+	"communewatch/probes/stun"
 	"communewatch/probes/sweep"
 	"communewatch/probes/tcp"
 
@@ -162,7 +165,8 @@ func TestProbeTakesPathsFromTheConfig(t *testing.T) {
 // Every flag leads to an option that exists, and shows the default that applies.
 func TestFlagsMatchTheOptions(t *testing.T) {
 	defaults := map[string]any{"icmp": icmp.DefaultOptions(), "tcp": tcp.DefaultOptions(), "dns": dns.DefaultOptions(), "http": http.DefaultOptions(),
-		"machine": machine.DefaultOptions(), "snmp": snmp.DefaultOptions(), "sweep": sweep.DefaultOptions()}
+		"machine": machine.DefaultOptions(), "snmp": snmp.DefaultOptions(), "sweep": sweep.DefaultOptions(),
+		"sip": sip.DefaultOptions(), "stun": stun.DefaultOptions(), "h323": h323.DefaultOptions()}
 	for _, k := range probeKinds() {
 		options := map[string]reflect.Value{}
 		var look func(v reflect.Value, at string)

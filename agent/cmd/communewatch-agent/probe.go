@@ -32,7 +32,7 @@ type probeKind struct {
 }
 
 func probeKinds() []probeKind {
-	return []probeKind{
+	return append([]probeKind{
 		{
 			kind: probes.KindICMP, target: "HOST", short: "Send a burst of pings",
 			example: "communewatch-agent probe icmp 10.1.2.3 --count 20 --interval 100ms",
@@ -126,10 +126,11 @@ func probeKinds() []probeKind {
 			options: map[string]string{"allow": "allow", "exclude": "exclude", "rate": "rate", "parallel": "parallel", "longest": "longest",
 				"community": "snmp.community", "community-file": "snmp.community_file", "rules": "rules"},
 		},
-	}
+	}, conferenceKinds()...)
 }
 
 func newProbe() *cobra.Command {
+	kinds := probeKinds()
 	cmd := &cobra.Command{
 		Use: "probe", Short: "Run one probe now, without settings file and collector",
 		Long: "Run one probe now and show what it measured. Nothing is sent or kept.\n\n" +
@@ -138,12 +139,17 @@ func newProbe() *cobra.Command {
 		// With it an unknown kind is an error; without it cobra shows this help and says that all is well.
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return &exit{exitOwn, fmt.Errorf("%q is no kind of probe; use icmp, tcp, dns, http, snmp, machine or sweep", args[0])}
+				var names []string
+				for _, k := range kinds {
+					names = append(names, string(k.kind))
+				}
+				last := len(names) - 1
+				return &exit{exitOwn, fmt.Errorf("%q is no kind of probe; use %s or %s", args[0], strings.Join(names[:last], ", "), names[last])}
 			}
 			return cmd.Help()
 		},
 	}
-	for _, k := range probeKinds() {
+	for _, k := range kinds {
 		cmd.AddCommand(newProbeOf(k))
 	}
 	return cmd

@@ -98,6 +98,9 @@ var mainFields = map[string][]string{
 	"tcp":  {"connect_seconds"},
 	"dns":  {"query_seconds", "answers"},
 	"http": {"status", "total_seconds", "cert_expiry_seconds"},
+	"sip":  {"code", "reason", "response_seconds", "user_agent", "cert_expiry_seconds"},
+	"stun": {"mapped_address", "nat", "response_seconds"},
+	"h323": {"connect_seconds", "gatekeeper", "gatekeeper_id", "gatekeeper_reason"},
 
 	"snmp_device": {"uptime_seconds", "cpu_ratio", "memory_used_ratio", "temperature_celsius", "interfaces_up", "interfaces", "partial_tables"},
 	"snmp_ups":    {"on_battery", "charge_ratio", "runtime_seconds"},
