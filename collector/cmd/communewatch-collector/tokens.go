@@ -18,27 +18,32 @@ func newToken(config *configFlag) *cobra.Command {
 
 func newTokenCreate(config *configFlag) *cobra.Command {
 	var t registry.Token
-	var writer, operator bool
+	var writer bool
+	var kind string
 	cmd := &cobra.Command{
-		Use: "create (--site ID [--agent NAME] | --writer [--site ID] | --operator)", DisableFlagsInUseLine: true,
+		Use: "create (--site ID [--agent NAME] | --writer [--site ID] | --kind operator)", DisableFlagsInUseLine: true,
 		Short: "Make a token; it is printed this once and kept only as a hash",
 		Example: `  communewatch-collector token create --site s08707 --note "PC at the office"
   communewatch-collector token create --writer --note "telegraf on the file server"
-  communewatch-collector token create --operator --note "Lan, technical department"`,
+  communewatch-collector token create --kind operator --note "Lan, technical department"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			t.Kind = registry.KindAgent
-			switch {
-			case operator && (writer || t.Site != "" || t.Agent != ""):
-				return errors.New("an operator starts and stops rehearsals of all sites: leave out --site, --agent and --writer, or leave out --operator")
-			case operator:
-				t.Kind = registry.KindOperator
-			case writer && t.Agent != "":
-				return errors.New("--agent is for agents' tokens; leave it out, or leave out --writer")
-			case writer:
+			t.Kind = registry.TokenKind(kind)
+			if writer && !cmd.Flags().Changed("kind") {
 				t.Kind = registry.KindWriter
+			}
+			operator := t.Kind == registry.KindOperator
+			switch {
+			case t.Kind != registry.KindAgent && t.Kind != registry.KindWriter && !operator:
+				return fmt.Errorf("--kind: %q is none of %s, %s and %s", kind, registry.KindAgent, registry.KindWriter, registry.KindOperator)
+			case operator && (writer || t.Site != "" || t.Agent != ""):
+				return errors.New("an operator starts and stops rehearsals of all sites: leave out --site, --agent and --writer, or leave out --kind operator")
+			case operator:
+			case t.Kind == registry.KindWriter && t.Agent != "":
+				return errors.New("--agent is for agents' tokens; leave it out, or leave out --writer")
+			case t.Kind == registry.KindWriter:
 			case t.Site == "":
-				return errors.New("give --site ID for a site's agent, --writer for another program such as Telegraf, or --operator for who starts rehearsals")
+				return errors.New("give --site ID for a site's agent, --writer for another program such as Telegraf, or --kind operator for who starts rehearsals")
 			}
 			return withRegistry(cmd, config, func(reg *registry.Registry) error {
 				secret, made, err := reg.CreateToken(cmd.Context(), t)
@@ -54,7 +59,7 @@ func newTokenCreate(config *configFlag) *cobra.Command {
 	cmd.Flags().StringVar(&t.Site, "site", "", "the site that it writes for (an `ID` of sites list)")
 	cmd.Flags().StringVar(&t.Agent, "agent", "", "the one agent that may use it (default: any agent of the site)")
 	cmd.Flags().BoolVar(&writer, "writer", false, "for measurements of another program, which are stored and not judged")
-	cmd.Flags().BoolVar(&operator, "operator", false, "for a person who starts and stops rehearsals on the screens, and does nothing else")
+	cmd.Flags().StringVar(&kind, "kind", string(registry.KindAgent), "agent, writer (as --writer) or operator: a person who starts and stops rehearsals on the screens, and does nothing else")
 	cmd.Flags().StringVar(&t.Note, "note", "", "for people: where it is used")
 	return cmd
 }
