@@ -78,9 +78,9 @@ type Phases struct {
 
 // Remote is what the far end's receiver reports (RFC 3550 6.4.1) said of a track that was sent to it.
 type Remote struct {
-	Reports  int // receiver reports seen; what follows is of the last
-	Lost     int // cumulative; duplicates received make it less, as the RFC has it
-	Highest  uint32
+	Reports  int           // receiver reports seen; what follows is of the last
+	Covered  int           // packets sent up to the last one that it had received
+	Lost     int           // of them; duplicates received make it less, as the RFC has it
 	Fraction float64       // lost since the report before
 	Jitter   time.Duration // interarrival jitter
 	RTT      time.Duration // zero without a sender report to go by

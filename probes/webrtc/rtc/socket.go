@@ -75,8 +75,7 @@ type socket struct {
 	once   sync.Once
 
 	mu         sync.Mutex // guards the fields below
-	refused    int        // packets of any kind that the system would not send
-	refusal    error      // the last reason
+	refusal    error      // why the system would not send the last packet, of any kind; nil if it did
 	rtpRefusal error      // why the last RTP packet was not sent, until it is taken
 	tunnel     *tunnel    // nil for none
 	merged     chan datagram
@@ -178,14 +177,10 @@ func (s *socket) WriteTo(b []byte, to net.Addr) (int, error) {
 	} else {
 		n, err = s.PacketConn.WriteTo(b, to)
 	}
-	if err != nil {
-		s.mu.Lock()
-		s.refused++
-		s.refusal = err
-		if isRTP(b) {
-			s.rtpRefusal = err
-		}
-		s.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refusal = err; err != nil && isRTP(b) {
+		s.rtpRefusal = err
 	}
 	return n, err
 }
@@ -199,7 +194,7 @@ func (s *socket) takeRTPRefusal() error {
 	return err
 }
 
-// lastRefusal returns why the last packet of any kind was refused by the system, nil if none was.
+// lastRefusal returns why the last packet of any kind was refused by the system, nil if it was sent.
 func (s *socket) lastRefusal() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,6 +13,7 @@ import (
 // outgoing is a track that is sent, with sequence numbers of its own.
 type outgoing struct {
 	track *webrtc.TrackLocalStaticRTP
+	first uint16 // sequence number
 
 	mu   sync.Mutex // guards the fields below
 	seq  uint16
@@ -24,7 +25,10 @@ func newOutgoing(codec webrtc.RTPCodecCapability, id string) (*outgoing, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &outgoing{track: t, seq: uint16(rand.Uint32())}, nil
+	// From the lower half: if the first packets are lost around a wrap, the far end's SRTP takes up the wrong rollover
+	// counter (RFC 3711 3.3.1).
+	first := uint16(rand.Uint32N(1 << 15))
+	return &outgoing{track: t, first: first, seq: first}, nil
 }
 
 func (o *outgoing) send(marker bool, rtpTime uint32, payload []byte) error {
@@ -84,7 +88,7 @@ func (o *outgoing) take(reports []rtcp.ReceptionReport, s *webrtc.RTPSender, now
 		}
 		said := Remote{
 			Lost:     int(int32(r.TotalLost<<8) >> 8), // 24 bits, signed
-			Highest:  r.LastSequenceNumber,
+			Covered:  int(int64(r.LastSequenceNumber) - int64(o.first) + 1),
 			Fraction: float64(r.FractionLost) / 256,
 			Jitter:   time.Duration(float64(r.Jitter) / float64(o.track.Codec().ClockRate) * float64(time.Second)),
 		}
