@@ -82,15 +82,14 @@ func (h *fakeHub) last() *fakeLeg {
 	return h.legs[len(h.legs)-1]
 }
 
-func (l *fakeLeg) echo(p *packet) error {
+func (l *fakeLeg) echo(p packet) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
 		return l.err
 	}
-	q := *p
-	q.payload = append([]byte(nil), p.payload...)
-	l.echoed = append(l.echoed, q)
+	p.payload = append([]byte(nil), p.payload...)
+	l.echoed = append(l.echoed, p)
 	return nil
 }
 

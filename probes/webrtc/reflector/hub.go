@@ -48,7 +48,7 @@ func (h realHub) answer(ctx context.Context, offer string, s *session) (string, 
 
 type realLeg struct{ s *rtc.Session }
 
-func (l realLeg) echo(p *packet) error {
+func (l realLeg) echo(p packet) error {
 	return l.s.Echo(p.track, rtc.Packet{Track: p.track, Media: p.media, RTPTime: p.rtpTime, Marker: p.marker, Payload: p.payload})
 }
 func (l realLeg) sendMessage(data []byte) error { return l.s.SendMessage(data) }

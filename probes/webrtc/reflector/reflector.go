@@ -81,9 +81,6 @@ func (l Limits) orDefault() Limits {
 	return l
 }
 
-// MinToken is how long a token that anybody may use has to be, in bytes.
-const MinToken = 16
-
 // Rates of requests. A rehearsal's step is a burst of offers; nobody needs more in a row.
 const (
 	offersPerSecond, offersBurst = 50, 200 // of all callers
@@ -155,8 +152,8 @@ func Open(o Options) (*Reflector, error) {
 // prepare makes a reflector without a hub.
 func prepare(o Options) (*Reflector, error) {
 	for i, t := range o.Tokens {
-		if len(t) < MinToken {
-			return nil, fmt.Errorf("token %d has %d bytes: it may be used by whoever guesses it, so it wants %d at least, for example from `openssl rand -hex 16`", i+1, len(t), MinToken)
+		if err := CheckToken(t); err != nil {
+			return nil, fmt.Errorf("token %d: %w", i+1, err)
 		}
 	}
 	if o.Authenticate == nil && len(o.Tokens) == 0 {
@@ -183,10 +180,11 @@ func prepare(o Options) (*Reflector, error) {
 
 // listen opens UDP and TCP of one number.
 func listen(address string) (*net.UDPConn, net.Listener, error) {
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%q: want address:port, for example 192.0.2.10:8788", address)
+	if err := CheckMedia(address); err != nil {
+		return nil, nil, err
 	}
+	ap := netip.MustParseAddrPort(address)
+	var err error
 	const tries = 20 // a free port of UDP may be taken of TCP
 	for range tries {
 		var udp *net.UDPConn

@@ -44,7 +44,7 @@ type packet struct {
 
 // leg is the hub's end of a call. Its methods may be called at any time, from any goroutine.
 type leg interface {
-	echo(p *packet) error
+	echo(p packet) error // by value, so that no packet is garbage
 	sendMessage(data []byte) error
 	close()
 }
@@ -64,6 +64,8 @@ type session struct {
 	caller Caller
 	born   time.Time
 
+	dropsBefore *uint64 // by the kernel
+
 	// Of the reflector, which guards them: whether it counts as a call, and as one setting up.
 	counted, settingUp bool
 
@@ -77,6 +79,7 @@ type session struct {
 	streams     []*stream
 	residence   load.Times
 	foreign     int
+	drops       *uint64 // by the kernel, from birth to end; nil if it does not tell
 	calls       int     // at once, the most during this one
 	cpu         float64 // the most during this one
 	budget      allowance
@@ -89,6 +92,9 @@ func newSession(r *Reflector, caller Caller, now time.Time) *session {
 	s := &session{
 		r: r, id: hex.EncodeToString(random[:16]), number: binary.BigEndian.Uint64(random[16:]), caller: caller, born: now,
 		counted: true, settingUp: true,
+	}
+	if n, ok := r.drops(); ok {
+		s.dropsBefore = &n
 	}
 	s.budget = allowance{rate: float64(r.limits.SessionMBPS) * 1e6 / 8, burst: float64(r.limits.SessionMBPS) * 1e6 / 8 * 2}
 	s.chat = allowance{rate: messagesPerSecond, burst: messagesPerSecond}
@@ -205,7 +211,7 @@ func (s *session) received(p *packet) {
 		media.PutEcho(p.payload, echo)
 	}
 	l := s.leg.Load()
-	sent := l != nil && (*l).echo(p) == nil
+	sent := l != nil && (*l).echo(*p) == nil
 	stay := r.monotonic() - p.at
 	s.mu.Lock()
 	if sent {
@@ -291,6 +297,10 @@ func (s *session) end(how string) {
 	over := !s.ended.IsZero()
 	if !over {
 		s.noteLoad(live)
+		if n, ok := s.r.drops(); ok && s.dropsBefore != nil && n >= *s.dropsBefore {
+			n -= *s.dropsBefore
+			s.drops = &n
+		}
 		s.ended, s.how = s.r.now(), how
 	}
 	s.mu.Unlock()
@@ -321,6 +331,7 @@ func (s *session) ending(sent *whip.Sent) whip.Ending {
 		Clock:     clock.Read(s.r.zero),
 		Foreign:   s.foreign,
 		Ended:     s.how,
+		Drops:     s.drops,
 		Flows:     []report.Flow{},
 		Streams:   []whip.Stream{},
 	}

@@ -358,7 +358,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		want string
 	}{
 		{Options{Media: "127.0.0.1:0"}, "no token"},
-		{Options{Media: "127.0.0.1:0", Tokens: []string{"short"}}, "token 1 has 5 bytes"},
+		{Options{Media: "127.0.0.1:0", Tokens: []string{"short"}}, "token 1: a token of 5 bytes"},
 		{Options{Media: "localhost", Tokens: []string{shared}}, `"localhost": want address:port`},
 		{Options{Media: "192.0.2.1:1", Tokens: []string{shared}}, "media: listen udp"},
 	} {
@@ -369,5 +369,34 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %q", err, c.want)
 		}
+	}
+}
+
+// nowhere is a leg that sends nothing.
+type nowhere struct{}
+
+func (nowhere) echo(packet) error        { return nil }
+func (nowhere) sendMessage([]byte) error { return nil }
+func (nowhere) close()                   {}
+
+// A reflector that makes garbage of every packet would stop the clocks of all calls when it is collected.
+func TestPacketsMakeNoGarbage(t *testing.T) {
+	s := newStand(t, Limits{})
+	_, l := s.call(t, shared)
+	var leg leg = nowhere{}
+	l.session.leg.Store(&leg)
+	p := l.stamped(0)
+	var seq uint32
+	per := testing.AllocsPerRun(20_000, func() {
+		media.Stamp{Session: l.session.number, Seq: seq, Frame: seq, FramePackets: 1, Sent: time.Duration(seq) * 20 * time.Millisecond}.Put(p.payload)
+		p.at = time.Duration(seq) * 20 * time.Millisecond
+		l.session.received(p)
+		seq++
+	})
+	if per > 0 { // AllocsPerRun rounds down: what is remembered of packets is taken by the page
+		t.Errorf("%v allocations for each packet", per)
+	}
+	if n := s.total.echoed.Load(); n < 20_000 {
+		t.Errorf("only %d packets were sent back", n)
 	}
 }

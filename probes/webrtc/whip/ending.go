@@ -37,7 +37,10 @@ type Ending struct {
 	Reflector report.Reflector `json:"reflector"`
 	Clock     clock.Clock      `json:"clock"`   // of the reflector; with its Zero the times in echoes are times of day
 	Foreign   int              `json:"foreign"` // packets that were of another call, or damaged; not sent back
-	Ended     string           `json:"ended"`   // how: "caller" by this DELETE; else before it, as in communewatch_reflector_sessions_ended_total
+	// Drops is how many packets, of all calls, the reflector's kernel dropped during the call because they were not read
+	// in time; nil where it does not tell. What is lost while it grows may not have been lost on the line.
+	Drops *uint64 `json:"udp_drops,omitempty"`
+	Ended string  `json:"ended"` // how: "caller" by this DELETE; else before it, as in communewatch_reflector_sessions_ended_total
 }
 
 // Stream is what came of one stream.
