@@ -1,0 +1,274 @@
+// Package orders is the agent's end of the order channel (probes/orders). It keeps one connection to the collector
+// open, on which the collector tells it to make a call, to stop, or to keep off the line while a meeting is on; and it
+// says what became of that.
+//
+// What the collector may ask for is the agent's own settings' to say: calls go to the targets of the agent's own webrtc
+// checks, take no more of the line than they may, are made one at a time and never during a meeting. So whoever holds
+// the collector, or its token, can neither make a scanner of an agent nor flood its line.
+//
+// An order is carried out once, however often it comes. A call comes before the schedule: scheduled media tests don't
+// begin while one is planned, and one that is under way ends shortly before the call begins, with the outcome held.
+//
+// Times are counted from when an order was received, by monotonic time: no clocks have to agree. Only meetings of the
+// settings go by the clock on the wall.
+package orders
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"communewatch/agent/ship"
+	"communewatch/probes"
+	"communewatch/probes/orders"
+	"communewatch/probes/webrtc/report"
+	"communewatch/probes/wire"
+)
+
+// Caller is one of the agent's webrtc checks, that calls can be ordered of.
+type Caller struct {
+	Check string
+	Path  probes.Path
+	// Spare is how long a call takes at most beyond its media: to be set up and taken down.
+	Spare time.Duration
+	// Prepare, if not nil, is called before a call is due, to do what needs no media; it must end with its context.
+	Prepare func(ctx context.Context)
+	// Call makes a call and keeps what it measured. It calls started when media flow, and ends soon after ctx does.
+	Call func(ctx context.Context, c orders.Call, started func()) Result
+}
+
+// Result is what a call came to.
+type Result struct {
+	Outcome probes.Outcome
+	Reason  string // in words, cleaned; "" if all went well
+	Proof   probes.Proof
+	Call    *report.Call // nil if nothing was measured
+}
+
+// Options of a Client.
+type Options struct {
+	Collectors []ship.Collector // in order of preference; at least one
+	Agent      string
+	Callers    []Caller // the first is called where an order names none
+	Gate       *Gate
+	MaxBPS     float64 // most that a call may take of the line each way, in bit/s with all headers
+	Log        *slog.Logger
+
+	transport func(ship.Collector) (http.RoundTripper, error) // for tests without sockets
+}
+
+const (
+	// silence is how long a channel is believed to be open without a line; the collector sends one every 10 s.
+	silence = 25 * time.Second
+	// steady is how long a channel must have lasted to count as one that worked.
+	steady     = time.Minute
+	backoffMin = time.Second
+	backoffMax = time.Minute
+
+	// A collector in its right mind tells a few orders a minute. Who tells more is read slowly.
+	ordersPerSecond = 5
+	ordersBurst     = 32
+)
+
+// Client is the agent's end of the channel. Make it with New.
+type Client struct {
+	o       Options
+	life    context.Context // Run's
+	peers   []peer
+	ledger  ledger
+	calls   sync.WaitGroup
+	patient *rate.Limiter
+
+	mu      sync.Mutex // guards the fields below
+	current *calling   // the ordered call that is planned or under way; nil for none
+	spent   []spell    // ordered calls of the last hour
+}
+
+// peer is one address of the collector.
+type peer struct {
+	ship.Collector
+	http *http.Client
+}
+
+// New returns a Client that does nothing until Run.
+func New(o Options) *Client {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.transport == nil {
+		o.transport = func(c ship.Collector) (http.RoundTripper, error) { return c.Transport() }
+	}
+	return &Client{o: o, ledger: newLedger(), patient: rate.NewLimiter(ordersPerSecond, ordersBurst)}
+}
+
+// Run keeps the channel open and carries out orders until ctx ends; then it ends the call under way and returns. An
+// error means that it could not begin.
+func (c *Client) Run(ctx context.Context) error {
+	c.life = ctx
+	for _, collector := range c.o.Collectors {
+		way, err := c.o.transport(collector)
+		if err != nil {
+			return fmt.Errorf("order channel: %w", err)
+		}
+		c.peers = append(c.peers, peer{collector, &http.Client{
+			Transport: way,
+			// A collector does not redirect. Who does would be handed the token.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}})
+	}
+	if len(c.peers) == 0 {
+		return errors.New("order channel: no collector is configured")
+	}
+	var work sync.WaitGroup
+	work.Go(func() { c.deliver(ctx) })
+	c.listen(ctx)
+	work.Wait()
+	c.calls.Wait()
+	for _, p := range c.peers {
+		p.http.CloseIdleConnections()
+	}
+	return nil
+}
+
+// listen keeps a channel open.
+func (c *Client) listen(ctx context.Context) {
+	fails := 0 // in a row: rounds through all addresses, and channels that soon ended
+	trouble := ""
+	for i := 0; ctx.Err() == nil; {
+		begin := time.Now()
+		opened, err := c.channel(ctx, i, &trouble)
+		if ctx.Err() != nil {
+			return
+		}
+		if text := err.Error(); text != trouble {
+			c.o.Log.Info("no order channel; trying on", "collector", c.peers[i].URL, "error", text)
+			trouble = text
+		}
+		switch {
+		case opened && time.Since(begin) >= steady:
+			i, fails = 0, 0
+		case !opened && i+1 < len(c.peers):
+			i++
+			continue // the next address at once
+		default:
+			i = (i + 1) % len(c.peers)
+			fails++
+		}
+		wait(ctx, backoff(fails))
+	}
+}
+
+// backoff is how long to wait after a number of failures: a second to a minute, spread out.
+func backoff(fails int) time.Duration {
+	ceiling := min(backoffMin<<min(fails+1, 10), backoffMax)
+	return backoffMin + rand.N(ceiling-backoffMin+1)
+}
+
+// wait waits for d, or less if ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+var errSilent = fmt.Errorf("no sign of life for %v", silence)
+
+// channel opens the channel at one address, and obeys what comes until it ends. opened says that it was one.
+func (c *Client) channel(ctx context.Context, i int, trouble *string) (opened bool, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	alive := time.AfterFunc(silence, func() { cancel(errSilent) })
+	defer alive.Stop()
+	defer func() {
+		if errors.Is(context.Cause(ctx), errSilent) {
+			err = errSilent
+		}
+	}()
+	req, err := c.request(ctx, i, http.MethodGet, orders.Path, nil)
+	if err != nil {
+		return false, err
+	}
+	if checks := c.checks(); checks != "" {
+		req.Header.Set(orders.HeaderChecks, checks)
+	}
+	resp, err := c.peers[i].http.Do(req)
+	if err != nil {
+		return false, err
+	}
+	defer resp.Body.Close()
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if resp.StatusCode != http.StatusOK || kind != orders.ContentType {
+		return false, fmt.Errorf("answered %q with %q instead of a stream of orders", resp.Status, kind)
+	}
+	c.o.Log.Info("order channel open", "collector", c.peers[i].URL)
+	*trouble = ""
+	for in := orders.NewReader(resp.Body); ; {
+		o, err := in.Next()
+		bad := errors.Is(err, orders.ErrInvalid)
+		if err != nil && !bad {
+			return true, fmt.Errorf("the channel ended: %w", err)
+		}
+		alive.Reset(silence)
+		if o == nil && !bad {
+			continue
+		}
+		if err := c.patient.Wait(ctx); err != nil {
+			return true, err
+		}
+		if bad {
+			c.o.Log.Warn("order not understood", "collector", c.peers[i].URL, "error", err)
+			continue
+		}
+		c.obey(o, i)
+	}
+}
+
+func (c *Client) request(ctx context.Context, i int, method, path string, body io.Reader) (*http.Request, error) {
+	p := c.peers[i]
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(p.URL, "/")+path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+p.Token)
+	req.Header.Set(wire.HeaderAgent, c.o.Agent)
+	req.Header.Set("User-Agent", "communewatch-agent")
+	return req, nil
+}
+
+// checks is the header that says what this agent can call with.
+func (c *Client) checks() string {
+	var list []string
+	for _, caller := range c.o.Callers {
+		list = append(list, caller.Check+"/"+string(caller.Path))
+	}
+	return strings.Join(list[:min(len(list), 16)], ", ")
+}
+
+// caller finds the check that an order names.
+func (c *Client) caller(check string) (*Caller, error) {
+	if len(c.o.Callers) == 0 {
+		return nil, errors.New("the agent's settings have no check of kind webrtc to call with")
+	}
+	if check == "" {
+		return &c.o.Callers[0], nil
+	}
+	i := slices.IndexFunc(c.o.Callers, func(k Caller) bool { return k.Check == check })
+	if i < 0 {
+		return nil, fmt.Errorf("the agent's settings have no check of kind webrtc called %s", check)
+	}
+	return &c.o.Callers[i], nil
+}
