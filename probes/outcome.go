@@ -70,6 +70,10 @@ func (o Outcome) Own() bool { return o >= OutcomeNoPermission }
 // still stands, and the agent is not silent.
 func (o Outcome) Waived() bool { return o == OutcomeHeld || o == OutcomeBusy }
 
+// Measured reports whether what a run returned beside this outcome is worth keeping. A run under overload measured
+// something, even if nobody may be judged by it; of other trouble of the agent's own only the outcome is told.
+func (o Outcome) Measured() bool { return !o.Own() || o == OutcomeOverloaded }
+
 // Error is an error with a known outcome. Probes return it where they know better than OutcomeOf can guess.
 type Error struct {
 	Outcome Outcome

@@ -59,6 +59,23 @@ func (m *MeasurementSpec) Field(key string) (FieldSpec, bool) {
 	return FieldSpec{}, false
 }
 
+// Row tells the rows of one run apart that a probe returns of this measurement: the values of the tags beyond site,
+// agent, target and path, such as "up/video"; "" where a run has one row.
+func (m *MeasurementSpec) Row(tag func(key string) string) string {
+	row := ""
+	for _, t := range m.Tags {
+		switch t.Key {
+		case "site", "agent", "target", "path":
+			continue
+		}
+		if row != "" {
+			row += "/"
+		}
+		row += tag(t.Key)
+	}
+	return row
+}
+
 // Tag returns the spec of the tag called key.
 func (m *MeasurementSpec) Tag(key string) (TagSpec, bool) {
 	for _, t := range m.Tags {

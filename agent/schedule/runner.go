@@ -82,7 +82,7 @@ func (r *Runner) Run(ctx context.Context, c *Check) Result {
 		res.Error = "the agent was stopping"
 		return res
 	}
-	if res.Outcome.Own() {
+	if !res.Outcome.Measured() {
 		points = nil // the agent's own trouble is no evidence about the target
 	}
 	r.finish(c, &res, points, err)

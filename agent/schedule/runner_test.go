@@ -117,6 +117,12 @@ func TestOutcomes(t *testing.T) {
 	}{
 		{"a failure keeps what was measured", func(context.Context) ([]probes.Point, error) { return measured(), errors.New("bad status") }, nil, probes.OutcomeFailed, 1, "bad status"},
 		{"own trouble does not", func(context.Context) ([]probes.Point, error) { return measured(), unbound }, nil, probes.OutcomeUnbound, 0, "no such device"},
+		{"a run under overload does: who looks at it is told", func(context.Context) ([]probes.Point, error) {
+			return measured(), probes.Errorf(probes.OutcomeOverloaded, "packets left 40 ms late")
+		}, nil, probes.OutcomeOverloaded, 1, "packets left 40 ms late"},
+		{"a run left out has nothing", func(context.Context) ([]probes.Point, error) {
+			return measured(), probes.Errorf(probes.OutcomeHeld, "a meeting is on")
+		}, nil, probes.OutcomeHeld, 0, "a meeting is on"},
 		{"a missing device stops the run", func(context.Context) ([]probes.Point, error) { panic("ran") }, func(c *Check) { c.Ready = func() error { return unbound } }, probes.OutcomeUnbound, 0, "no such device"},
 		{"the wrong path stops the run", func(context.Context) ([]probes.Point, error) { panic("ran") }, func(c *Check) {
 			c.Prove = func(context.Context) (probes.Proof, error) { return probes.ProofWrong, errors.New("hop 2 is 10.9.9.9") }

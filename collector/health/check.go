@@ -2,6 +2,7 @@ package health
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"communewatch/collector/health/loss"
@@ -16,9 +17,10 @@ type check struct {
 	agent *agent
 	kind  *rules.Kind    // nil when no rule looks at this kind
 	limit []*rules.Limit // by slot of kind; shared between checks with the same
-	loss  loss.Window
+	loss  []counted      // by row, of kinds whose loss is judged
 
 	pending   []float64 // facts of the run at pendingAt by slot; NaN where there is none
+	rows      []string  // that these are of, by slot; nil where runs have one row
 	pendingAt int64
 
 	lastAt   int64 // start of the newest run, Unix milliseconds; 0 before the first
@@ -51,11 +53,23 @@ type check struct {
 	since int64
 }
 
+// counted is what was sent and lost in one row of the runs: each direction of a call is a line of its own, and what
+// gets lost on one must not be watered down by the others.
+type counted struct {
+	row        string
+	sent, lost float64 // of the run at pendingAt; NaN where there is none
+	window     loss.Window
+}
+
+// maxRows is how many rows of a run are told apart; a call has four.
+const maxRows = 16
+
 // why is a Reason without what the check knows anyway.
 type why struct {
 	code    ReasonCode
 	outcome probes.Outcome
 	slot    uint8
+	row     string
 	value   float64
 	limit   float64
 	text    string
@@ -73,6 +87,9 @@ func (c *check) facts(t int64, facts []Fact) {
 		for i := range c.pending {
 			c.pending[i] = math.NaN()
 		}
+		for i := range c.loss {
+			c.loss[i].sent, c.loss[i].lost = math.NaN(), math.NaN()
+		}
 		c.pendingAt = t
 	}
 	for i := range facts {
@@ -84,19 +101,77 @@ func (c *check) facts(t int64, facts []Fact) {
 			if name != f.Field || c.kind.Rows[slot] != f.Measurement {
 				continue
 			}
+			if slot == c.kind.Num || slot == c.kind.Den {
+				c.count(slot, f)
+			}
 			have := c.pending[slot]
 			if math.IsNaN(have) || c.kind.Below[slot] && f.Value < have || !c.kind.Below[slot] && f.Value > have {
 				c.pending[slot] = f.Value
+				if f.Row != "" && c.rows == nil {
+					c.rows = make([]string, len(c.pending))
+				}
+				if c.rows != nil {
+					c.rows[slot] = f.Row
+				}
 			}
 			break
 		}
 	}
 }
 
+// count keeps a count that makes up a ratio, by its row.
+func (c *check) count(slot int, f *Fact) {
+	i := slices.IndexFunc(c.loss, func(l counted) bool { return l.row == f.Row })
+	if i < 0 {
+		if len(c.loss) == maxRows {
+			return
+		}
+		i = len(c.loss)
+		c.loss = append(c.loss, counted{row: f.Row, sent: math.NaN(), lost: math.NaN()})
+	}
+	if slot == c.kind.Den {
+		c.loss[i].sent = f.Value
+	} else {
+		c.loss[i].lost = f.Value
+	}
+}
+
+// lossy takes in what the run lost, and returns the ratio to judge it by: that of the row which loses most. long says
+// that it is over several runs, so that it has lasted already.
+func (c *check) lossy(r *rules.Compiled) (ratio float64, row string, long, ok bool) {
+	for i := range c.loss {
+		l := &c.loss[i]
+		v, over := 0.0, false
+		switch {
+		case math.IsNaN(l.sent) || math.IsNaN(l.lost):
+			continue
+		case l.sent >= loss.Enough && l.lost <= l.sent:
+			l.window.Clear()
+			v = l.lost / l.sent
+		default:
+			l.window.Add(r.LossRuns, l.sent, l.lost)
+			if l.window.Lossy() < r.Worse.Runs {
+				continue
+			}
+			v, over = l.window.Ratio(), true
+		}
+		if !ok || v > ratio {
+			ratio, row, long, ok = v, l.row, over, true
+		}
+	}
+	return ratio, row, long, ok
+}
+
+func (c *check) clearLoss() {
+	for i := range c.loss {
+		c.loss[i].window.Clear()
+	}
+}
+
 // judge weighs one run: the state that it alone means, why, and whether that has lasted already.
 func (c *check) judge(r *rules.Compiled, o *Observation, t int64) (level State, reason why, lasted bool) {
 	if o.Outcome != probes.OutcomeOK {
-		c.loss.Clear() // what got lost while it was down is told by its being down
+		c.clearLoss() // what got lost while it was down is told by its being down
 		c.recovering = true
 		return c.most(), why{code: ReasonOutcome, outcome: o.Outcome, text: clip(o.Error)}, false
 	}
@@ -111,17 +186,18 @@ func (c *check) judge(r *rules.Compiled, o *Observation, t int64) (level State, 
 		if math.IsNaN(v) {
 			continue
 		}
-		long := false
+		long, row := false, ""
+		if c.rows != nil {
+			row = c.rows[slot]
+		}
 		if slot == c.kind.Den {
-			lost := c.pending[c.kind.Num]
-			if recovering || math.IsNaN(lost) {
+			if recovering {
 				continue
 			}
-			c.loss.Add(r.LossRuns, v, lost)
-			if c.loss.Lossy() < r.Worse.Runs {
+			var ok bool
+			if v, row, long, ok = c.lossy(r); !ok {
 				continue
 			}
-			v, long = c.loss.Ratio(), true
 		}
 		if l == nil {
 			continue
@@ -134,7 +210,7 @@ func (c *check) judge(r *rules.Compiled, o *Observation, t int64) (level State, 
 		}
 		if s, limit := grade(l, trusted); s > level {
 			level, lasted = min(s, c.most()), long
-			reason = why{code: ReasonThreshold, slot: uint8(slot), value: v, limit: limit}
+			reason = why{code: ReasonThreshold, slot: uint8(slot), row: row, value: v, limit: limit}
 		}
 	}
 	return level, reason, lasted
@@ -155,6 +231,13 @@ func (c *check) run(r *rules.Compiled, o *Observation, t int64) {
 	c.proof = o.Proof
 	if o.Interval > 0 {
 		c.interval = o.Interval
+	}
+	if o.Outcome.Waived() {
+		// Left out for a good reason: what was known still stands, and nobody is silent.
+		if c.state == StateNone {
+			c.why = why{code: ReasonWaived, outcome: o.Outcome, text: clip(o.Error)}
+		}
+		return
 	}
 	if o.Outcome.Own() {
 		// Neither good nor bad: the target was not asked. One such run is no news, several are the agent's trouble.
@@ -249,7 +332,7 @@ func (c *check) flap(r *rules.Compiled, t int64) {
 
 func (c *check) forgetStreaks() {
 	c.worse, c.better = [2]uint8{}, 0
-	c.loss.Clear()
+	c.clearLoss()
 	c.recovering = false
 }
 
@@ -288,7 +371,7 @@ func (c *check) look(s *site) (State, Reason) {
 	}
 	reason := Reason{Code: c.why.code, Check: c.id, Outcome: c.why.outcome, Value: c.why.value, Limit: c.why.limit, Text: c.why.text}
 	if c.why.code == ReasonThreshold {
-		reason.Field = c.kind.Full[c.why.slot]
+		reason.Field, reason.Row = c.kind.Full[c.why.slot], c.why.row
 	}
 	return state, reason
 }

@@ -80,10 +80,10 @@ func TestLimitsOnRowsOfSNMP(t *testing.T) {
 		state State
 		field string
 	}{
-		{"on the mains", []Fact{{"snmp_device", "partial", 1}, {"snmp_ups", "on_battery", 0}}, StateOK, ""},
-		{"on the battery", []Fact{{"snmp_device", "partial", 0}, {"snmp_ups", "on_battery", 1}}, StateDegraded, "snmp_ups.on_battery"},
-		{"another row's field of the same name", []Fact{{"snmp_device", "on_battery", 1}}, StateOK, ""},
-		{"past a limit that says down", []Fact{{"snmp_device", "memory_used_ratio", 0.9}}, StateDegraded, "snmp_device.memory_used_ratio"},
+		{"on the mains", []Fact{{Measurement: "snmp_device", Field: "partial", Value: 1}, {Measurement: "snmp_ups", Field: "on_battery", Value: 0}}, StateOK, ""},
+		{"on the battery", []Fact{{Measurement: "snmp_device", Field: "partial", Value: 0}, {Measurement: "snmp_ups", Field: "on_battery", Value: 1}}, StateDegraded, "snmp_ups.on_battery"},
+		{"another row's field of the same name", []Fact{{Measurement: "snmp_device", Field: "on_battery", Value: 1}}, StateOK, ""},
+		{"past a limit that says down", []Fact{{Measurement: "snmp_device", Field: "memory_used_ratio", Value: 0.9}}, StateDegraded, "snmp_device.memory_used_ratio"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := run(tc.facts...)

@@ -44,7 +44,7 @@ func result(id CheckID, at time.Time, letter byte) []Observation {
 	facts := id
 	facts.Layer = "" // as ingest sees the probe's own row
 	return []Observation{
-		{Check: facts, Time: at, Facts: []Fact{{"icmp", "sent", 10}, {"icmp", "lost", lost}, {"icmp", "rtt_p95_seconds", rtt}}},
+		{Check: facts, Time: at, Facts: []Fact{{Measurement: "icmp", Field: "sent", Value: 10}, {Measurement: "icmp", Field: "lost", Value: lost}, {Measurement: "icmp", Field: "rtt_p95_seconds", Value: rtt}}},
 		o,
 	}
 }
@@ -235,7 +235,7 @@ func TestLowerLimitsAndTruths(t *testing.T) {
 		j := New(DefaultRules(), t0)
 		for i := range 3 {
 			j.Observe([]Observation{{Check: id, Time: t0.Add(time.Duration(i) * every), Interval: every,
-				Facts: []Fact{{string(tc.kind), tc.field, tc.value}}}})
+				Facts: []Fact{{Measurement: string(tc.kind), Field: tc.field, Value: tc.value}}}})
 		}
 		if s, _, _ := j.Site("s1"); s.State != tc.want {
 			t.Errorf("%s.%s = %v: %v, want %v", tc.kind, tc.field, tc.value, s.State, tc.want)
@@ -252,7 +252,7 @@ func TestWorstRowOfARunCounts(t *testing.T) {
 		for _, v := range []float64{0.01, 0.9, 0.02} { // three resolvers, three rows
 			facts := id
 			facts.Layer = ""
-			j.Observe([]Observation{{Check: facts, Time: at, Facts: []Fact{{"dns", "query_seconds", v}}}})
+			j.Observe([]Observation{{Check: facts, Time: at, Facts: []Fact{{Measurement: "dns", Field: "query_seconds", Value: v}}}})
 		}
 		j.Observe([]Observation{{Check: id, Time: at, Interval: every}})
 	}

@@ -34,7 +34,7 @@ func TestLatenessOfTheAgentIsTakenOff(t *testing.T) {
 		j := New(DefaultRules(), t0)
 		for i := range 3 {
 			j.Observe([]Observation{{Check: id, Time: t0.Add(time.Duration(i) * every), Interval: every, Late: tc.late,
-				Facts: []Fact{{string(tc.kind), tc.field, tc.value}}}})
+				Facts: []Fact{{Measurement: string(tc.kind), Field: tc.field, Value: tc.value}}}})
 		}
 		if s, _, _ := j.Site("s1"); s.State != tc.want {
 			t.Errorf("%s.%s = %v, late by %v: %v, want %v", tc.kind, tc.field, tc.value, tc.late, s.State, tc.want)
@@ -45,7 +45,7 @@ func TestLatenessOfTheAgentIsTakenOff(t *testing.T) {
 	j := New(DefaultRules(), t0)
 	for i := range 4 {
 		j.Observe([]Observation{{Check: ping, Time: t0.Add(time.Duration(i) * every), Interval: every, Late: time.Minute,
-			Facts: []Fact{{"icmp", "sent", 10}, {"icmp", "lost", 3}}}})
+			Facts: []Fact{{Measurement: "icmp", Field: "sent", Value: 10}, {Measurement: "icmp", Field: "lost", Value: 3}}}})
 	}
 	if s, _, _ := j.Site("s1"); s.State != StateDegraded || s.Reason.Field != "icmp.loss_ratio" {
 		t.Errorf("lateness loses no packets: %+v", s.Reason)

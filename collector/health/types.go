@@ -93,6 +93,7 @@ func Seconds(v float64) time.Duration {
 type Fact struct {
 	Measurement, Field string
 	Value              float64
+	Row                string // tells the rows of one run apart (probes.MeasurementSpec.Row); empty where there is one
 }
 
 // ReasonCode says in one word why a state is what it is; screens turn it into a sentence in their language.
@@ -105,6 +106,7 @@ const (
 	ReasonOutcome     ReasonCode = "outcome"     // the runs end badly: Outcome and Text are set
 	ReasonSilent      ReasonCode = "silent"      // no result since Value, Unix seconds
 	ReasonAgent       ReasonCode = "agent"       // results come, but the agent could not measure: Outcome and Text are set
+	ReasonWaived      ReasonCode = "waived"      // nothing is known yet, since all runs were left out: Outcome and Text are set
 	ReasonOverloaded  ReasonCode = "overloaded"  // of an agent: its machine is too busy for measured times to be trusted
 	ReasonNeverSeen   ReasonCode = "never_seen"  // nothing was ever received
 	ReasonMaintenance ReasonCode = "maintenance" // muted by an entry in the config: Text is its note
@@ -117,6 +119,7 @@ type Reason struct {
 	Check   CheckID // the check that decided; zero for a site as a whole
 	Outcome probes.Outcome
 	Field   string // "icmp.loss_ratio"
+	Row     string // that it is of, where runs have several: "up/video"
 	Value   float64
 	Limit   float64
 	Text    string

@@ -467,7 +467,7 @@ func TestJudge(t *testing.T) {
 	}
 	want := []health.Observation{
 		{Check: id("d", "dns", "lan"), Time: now, Outcome: probes.OutcomeRefused, Error: `no, "never"`,
-			Facts: []health.Fact{{Measurement: "dns", Field: "query_seconds", Value: 0.1}, {Measurement: "dns", Field: "query_seconds", Value: 0.2}}},
+			Facts: []health.Fact{{Measurement: "dns", Field: "query_seconds", Value: 0.1, Row: "r1"}, {Measurement: "dns", Field: "query_seconds", Value: 0.2, Row: "r2"}}},
 		{Check: id("alone", "tcp", ""), Time: now, Facts: []health.Fact{{Measurement: "tcp", Field: "connect_seconds", Value: 1}}},
 		{Check: id("w", "http", "lan"), Time: now, Outcome: probes.OutcomeTimeout},
 	}

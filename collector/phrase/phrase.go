@@ -50,6 +50,8 @@ func Reason(l Lang, r health.Reason, now time.Time) string {
 	case health.ReasonAgent:
 		what := p.pick("Máy đo ", "Agent ") + r.Check.Agent + p.pick(" không đo được ", " cannot measure ") + r.Check.Target
 		return what + ": " + p.own(r.Outcome)
+	case health.ReasonWaived:
+		return p.pick("Tạm hoãn đo ", "No test yet of ") + r.Check.Target + ": " + p.own(r.Outcome)
 	case health.ReasonOverloaded:
 		return p.pick("Máy đo ", "Agent ") + r.Check.Agent + p.pick(" quá tải, thời gian đo được không đáng tin", " is overloaded, its measured times can't be trusted")
 	case health.ReasonSilent:
@@ -76,8 +78,13 @@ func Layered(l Lang, r health.Reason, now time.Time) string {
 	if r.Code != health.ReasonThreshold && r.Code != health.ReasonOutcome || r.Check.Layer == "" {
 		return text
 	}
+	return (phraser{lang: l}).layer(r.Check.Layer) + ": " + lower(text)
+}
+
+// lower makes a sentence go on after a colon.
+func lower(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
-	return (phraser{lang: l}).layer(r.Check.Layer) + ": " + string(unicode.ToLower(first)) + text[size:]
+	return string(unicode.ToLower(first)) + text[size:]
 }
 
 type phraser struct {
@@ -125,16 +132,26 @@ func (p phraser) threshold(r health.Reason) string {
 		text, value, limit = p.pick("Phân giải tên miền ({t}) mất {v}", "Resolving names ({t}) takes {v}"), p.seconds(r.Value), p.seconds(r.Limit)
 	case r.Field == "http.total_seconds":
 		text, value, limit = p.pick("Tải trang {t} mất {v}", "Loading {t} takes {v}"), p.seconds(r.Value), p.seconds(r.Limit)
-	case r.Field == "http.cert_expiry_seconds" && r.Value < 0:
+	case r.Field == "webrtc_flow.loss_ratio":
+		text, value, limit = p.pick("Gọi thử tới {t} mất {v} gói tin{r}", "The test call to {t} lost {v} of its packets{r}"), p.percent(r.Value), p.percent(r.Limit)
+	case r.Field == "webrtc_flow.discard_ratio":
+		text, value, limit = p.pick("Gọi thử tới {t} có {v} gói tin đến quá muộn{r}", "In the test call to {t}, {v} of packets came too late{r}"), p.percent(r.Value), p.percent(r.Limit)
+	case r.Field == "webrtc.rtt_p95_seconds":
+		text, value, limit = p.pick("Độ trễ khi gọi thử tới {t} là {v}", "Round trip in the test call to {t} takes {v}"), p.seconds(r.Value), p.seconds(r.Limit)
+	case r.Field == "webrtc.setup_seconds":
+		text, value, limit = p.pick("Thiết lập cuộc gọi thử tới {t} mất {v}", "Setting up the test call to {t} takes {v}"), p.seconds(r.Value), p.seconds(r.Limit)
+	case r.Field == "webrtc.mos_audio":
+		text, value, limit = p.pick("Chất lượng tiếng khi gọi thử tới {t} ước đạt {v}/5", "Speech in the test call to {t} is estimated at {v} of 5"), p.number(r.Value, 1), p.number(r.Limit, 1)
+	case r.Field == "http.cert_expiry_seconds" && r.Value < 0, r.Field == "sip.cert_expiry_seconds" && r.Value < 0:
 		return strings.ReplaceAll(p.pick("Chứng thư số của {t} đã hết hạn", "The certificate of {t} has expired"), "{t}", t)
-	case r.Field == "http.cert_expiry_seconds":
+	case r.Field == "http.cert_expiry_seconds", r.Field == "sip.cert_expiry_seconds":
 		text, value, limit = p.pick("Chứng thư số của {t} còn hạn {v}", "The certificate of {t} expires in {v}"), p.days(r.Value), p.days(r.Limit)
 	case r.Field == "snmp_ups.on_battery":
 		return strings.ReplaceAll(p.pick("Mất điện lưới: {t} đang chạy bằng ắc quy", "The mains are out: {t} runs on its battery"), "{t}", t)
 	default:
 		text, value, limit = r.Field+" {t}: {v}", p.number(r.Value, 3), p.number(r.Limit, 3)
 	}
-	return strings.NewReplacer("{t}", t, "{v}", value).Replace(text) + p.pick(" (ngưỡng ", " (limit ") + limit + ")"
+	return strings.NewReplacer("{t}", t, "{v}", value, "{r}", p.flow(r.Row)).Replace(text) + p.pick(" (ngưỡng ", " (limit ") + limit + ")"
 }
 
 func (p phraser) outcome(r health.Reason) string {
@@ -146,6 +163,25 @@ func (p phraser) outcome(r health.Reason) string {
 		case probes.OutcomeRefused:
 			return t + p.pick(" không bật SNMP", " has SNMP switched off")
 		}
+	}
+	if r.Outcome == probes.OutcomeTimeout {
+		switch r.Check.Kind {
+		case probes.KindSIP:
+			return t + p.pick(" không trả lời SIP", " does not answer SIP")
+		case probes.KindH323:
+			return t + p.pick(" không trả lời H.323", " does not answer H.323")
+		case probes.KindSTUN:
+			return t + p.pick(" không trả lời STUN", " does not answer STUN")
+		case probes.KindWebRTC:
+			return p.pick("Không gọi thử được tới ", "No test call gets through to ") + t
+		}
+	}
+	if r.Outcome == probes.OutcomeFailed && r.Check.Kind == probes.KindWebRTC {
+		text := p.pick("Gọi thử tới ", "The test call to ") + t + p.pick(" không thành công", " failed")
+		if r.Text != "" {
+			text += ": " + r.Text
+		}
+		return text
 	}
 	switch r.Outcome {
 	case probes.OutcomeTimeout:
@@ -181,8 +217,35 @@ func (p phraser) own(o probes.Outcome) string {
 		return p.pick("chương trình đo gặp lỗi", "the measuring program failed")
 	case probes.OutcomeCanceled:
 		return p.pick("chương trình đo đang dừng", "the measuring program is stopping")
+	case probes.OutcomeHeld:
+		return p.pick("đang có cuộc họp, hoặc phép đo sẽ chiếm đường truyền quá mức cho phép", "a meeting is on, or it would take more of the line than it may")
+	case probes.OutcomeBusy:
+		return p.pick("đầu bên kia đang bận, tạm thời không nhận thêm phép đo", "the far end is busy and takes no more tests for now")
+	case probes.OutcomeOverloaded:
+		return p.pick("máy đo hoặc đầu bên kia quá tải trong lúc đo", "the agent's machine or the far end was overloaded meanwhile")
 	}
 	return o.String()
+}
+
+// flow says which part of a call is meant, by the row of webrtc_flow.
+func (p phraser) flow(row string) string {
+	direction, media, ok := strings.Cut(row, "/")
+	if !ok {
+		return ""
+	}
+	var way string
+	switch probes.Direction(direction) {
+	case probes.DirectionUp:
+		way = p.pick("chiều đi", "on the way up")
+	case probes.DirectionDown:
+		way = p.pick("chiều về", "on the way down")
+	default:
+		way = p.pick("cả hai chiều", "both ways together")
+	}
+	if probes.Media(media) == probes.MediaAudio {
+		return p.pick(" ("+way+", tiếng)", " (speech, "+way+")")
+	}
+	return p.pick(" ("+way+", hình)", " (video, "+way+")")
 }
 
 // since tells a time: the hour alone when it is today.

@@ -17,9 +17,15 @@ func TestReason(t *testing.T) {
 	ended := func(o probes.Outcome) health.Reason {
 		return health.Reason{Code: health.ReasonOutcome, Check: id, Outcome: o, Text: "status 500, want 200"}
 	}
-	overSNMP := func(o probes.Outcome) health.Reason {
+	over := func(k probes.Kind, o probes.Outcome) health.Reason {
 		r := ended(o)
-		r.Check.Kind = probes.KindSNMP
+		r.Check.Kind = k
+		return r
+	}
+	overSNMP := func(o probes.Outcome) health.Reason { return over(probes.KindSNMP, o) }
+	flow := func(field, row string, value, most float64) health.Reason {
+		r := limit(field, value, most)
+		r.Row = row
 		return r
 	}
 	at := func(day, hour, minute int) float64 {
@@ -46,6 +52,24 @@ func TestReason(t *testing.T) {
 		{overSNMP(probes.OutcomeUnreachable), "Không có đường tới anchor-bb", "No route to anchor-bb"},
 		{ended(probes.OutcomeUnreachable), "Không có đường tới anchor-bb", "No route to anchor-bb"},
 		{health.Reason{Code: health.ReasonAgent, Check: id, Outcome: probes.OutcomeNoPermission}, "Máy đo pc không đo được anchor-bb: không đủ quyền", "Agent pc cannot measure anchor-bb: not permitted"},
+		{health.Reason{Code: health.ReasonAgent, Check: id, Outcome: probes.OutcomeOverloaded}, "Máy đo pc không đo được anchor-bb: máy đo hoặc đầu bên kia quá tải trong lúc đo",
+			"Agent pc cannot measure anchor-bb: the agent's machine or the far end was overloaded meanwhile"},
+		{health.Reason{Code: health.ReasonWaived, Check: id, Outcome: probes.OutcomeHeld}, "Tạm hoãn đo anchor-bb: đang có cuộc họp, hoặc phép đo sẽ chiếm đường truyền quá mức cho phép",
+			"No test yet of anchor-bb: a meeting is on, or it would take more of the line than it may"},
+		{health.Reason{Code: health.ReasonWaived, Check: id, Outcome: probes.OutcomeBusy}, "Tạm hoãn đo anchor-bb: đầu bên kia đang bận, tạm thời không nhận thêm phép đo",
+			"No test yet of anchor-bb: the far end is busy and takes no more tests for now"},
+		{flow("webrtc_flow.loss_ratio", "up/video", 0.034, 0.01), "Gọi thử tới anchor-bb mất 3,4 % gói tin (chiều đi, hình) (ngưỡng 1 %)",
+			"The test call to anchor-bb lost 3.4 % of its packets (video, on the way up) (limit 1 %)"},
+		{flow("webrtc_flow.discard_ratio", "down/audio", 0.02, 0.01), "Gọi thử tới anchor-bb có 2 % gói tin đến quá muộn (chiều về, tiếng) (ngưỡng 1 %)",
+			"In the test call to anchor-bb, 2 % of packets came too late (speech, on the way down) (limit 1 %)"},
+		{limit("webrtc.setup_seconds", 6.2, 5), "Thiết lập cuộc gọi thử tới anchor-bb mất 6,2 giây (ngưỡng 5 giây)", "Setting up the test call to anchor-bb takes 6.2 s (limit 5 s)"},
+		{limit("webrtc.mos_audio", 3.14, 3.6), "Chất lượng tiếng khi gọi thử tới anchor-bb ước đạt 3,1/5 (ngưỡng 3,6)", "Speech in the test call to anchor-bb is estimated at 3.1 of 5 (limit 3.6)"},
+		{limit("sip.cert_expiry_seconds", -1, 14*86400), "Chứng thư số của anchor-bb đã hết hạn", "The certificate of anchor-bb has expired"},
+		{over(probes.KindSIP, probes.OutcomeTimeout), "anchor-bb không trả lời SIP", "anchor-bb does not answer SIP"},
+		{over(probes.KindH323, probes.OutcomeTimeout), "anchor-bb không trả lời H.323", "anchor-bb does not answer H.323"},
+		{over(probes.KindH323, probes.OutcomeRefused), "anchor-bb từ chối kết nối", "anchor-bb refuses the connection"},
+		{over(probes.KindWebRTC, probes.OutcomeTimeout), "Không gọi thử được tới anchor-bb", "No test call gets through to anchor-bb"},
+		{over(probes.KindWebRTC, probes.OutcomeFailed), "Gọi thử tới anchor-bb không thành công: status 500, want 200", "The test call to anchor-bb failed: status 500, want 200"},
 		{health.Reason{Code: health.ReasonSilent, Check: id, Value: at(23, 8, 5)}, "Không có kết quả từ 08:05", "No result since 08:05"},
 		{health.Reason{Code: health.ReasonSilent, Check: id, Value: at(22, 14, 5)}, "Không có kết quả từ 14:05 ngày 22/11/2026", "No result since 14:05 on 22/11/2026"},
 		{health.Reason{Code: health.ReasonMaintenance, Text: "đổi bộ chia mạng"}, "Đang bảo trì: đổi bộ chia mạng", "Under maintenance: đổi bộ chia mạng"},

@@ -15,6 +15,7 @@ import (
 // column is one field of a check, read from front to back. A nil column holds nothing.
 type column struct {
 	store.Series
+	row  string // health.Fact.Row
 	next int
 }
 
@@ -93,18 +94,19 @@ func (c *columns) lines(known map[health.CheckID]health.CheckID) []*line {
 			l.explanation = &column{Series: s}
 		}
 	}
-	kinds := map[string]probes.Kind{} // of measurements: a kind of probe may return several
+	specs := map[string]probes.MeasurementSpec{} // a kind of probe may return several
 	for _, m := range probes.Schema() {
-		kinds[m.Name] = m.Kind
+		specs[m.Name] = m
 	}
-	byCheck := map[health.CheckID][]store.Series{} // without layers
+	byCheck := map[health.CheckID][]column{} // without layers
 	for _, s := range c.facts {
 		if s.Values == nil {
 			continue
 		}
+		spec := specs[s.Measurement]
 		id := health.CheckID{Site: s.Tags.Get("site"), Agent: s.Tags.Get("agent"), Target: s.Tags.Get("target"),
-			Kind: kinds[s.Measurement], Path: probes.Path(s.Tags.Get("path"))}
-		byCheck[id] = append(byCheck[id], s)
+			Kind: spec.Kind, Path: probes.Path(s.Tags.Get("path"))}
+		byCheck[id] = append(byCheck[id], column{Series: s, row: spec.Row(s.Tags.Get)})
 	}
 	slices.SortFunc(order, func(a, b *line) int {
 		return cmp.Or(cmp.Compare(a.id.Target, b.id.Target), cmp.Compare(a.id.Agent, b.id.Agent), cmp.Compare(a.id.Kind, b.id.Kind),
@@ -114,8 +116,8 @@ func (c *columns) lines(known map[health.CheckID]health.CheckID) []*line {
 		l.order = i
 		bare := l.id
 		bare.Layer = ""
-		for _, s := range byCheck[bare] {
-			l.facts = append(l.facts, &column{Series: s})
+		for _, c := range byCheck[bare] {
+			l.facts = append(l.facts, &c)
 		}
 	}
 	return order

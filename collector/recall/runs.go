@@ -119,7 +119,7 @@ func (m *merger) fill(obs []health.Observation, facts []health.Fact) ([]health.O
 			begin := len(facts)
 			for _, c := range l.facts {
 				if i, ok := c.at(at); ok {
-					facts = append(facts, health.Fact{Measurement: c.Measurement, Field: c.Field, Value: c.Values[i]})
+					facts = append(facts, health.Fact{Measurement: c.Measurement, Field: c.Field, Value: c.Values[i], Row: c.row})
 				}
 			}
 			o := health.Observation{Check: l.id, Time: time.UnixMilli(at).UTC(), Outcome: outcome, Facts: facts[begin:len(facts):len(facts)]}

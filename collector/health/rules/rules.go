@@ -146,6 +146,18 @@ func Default() Rules {
 			// Two weeks are what it takes to have a certificate renewed by letter.
 			{Field: "http.cert_expiry_seconds", Degraded: ptr(14 * 24 * 3600), Below: true},
 
+			// Calls with media are graded by the same bands, each direction and kind of media by itself. What came too
+			// late to be played is as good as lost.
+			{Field: "webrtc_flow.loss_ratio", Degraded: ptr(0.01), Bad: ptr(0.05)},
+			{Field: "webrtc_flow.discard_ratio", Degraded: ptr(0.01), Bad: ptr(0.05)},
+			// As with pings to the conference. Joining takes some six round trips: what takes 5 s was begun anew by
+			// timers, and people have started to ask whether it works.
+			upper("webrtc.rtt_p95_seconds", "", 0.300),
+			upper("webrtc.setup_seconds", "", 5),
+			// Below 3.6 (R of 70) many people are dissatisfied (ITU-T G.107 annex B). Opus at meetings' rates is at 4.3.
+			{Field: "webrtc.mos_audio", Degraded: ptr(3.6), Below: true},
+			{Field: "sip.cert_expiry_seconds", Degraded: ptr(14 * 24 * 3600), Below: true},
+
 			// The mains are out, and the office will be when the battery is empty. What else devices tell of themselves
 			// has no limit: whether 60 degrees or a full table are a fault is known to who knows the device. A table
 			// that was not read to its end is the way of that device, and no fault.

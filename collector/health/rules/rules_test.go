@@ -76,7 +76,8 @@ func TestEveryMistakeIsReported(t *testing.T) {
 func TestUses(t *testing.T) {
 	r := Default()
 	want := []string{"dns.query_seconds", "http.cert_expiry_seconds", "http.total_seconds", "icmp.df_ok", "icmp.jitter_seconds",
-		"icmp.lost", "icmp.rtt_p95_seconds", "icmp.sent", "snmp_ups.on_battery", "tcp.connect_seconds"}
+		"icmp.lost", "icmp.rtt_p95_seconds", "icmp.sent", "sip.cert_expiry_seconds", "snmp_ups.on_battery", "tcp.connect_seconds",
+		"webrtc.mos_audio", "webrtc.rtt_p95_seconds", "webrtc.setup_seconds", "webrtc_flow.discard_ratio", "webrtc_flow.lost", "webrtc_flow.sent"}
 	if diff := cmp.Diff(want, r.Facts()); diff != "" {
 		t.Error(diff)
 	}

@@ -101,7 +101,7 @@ func (l *Limit) validate(at string, known map[string]probes.FieldSpec, own, belo
 	case spec.Type == probes.TypeString:
 		problem(at+".field", "%s is text; only numbers can have limits", l.Field)
 	case own[l.Field]:
-		problem(at+".field", "%s is not measured by a probe; limits are for fields of icmp, tcp, dns, http and snmp", l.Field)
+		problem(at+".field", "%s is not measured by a probe; limits are for what icmp, http, webrtc and other kinds of checks measure", l.Field)
 	}
 	if l.Layer != "" && !l.Layer.Valid() {
 		problem(at+".layer", "%.200q is not a layer; use lan, broadband, dedicated or conference", string(l.Layer))

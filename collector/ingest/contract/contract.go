@@ -26,6 +26,7 @@ type measurement struct {
 	name   string
 	kind   probes.Kind // of measurements that one kind of probe returns; "" for the others
 	tags   []probes.TagSpec
+	row    func(tag func(string) string) string
 	fields []field // in the contract's order
 	byKey  map[string]int
 	judged bool // a field of it is
@@ -44,7 +45,7 @@ func New(rules health.Rules) *Contract {
 	c := &Contract{measurements: map[string]*measurement{}}
 	var names []string
 	for _, spec := range probes.Schema() {
-		m := &measurement{name: spec.Name, kind: spec.Kind, tags: spec.Tags, byKey: map[string]int{}}
+		m := &measurement{name: spec.Name, kind: spec.Kind, tags: spec.Tags, row: spec.Row, byKey: map[string]int{}}
 		var fields []string
 		for i, s := range spec.Fields {
 			f := field{FieldSpec: s, judged: m.kind != "" && s.Type != probes.TypeString && rules.Uses(spec.Name, s.Key), most: math.Inf(1)}
@@ -187,6 +188,7 @@ func (c *Contract) CheckKey(key []byte) (*Series, string) {
 	}
 	if m.kind != "" {
 		s.kind = m.kind
+		s.row = m.row(parsed.Tags.Get)
 	}
 	return s, ""
 }

@@ -44,7 +44,7 @@ func Report(rows []wire.Row, of []*Series, j Judge) {
 			if run == nil {
 				run, runTime, begin = s, row.Time, len(facts)
 			}
-			facts = s.measurement.appendFacts(facts, row.Fields)
+			facts = s.appendFacts(facts, row.Fields)
 			if len(facts) == begin {
 				run = nil
 			}
@@ -79,10 +79,11 @@ func (s *Series) check() health.CheckID {
 	return health.CheckID{Site: s.Site, Agent: s.Agent, Target: s.target, Kind: s.kind, Path: s.path, Layer: s.layer}
 }
 
-func (m *measurement) appendFacts(facts []health.Fact, fields []wire.Field) []health.Fact {
-	m.each(fields, func(s *field, f *wire.Field) {
-		if s.judged {
-			facts = append(facts, health.Fact{Measurement: m.name, Field: s.Key, Value: f.Num})
+func (s *Series) appendFacts(facts []health.Fact, fields []wire.Field) []health.Fact {
+	m := s.measurement
+	m.each(fields, func(spec *field, f *wire.Field) {
+		if spec.judged {
+			facts = append(facts, health.Fact{Measurement: m.name, Field: spec.Key, Value: f.Num, Row: s.row})
 		}
 	})
 	return facts

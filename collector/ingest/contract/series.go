@@ -17,6 +17,7 @@ type Series struct {
 	target      string
 	path        probes.Path
 	kind        probes.Kind
+	row         string       // of measurements with several rows to a run
 	layer       probes.Layer // of check rows only
 	device      string       // of equipment rows only, as fact
 	fact        probes.FactName

@@ -1,15 +1,18 @@
-package readiness
+// Package facts reads from the store what the ladder of package readiness rests on: what a site's endpoints last answered
+// and told of themselves.
+package facts
 
 import (
 	"context"
 	"time"
 
 	"communewatch/collector/health"
+	"communewatch/collector/readiness"
 	"communewatch/collector/store"
 	"communewatch/probes"
 )
 
-// maxPoints bounds what is read of one measurement of a site: twenty devices polled every minute for CallAge.
+// maxPoints bounds what is read of one measurement of a site: twenty devices polled every minute for readiness.CallAge.
 const maxPoints = 1_000_000
 
 // recently is how far back answers to what is asked every few minutes are looked for.
@@ -20,11 +23,11 @@ type Store interface {
 	Select(ctx context.Context, q store.Query, each func(store.Series) error) error
 }
 
-// Read returns the newest facts of a site's checks, by check without its layer, as Of wants them.
-func Read(ctx context.Context, from Store, site string, now time.Time) (map[health.CheckID]Facts, error) {
-	out := map[health.CheckID]Facts{}
+// Read returns the newest facts of a site's checks, by check without its layer, as readiness.Of wants them.
+func Read(ctx context.Context, from Store, site string, now time.Time) (map[health.CheckID]readiness.Facts, error) {
+	out := map[health.CheckID]readiness.Facts{}
 	calls := map[health.CheckID]map[string]store.Series{}
-	read := func(m string, kind probes.Kind, since time.Duration, fields []string, take func(f *Facts, s *store.Series, i int)) error {
+	read := func(m string, kind probes.Kind, since time.Duration, fields []string, take func(f *readiness.Facts, s *store.Series, i int)) error {
 		q := store.Query{Measurement: m, Fields: fields, Tags: map[string]string{"site": site}, From: now.Add(-since), To: now.Add(time.Minute), MaxPoints: maxPoints}
 		newest := map[health.CheckID][]store.Series{}
 		err := from.Select(ctx, q, func(s store.Series) error {
@@ -44,7 +47,7 @@ func Read(ctx context.Context, from Store, site string, now time.Time) (map[heal
 			return err
 		}
 		for id, list := range newest {
-			var f Facts
+			var f readiness.Facts
 			var at int64
 			for i := range list {
 				at = max(at, list[i].Times[len(list[i].Times)-1])
@@ -60,7 +63,7 @@ func Read(ctx context.Context, from Store, site string, now time.Time) (map[heal
 		}
 		return nil
 	}
-	if err := read("sip", probes.KindSIP, recently, []string{"code", "connected", "response_seconds", "transport"}, func(f *Facts, s *store.Series, i int) {
+	if err := read("sip", probes.KindSIP, recently, []string{"code", "connected", "response_seconds", "transport"}, func(f *readiness.Facts, s *store.Series, i int) {
 		switch {
 		case s.Field == "code" && s.Values != nil:
 			f.Code = int(s.Values[i])
@@ -70,7 +73,7 @@ func Read(ctx context.Context, from Store, site string, now time.Time) (map[heal
 	}); err != nil {
 		return nil, err
 	}
-	if err := read("h323", probes.KindH323, recently, []string{"connected", "gatekeeper"}, func(f *Facts, s *store.Series, i int) {
+	if err := read("h323", probes.KindH323, recently, []string{"connected", "gatekeeper"}, func(f *readiness.Facts, s *store.Series, i int) {
 		switch {
 		case s.Field == "connected" && s.Values != nil:
 			f.Connected = s.Values[i] != 0
@@ -80,7 +83,7 @@ func Read(ctx context.Context, from Store, site string, now time.Time) (map[heal
 	}); err != nil {
 		return nil, err
 	}
-	if err := read("snmp_endpoint", probes.KindSNMP, CallAge, []string{"h323", "sip", "in_call", "in_loss_ratio", "out_loss_ratio"}, func(f *Facts, s *store.Series, i int) {
+	if err := read("snmp_endpoint", probes.KindSNMP, readiness.CallAge, []string{"h323", "sip", "in_call", "in_loss_ratio", "out_loss_ratio"}, func(f *readiness.Facts, s *store.Series, i int) {
 		f.Endpoint = true
 		switch {
 		case s.Field == "h323" && s.Texts != nil:
