@@ -390,3 +390,6 @@ func (j *judge) notes() {
 		v.Notes = append(v.Notes, rehearsal.Note{Code: rehearsal.NoteUnprovenPaths, N: float64(unproven), Of: float64(len(v.Rows))})
 	}
 }
+
+// Failed reports whether a call could not be set up, or broke, by no fault of the agent's own.
+func Failed(r *rehearsal.Result) bool { return kindOf(r) == kindFailed }
