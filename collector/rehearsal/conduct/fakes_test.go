@@ -252,7 +252,14 @@ func measured(up, down float64) *report.Call {
 	return c
 }
 
-// calls returns the orders to call of a site, or of all ("").
+// count returns how many calls are under way, and how many were at once.
+func (p *province) count() (running, most int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.running, p.most
+}
+
+// calls returns the orders of a kind to a site, or of all ("").
 func (p *province) calls(kind wire.Kind, site string) []telling {
 	p.mu.Lock()
 	defer p.mu.Unlock()

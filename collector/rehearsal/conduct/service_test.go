@@ -142,8 +142,8 @@ func TestAProvinceRehearses(t *testing.T) {
 		if took := time.Since(began); took > time.Duration(r.Plan.TotalSeconds+2)*time.Second {
 			t.Errorf("took %v, planned %d s", took, r.Plan.TotalSeconds)
 		}
-		if w.field.most != 136 {
-			t.Errorf("%d calls at once, want all", w.field.most)
+		if _, most := w.field.count(); most != 136 {
+			t.Errorf("%d calls at once, want all", most)
 		}
 		if v := r.Verdict; v.Counts[rehearsal.Go] != 134 || v.Rows[0].Site != "s017" || v.Rows[1].Site != "s101" || v.Hub.Mark != rehearsal.Go || v.Rows[0].District != "huyện 1" {
 			t.Errorf("%+v, hub %+v, first %+v", v.Counts, v.Hub, v.Rows[0])
@@ -279,8 +279,8 @@ func TestStopActsAtOnce(t *testing.T) {
 		if r.State != rehearsal.StateStopped || len(r.Why) != 1 || r.Why[0].Code != rehearsal.NoteByPerson || r.Why[0].Text != "Lan" || len(r.Runs) != 2 {
 			t.Errorf("%s %+v, %d steps", r.State, r.Why, len(r.Runs))
 		}
-		if w.field.running != 0 {
-			t.Errorf("%d sites still call", w.field.running)
+		if running, _ := w.field.count(); running != 0 {
+			t.Errorf("%d sites still call", running)
 		}
 		if len(r.Results) != 44 {
 			t.Errorf("%d results: what was measured is not kept", len(r.Results))
