@@ -41,12 +41,12 @@ func (r *run) pace(ctx context.Context, s *stream, shape media.Stream, start tim
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	buffer := make([]byte, shape.PacketBytes)
-	frames := int(length / shape.Interval)
+	frames := int((length + shape.Interval/2) / shape.Interval)
 	lateness = make([]float64, 0, frames)
-	for n := 0; ; n++ {
+	for n := range frames {
 		due := start.Add(time.Duration(n)*shape.Interval + shifted)
-		if due.Sub(start) >= length {
-			return lateness, shifted
+		if shifted > 0 && due.Sub(start) >= length {
+			break
 		}
 		timer.Reset(time.Until(due))
 		select {
@@ -63,6 +63,7 @@ func (r *run) pace(ctx context.Context, s *stream, shape media.Stream, start tim
 		}
 		r.sendFrame(s, shape, buffer)
 	}
+	return lateness, shifted
 }
 
 func (r *run) sendFrame(s *stream, shape media.Stream, buffer []byte) {

@@ -16,6 +16,7 @@ import (
 	"github.com/pion/webrtc/v3"
 
 	"communewatch/probes"
+	"communewatch/probes/webrtc/rtc/socket"
 )
 
 // Mode says which way media go, as the site sees it.
@@ -56,7 +57,7 @@ type DialConfig struct {
 // Call is one call of a site. Its methods are safe for concurrent use.
 type Call struct {
 	cfg    DialConfig
-	socket *socket
+	socket *socket.Socket
 	mux    ice.UDPMux
 	pc     *webrtc.PeerConnection
 	start  time.Time
@@ -84,7 +85,7 @@ func Dial(ctx context.Context, cfg DialConfig) (*Call, error) {
 		cfg.TCPAfter = 1500 * time.Millisecond
 	}
 	c := &Call{cfg: cfg, start: time.Now(), done: make(chan struct{}), connected: make(chan struct{}), opened: make(chan struct{})}
-	c.socket = newSocket(cfg.Socket, cfg.Local)
+	c.socket = socket.New(cfg.Socket, cfg.Local)
 	c.mux = webrtc.NewICEUDPMux(library{cfg.Log}, c.socket)
 	if err := fenced("setting up a call", func() error { return c.dial(ctx) }); err != nil {
 		c.finish(err)
@@ -166,7 +167,7 @@ func (c *Call) noMedia(err, tcpErr error, udp, tcp bool) error {
 	if !udp && !tcp {
 		return probes.Errorf(probes.OutcomeFailed, "the answer names no address for media that can be used")
 	}
-	if refusal := c.socket.lastRefusal(); refusal != nil {
+	if refusal := c.socket.LastRefusal(); refusal != nil {
 		return fmt.Errorf("no path for media: %w", refusal)
 	}
 	if tcpErr != nil {
@@ -181,7 +182,7 @@ func (c *Call) addTunnel(ctx context.Context, tcp []candidate) error {
 	defer cancel()
 	var errs []error
 	for _, k := range tcp[:min(len(tcp), 4)] {
-		if c.socket.local != nil && c.socket.local.IP.To4() != nil != k.addr.Addr().Is4() {
+		if c.socket.Local != nil && c.socket.Local.IP.To4() != nil != k.addr.Addr().Is4() {
 			continue
 		}
 		conn, err := c.cfg.TCP(ctx, k.addr)
@@ -193,8 +194,8 @@ func (c *Call) addTunnel(ctx context.Context, tcp []candidate) error {
 		if !k.addr.Addr().Is4() {
 			stands = netip.MustParseAddr("2001:db8::1") // RFC 3849
 		}
-		t := newTunnel(conn, net.UDPAddrFromAddrPort(netip.AddrPortFrom(stands, k.addr.Port())))
-		c.socket.use(t, &c.wg)
+		t := socket.NewTunnel(conn, net.UDPAddrFromAddrPort(netip.AddrPortFrom(stands, k.addr.Port())))
+		c.socket.Use(t, &c.wg)
 		line := fmt.Sprintf("candidate:%s %s udp %s %s %d typ host", k.fields[0], k.fields[1], k.fields[3], stands, k.addr.Port())
 		zero := uint16(0)
 		return c.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: line, SDPMLineIndex: &zero})
@@ -280,7 +281,7 @@ func (c *Call) receive(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
 	media := mediaOf(t.Kind())
 	c.wg.Go(func() { drainReports(r) })
 	c.guard("a packet", func() {
-		readTrack(t, &c.socket.times, func(p Packet) {
+		readTrack(t, c.socket, func(p Packet) {
 			p.Track, p.Media = index, media
 			c.note(&c.at.media)
 			if c.cfg.OnPacket != nil {
@@ -291,7 +292,7 @@ func (c *Call) receive(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
 }
 
 // readTrack hands on the packets of a track until it ends.
-func readTrack(t *webrtc.TrackRemote, times *arrivals, hand func(Packet)) {
+func readTrack(t *webrtc.TrackRemote, at *socket.Socket, hand func(Packet)) {
 	b := make([]byte, maxPacket)
 	var p rtp.Packet
 	for {
@@ -302,7 +303,7 @@ func readTrack(t *webrtc.TrackRemote, times *arrivals, hand func(Packet)) {
 		if p.Unmarshal(b[:n]) != nil {
 			continue
 		}
-		hand(Packet{Seq: p.SequenceNumber, RTPTime: p.Timestamp, Marker: p.Marker, Payload: p.Payload, At: times.take(p.SSRC, p.SequenceNumber)})
+		hand(Packet{Seq: p.SequenceNumber, RTPTime: p.Timestamp, Marker: p.Marker, Payload: p.Payload, At: at.Arrived(p.SSRC, p.SequenceNumber)})
 	}
 }
 
@@ -325,16 +326,16 @@ func (c *Call) onState(s webrtc.PeerConnectionState) {
 		c.note(&c.at.ice)
 		c.note(&c.at.keys)
 		c.mu.Lock()
-		if c.transport = "udp"; c.socket.currentTunnel() != nil {
+		if c.transport = "udp"; c.socket.Tunnel() != nil {
 			if pair, err := c.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair(); err == nil && pair != nil &&
-				c.socket.currentTunnel().stands.IP.String() == pair.Remote.Address {
+				c.socket.Tunnel().Stands.IP.String() == pair.Remote.Address {
 				c.transport = "tcp"
 			}
 		}
 		c.mu.Unlock()
 		c.once.connected.Do(func() { close(c.connected) })
 	case webrtc.PeerConnectionStateFailed:
-		if err := c.socket.lastRefusal(); err != nil {
+		if err := c.socket.LastRefusal(); err != nil {
 			c.finish(fmt.Errorf("the connection was lost: %w", err))
 			return
 		}
@@ -377,11 +378,11 @@ func (c *Call) Send(track int, marker bool, rtpTime uint32, payload []byte) erro
 	}
 	c.sendMu.Lock()
 	defer c.sendMu.Unlock()
-	c.socket.takeRTPRefusal()
+	c.socket.TakeRTPRefusal()
 	if err := c.tracks[track].send(marker, rtpTime, payload); err != nil {
 		return err
 	}
-	return c.socket.takeRTPRefusal()
+	return c.socket.TakeRTPRefusal()
 }
 
 // SendMessage sends a message on the data channel, which is neither ordered nor repaired. Before the channel is open,

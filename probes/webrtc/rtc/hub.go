@@ -19,6 +19,7 @@ import (
 	"github.com/pion/webrtc/v3"
 
 	"communewatch/probes"
+	"communewatch/probes/webrtc/rtc/socket"
 )
 
 // State is how far a session has come.
@@ -51,7 +52,7 @@ type SessionHandler struct {
 // Hub answers calls: an ICE-lite agent with one UDP port for all sessions.
 type Hub struct {
 	cfg    HubConfig
-	socket *socket
+	socket *socket.Socket
 	udp    ice.UDPMux
 	tcp    ice.TCPMux // nil for none
 	api    *webrtc.API
@@ -84,7 +85,7 @@ func NewHub(cfg HubConfig) (*Hub, error) {
 		_ = b.SetReadBuffer(readBuffer)
 	}
 	h := &Hub{cfg: cfg, sessions: map[*Session]struct{}{}}
-	h.socket = newSocket(cfg.UDP, netip.Addr{})
+	h.socket = socket.New(cfg.UDP, netip.Addr{})
 	h.udp = webrtc.NewICEUDPMux(library{cfg.Log}, h.socket)
 	networks := []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6}
 	if cfg.TCP != nil {
@@ -293,7 +294,7 @@ func (s *Session) receive(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
 	media := mediaOf(t.Kind())
 	s.wg.Go(func() { drainReports(r) })
 	s.guard(func() {
-		readTrack(t, &s.hub.socket.times, func(p Packet) {
+		readTrack(t, s.hub.socket, func(p Packet) {
 			p.Track, p.Media = index, media
 			if s.handler.OnPacket != nil {
 				s.handler.OnPacket(s, p)

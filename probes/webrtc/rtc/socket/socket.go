@@ -1,4 +1,7 @@
-package rtc
+// Package socket is a UDP socket as the media library is given it: it notes when packets arrive, keeps the reason why a
+// packet was not sent, survives errors of a line that comes and goes, and may carry a TCP connection as one more
+// address (RFC 4571).
+package socket
 
 import (
 	"encoding/binary"
@@ -30,7 +33,10 @@ type arrival struct {
 }
 
 // 8192 packets are 400 ms at 20,000 packets/s; what waited longer gets the time at which it was read.
-const arrivalSlots = 8192
+const (
+	arrivalSlots = 8192
+	maxPacket    = 1500
+)
 
 func arrivalKey(ssrc uint32, seq uint16) (key uint64, slot uint64) {
 	key = 1<<48 | uint64(ssrc)<<16 | uint64(seq)
@@ -65,11 +71,10 @@ func (a *arrivals) take(ssrc uint32, seq uint16) time.Time {
 	return time.Now()
 }
 
-// socket is a UDP socket as the library uses it: it notes when packets arrive, what could not be sent, and survives
-// errors of a line that comes and goes. A site's may get a tunnel: a TCP connection whose far end is one more address.
-type socket struct {
+// Socket wraps a UDP socket. A site's may get a tunnel: a TCP connection whose far end is one more address.
+type Socket struct {
 	net.PacketConn
-	local  *net.UDPAddr // of the socket, or the address that stands for it
+	Local  *net.UDPAddr // of the socket, or the address that stands for it
 	times  arrivals
 	closed chan struct{}
 	once   sync.Once
@@ -77,7 +82,7 @@ type socket struct {
 	mu         sync.Mutex // guards the fields below
 	refusal    error      // why the system would not send the last packet, of any kind; nil if it did
 	rtpRefusal error      // why the last RTP packet was not sent, until it is taken
-	tunnel     *tunnel    // nil for none
+	tunnel     *Tunnel    // nil for none
 	merged     chan datagram
 }
 
@@ -86,50 +91,56 @@ type datagram struct {
 	from net.Addr
 }
 
-// newSocket wraps c; local stands for its address where c is bound to none, so that one address is offered and not
+// New wraps c; local stands for its address where c is bound to none, so that one address is offered and not
 // those of all the machine's cards.
-func newSocket(c net.PacketConn, local netip.Addr) *socket {
-	s := &socket{PacketConn: c, closed: make(chan struct{})}
-	s.local, _ = c.LocalAddr().(*net.UDPAddr)
-	if s.local != nil && s.local.IP.IsUnspecified() && local.IsValid() {
-		s.local = net.UDPAddrFromAddrPort(netip.AddrPortFrom(local.Unmap(), uint16(s.local.Port)))
+func New(c net.PacketConn, local netip.Addr) *Socket {
+	s := &Socket{PacketConn: c, closed: make(chan struct{})}
+	s.Local, _ = c.LocalAddr().(*net.UDPAddr)
+	if s.Local != nil && s.Local.IP.IsUnspecified() && local.IsValid() {
+		s.Local = net.UDPAddrFromAddrPort(netip.AddrPortFrom(local.Unmap(), uint16(s.Local.Port)))
 	}
 	return s
 }
 
-func (s *socket) LocalAddr() net.Addr {
-	if s.local != nil {
-		return s.local
+// Arrived returns when an RTP packet arrived, or now if that is not known. It is to be asked once for each packet.
+func (s *Socket) Arrived(ssrc uint32, seq uint16) time.Time { return s.times.take(ssrc, seq) }
+
+// LocalAddr is the address that is offered.
+func (s *Socket) LocalAddr() net.Addr {
+	if s.Local != nil {
+		return s.Local
 	}
 	return s.PacketConn.LocalAddr()
 }
 
-func (s *socket) Close() error {
+// Close closes the socket and its tunnel. Closing it again is an error.
+func (s *Socket) Close() error {
 	err := net.ErrClosed
 	s.once.Do(func() {
 		close(s.closed)
 		err = s.PacketConn.Close()
-		if t := s.currentTunnel(); t != nil {
+		if t := s.Tunnel(); t != nil {
 			t.close()
 		}
 	})
 	return err
 }
 
-func (s *socket) currentTunnel() *tunnel {
+// Tunnel is the tunnel in use, nil without one.
+func (s *Socket) Tunnel() *Tunnel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.tunnel
 }
 
-func (s *socket) channel() chan datagram {
+func (s *Socket) channel() chan datagram {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.merged
 }
 
 // ReadFrom reads the next packet, of the tunnel too if there is one. Only a closed socket ends it.
-func (s *socket) ReadFrom(b []byte) (int, net.Addr, error) {
+func (s *Socket) ReadFrom(b []byte) (int, net.Addr, error) {
 	for {
 		if merged := s.channel(); merged != nil {
 			select {
@@ -147,7 +158,7 @@ func (s *socket) ReadFrom(b []byte) (int, net.Addr, error) {
 }
 
 // read reads from the UDP socket alone.
-func (s *socket) read(b []byte) (int, net.Addr, error) {
+func (s *Socket) read(b []byte) (int, net.Addr, error) {
 	n, from, err := s.PacketConn.ReadFrom(b)
 	switch {
 	case err == nil:
@@ -169,10 +180,11 @@ func (s *socket) read(b []byte) (int, net.Addr, error) {
 	}
 }
 
-func (s *socket) WriteTo(b []byte, to net.Addr) (int, error) {
+// WriteTo sends a packet, through the tunnel if it is for its far end.
+func (s *Socket) WriteTo(b []byte, to net.Addr) (int, error) {
 	var n int
 	var err error
-	if t := s.currentTunnel(); t != nil && t.is(to) {
+	if t := s.Tunnel(); t != nil && t.is(to) {
 		n, err = t.write(b)
 	} else {
 		n, err = s.PacketConn.WriteTo(b, to)
@@ -185,8 +197,8 @@ func (s *socket) WriteTo(b []byte, to net.Addr) (int, error) {
 	return n, err
 }
 
-// takeRTPRefusal returns why the last RTP packet was not sent, nil if it was. The library keeps that to itself.
-func (s *socket) takeRTPRefusal() error {
+// TakeRTPRefusal returns why the last RTP packet was not sent, nil if it was. The library keeps that to itself.
+func (s *Socket) TakeRTPRefusal() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := s.rtpRefusal
@@ -194,15 +206,15 @@ func (s *socket) takeRTPRefusal() error {
 	return err
 }
 
-// lastRefusal returns why the last packet of any kind was refused by the system, nil if it was sent.
-func (s *socket) lastRefusal() error {
+// LastRefusal returns why the last packet of any kind was refused by the system, nil if it was sent.
+func (s *Socket) LastRefusal() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.refusal
 }
 
-// use adds the tunnel. From then on packets of both are read.
-func (s *socket) use(t *tunnel, wg *sync.WaitGroup) {
+// Use adds the tunnel. From then on packets of both are read.
+func (s *Socket) Use(t *Tunnel, wg *sync.WaitGroup) {
 	merged := make(chan datagram, 256)
 	s.mu.Lock()
 	s.tunnel, s.merged = t, merged
@@ -244,7 +256,7 @@ func (s *socket) use(t *tunnel, wg *sync.WaitGroup) {
 				return
 			}
 			s.times.note(b[:n], time.Now())
-			if !deliver(b[:n], t.stands) {
+			if !deliver(b[:n], t.Stands) {
 				return
 			}
 		}
@@ -252,10 +264,10 @@ func (s *socket) use(t *tunnel, wg *sync.WaitGroup) {
 	wg.Go(t.run)
 }
 
-// tunnel carries packets through a TCP connection, each behind its length (RFC 4571).
-type tunnel struct {
+// Tunnel carries packets through a TCP connection, each behind its length (RFC 4571).
+type Tunnel struct {
 	conn   net.Conn
-	stands *net.UDPAddr // the address that stands for its far end
+	Stands *net.UDPAddr // the address that stands for its far end
 	queue  chan []byte
 	done   chan struct{}
 	once   sync.Once
@@ -265,23 +277,24 @@ type tunnel struct {
 // the clock of whoever sends.
 const tunnelQueue = 512
 
-func newTunnel(conn net.Conn, stands *net.UDPAddr) *tunnel {
-	return &tunnel{conn: conn, stands: stands, queue: make(chan []byte, tunnelQueue), done: make(chan struct{})}
+// NewTunnel makes a tunnel of a connection; Use starts it, and the socket closes it.
+func NewTunnel(conn net.Conn, stands *net.UDPAddr) *Tunnel {
+	return &Tunnel{conn: conn, Stands: stands, queue: make(chan []byte, tunnelQueue), done: make(chan struct{})}
 }
 
-func (t *tunnel) is(to net.Addr) bool {
+func (t *Tunnel) is(to net.Addr) bool {
 	u, ok := to.(*net.UDPAddr)
-	return ok && u.Port == t.stands.Port && u.IP.Equal(t.stands.IP)
+	return ok && u.Port == t.Stands.Port && u.IP.Equal(t.Stands.IP)
 }
 
-func (t *tunnel) close() {
+func (t *Tunnel) close() {
 	t.once.Do(func() {
 		close(t.done)
 		_ = t.conn.Close()
 	})
 }
 
-func (t *tunnel) write(b []byte) (int, error) {
+func (t *Tunnel) write(b []byte) (int, error) {
 	framed := make([]byte, 2+len(b))
 	binary.BigEndian.PutUint16(framed, uint16(len(b)))
 	copy(framed[2:], b)
@@ -299,7 +312,7 @@ func (t *tunnel) write(b []byte) (int, error) {
 }
 
 // run writes what is queued until the tunnel is closed.
-func (t *tunnel) run() {
+func (t *Tunnel) run() {
 	for {
 		select {
 		case <-t.done:
@@ -313,7 +326,7 @@ func (t *tunnel) run() {
 	}
 }
 
-func (t *tunnel) read(b []byte) (int, error) {
+func (t *Tunnel) read(b []byte) (int, error) {
 	var head [2]byte
 	if _, err := io.ReadFull(t.conn, head[:]); err != nil {
 		return 0, err
