@@ -25,6 +25,7 @@ import (
 	"communewatch/collector/store/embedded"
 	"communewatch/collector/web"
 	"communewatch/probes"
+	"communewatch/probes/webrtc/reflector"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -52,6 +53,8 @@ type Collector struct {
 	stock  *stock.Stock
 	api    *api.API
 	web    *web.Web
+
+	reflector *reflector.Reflector // nil: there is none
 }
 
 // How often things are looked at, and how long stopping may take.
@@ -90,6 +93,12 @@ func (c *Collector) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, c.close("registry", c.reg.Close)) }()
 	metrics := prometheus.NewRegistry()
+	if err := c.openReflector(metrics); err != nil {
+		return fmt.Errorf("reflector: %w", err)
+	}
+	if c.reflector != nil {
+		defer func() { err = errors.Join(err, c.close("reflector", c.reflector.Close)) }()
+	}
 	if c.store, err = embedded.Open(embedded.Options{
 		Dir: c.cfg.StoreDir(), Retention: c.cfg.Retention, LateWindow: c.cfg.OutOfOrder, Texts: closedTexts(), Now: c.o.Now, Log: c.log,
 	}); err != nil {
@@ -150,6 +159,9 @@ func (c *Collector) routes() http.Handler {
 	people := c.api.Handler()
 	mux.Handle("/api/v1/", people)
 	mux.Handle("/metrics", people)
+	if c.reflector != nil {
+		mux.Handle("/whip/", c.reflector.Handler())
+	}
 	mux.Handle("/", c.web.Handler())
 	return mux
 }
@@ -177,6 +189,9 @@ func (c *Collector) serve(ctx context.Context, listener net.Listener) error {
 	group.Go(func() error { return c.ingest.Run(behind) })
 	group.Go(func() error { return c.api.Run(run) })    // live events end first: they would hold the door open
 	group.Go(func() error { return c.orders.Run(run) }) // and so do the agents' channels
+	if c.reflector != nil {
+		group.Go(func() error { return c.reflector.Run(run) })
+	}
 	group.Go(func() error { return c.watch(behind) })
 	group.Go(func() error { return c.stock.Run(run) })
 	group.Go(func() error {

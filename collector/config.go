@@ -33,6 +33,8 @@ type Config struct {
 
 	WriterSeries int `yaml:"writer_series"` // series that one writer token may bring
 
+	Reflector Reflector `yaml:"reflector"`
+
 	Health health.Rules `yaml:"health"`
 }
 
@@ -60,6 +62,7 @@ func DefaultConfig() Config {
 		OutOfOrder:   31 * 24 * time.Hour,  // a day more than agents keep results
 		Replay:       30 * time.Minute,     // covers every hysteresis of the default rules several times
 		WriterSeries: 20_000,
+		Reflector:    defaultReflector(),
 		Health:       health.DefaultRules(),
 	}
 }
@@ -78,7 +81,7 @@ func ParseConfig(file string, data []byte) (Config, error) {
 	c := DefaultConfig()
 	doc := settings.Read(file, data, &c)
 	dir := filepath.Dir(file)
-	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.DataDir, &c.Boundaries} {
+	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.DataDir, &c.Boundaries, &c.Reflector.TokenFile} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -132,6 +135,7 @@ func (c *Config) validate(doc *settings.Doc) {
 	if c.WriterSeries < 0 || c.WriterSeries > 1_000_000 {
 		doc.Problem("writer_series", "must be from 0 to 1000000")
 	}
+	c.Reflector.validate(doc)
 	c.Health.Validate(func(at, format string, args ...any) {
 		if at == "" {
 			at = "health"

@@ -97,12 +97,15 @@ func TestShippedExampleShowsEveryKey(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "communes.geojson"), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "reflector-tokens"), []byte("# pages\n0123456789abcdef\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	all := commentedOut.ReplaceAllString(string(text), "$1$2")
 	cfg, err := ParseConfig(filepath.Join(dir, "collector.yaml"), []byte(all))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, all)
 	}
-	if cfg.TLS.CertFile != filepath.Join(dir, "collector.pem") || cfg.Boundaries == "" || len(cfg.Health.Limits) != 1 {
+	if cfg.TLS.CertFile != filepath.Join(dir, "collector.pem") || cfg.Boundaries == "" || cfg.Reflector.Media == "" || len(cfg.Health.Limits) != 1 {
 		t.Errorf("%+v", cfg)
 	}
 	// Every kind of entry is shown once at least; between them they hold every key.
