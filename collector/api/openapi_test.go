@@ -117,6 +117,7 @@ func TestAnswersMatchTheDescription(t *testing.T) {
 	h := lossy(t)
 	h.keepEquipment(t)
 	h.call(t, "s1", t0.Add(11*time.Minute))
+	h.room(t, "s1", "registered", t0.Add(11*time.Minute))
 	h.judge.ObserveAgent("s1", "pc", t0, "v1", map[string]float64{"checks": 5})
 	for i := range 4 {
 		at := t0.Add(time.Duration(20+i) * 30 * time.Second)
