@@ -4,11 +4,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"communewatch/deploy/lab/bench"
+	"communewatch/deploy/lab/load"
 
 	"github.com/spf13/cobra"
 )
@@ -26,9 +28,9 @@ func main() {
 		},
 	}
 	cmd.Flags().StringVar(&o.Bin, "bin", "bin", "folder of the programs")
-	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "sections to run: ingest, scale, query, agent, spool, rtt, snmp, polls, judge (no report is written then)")
+	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "sections to run: ingest, scale, query, agent, spool, rtt, snmp, polls, judge, calls (no report is written then)")
 	cmd.Flags().StringVar(&o.Report, "report", "docs/BENCHMARKS.md", "file to write the results to")
-	cmd.AddCommand(askCommand())
+	cmd.AddCommand(askCommand(), loadCommand())
 	if err := cmd.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "communewatch-bench:", err)
 		os.Exit(1)
@@ -45,5 +47,27 @@ func askCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every variable")
+	return cmd
+}
+
+// loadCommand is what the benchmark starts to make calls.
+func loadCommand() *cobra.Command {
+	var o load.Options
+	var local string
+	cmd := &cobra.Command{
+		Use: "load", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.Local, err = netip.ParseAddr(local); err != nil {
+				return err
+			}
+			return bench.Load(cmd.Context(), cmd.OutOrStdout(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Service, "service", "reflector", "reflector or janus")
+	f.StringVar(&o.URL, "url", "", "of its signalling")
+	f.StringVar(&o.Token, "token", "", "that it wants")
+	f.StringVar(&local, "local", "127.0.0.1", "address to call from")
+	f.IntVar(&o.Sessions, "calls", 1, "calls at once")
 	return cmd
 }

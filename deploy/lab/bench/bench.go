@@ -94,6 +94,7 @@ func sections() []section {
 		{"snmp", benchSNMP},
 		{"polls", benchPolls},
 		{"judge", benchJudge},
+		{"calls", benchCalls},
 	}
 }
 

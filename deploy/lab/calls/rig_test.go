@@ -2,19 +2,50 @@ package calls
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"communewatch/deploy/lab/relay"
+	"communewatch/probes/webrtc/call"
 	"communewatch/probes/webrtc/reflector"
+	"communewatch/probes/webrtc/report"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// specVariable holds the JSON of a call when this program is to make that call and nothing else, in whatever network it
+// was started in.
+const specVariable = "COMMUNEWATCH_TEST_CALL"
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(specVariable); text != "" {
+		os.Exit(callAlone(text))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// callAlone makes a call and writes its report as JSON.
+func callAlone(text string) int {
+	var spec call.Spec
+	err := json.Unmarshal([]byte(text), &spec)
+	if err == nil {
+		var c *report.Call
+		c, err = call.Run(context.Background(), spec, nil)
+		json.NewEncoder(os.Stdout).Encode(c)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
 
 const token = "a-token-of-the-tests"
 
@@ -24,6 +55,7 @@ type rig struct {
 	server    *httptest.Server // its signalling
 	relay     *relay.Relay
 	stop      func() // the reflector, as if it died
+	close     func() // all of it
 }
 
 // newRig starts a reflector on a free port of loopback, and a relay before it. pages are served beside the signalling.
@@ -45,25 +77,24 @@ func newRig(t *testing.T, line relay.Line, pages http.Handler) *rig {
 		mux.Handle("/", pages)
 	}
 	g := &rig{reflector: r, server: httptest.NewServer(mux)}
-	stopped := false
-	g.stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
+	g.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 		g.server.CloseClientConnections()
 		g.server.Close()
-	}
-	t.Cleanup(g.stop)
+	})
+	t.Cleanup(func() { g.close() })
+	g.close = g.stop
 	g.relay, err = relay.Listen(relay.Config{Listen: netip.MustParseAddrPort("127.0.0.1:0"), Hub: g.server.URL, Seed: 1, Log: 200_000})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(g.relay.Close)
+	g.close = func() {
+		g.relay.Close()
+		g.stop()
+	}
 	if err := g.relay.Set(line); err != nil {
 		t.Fatal(err)
 	}

@@ -126,6 +126,9 @@ transports: { disable = %q }
 // URL is where Janus's API is, in its network.
 func (s *Server) URL() string { return "http://" + address.String() + "/janus" }
 
+// Addr is Janus's address, which callers in its network may call from too.
+func (s *Server) Addr() netip.Addr { return address.Addr() }
+
 // PID is Janus's process.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
