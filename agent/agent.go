@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"communewatch/agent/orders"
 	"communewatch/agent/schedule"
 	"communewatch/agent/ship"
 	"communewatch/agent/spool"
@@ -37,6 +38,7 @@ type Agent struct {
 	runner *schedule.Runner
 	checks []*schedule.Check
 	sched  *schedule.Schedule
+	orders *orders.Client // nil where the settings want none
 
 	open  func(*Agent) (results, sender, error) // openDisk, but for tests
 	spool results                               // set by Run, before anything runs
@@ -68,10 +70,12 @@ func New(cfg Config, o Options) (*Agent, error) {
 	}
 	a := &Agent{cfg: cfg, opts: o, log: o.Log, clock: NewClock(o.Now), started: time.Now(), open: openDisk}
 	a.runner = &schedule.Runner{Site: cfg.Site, Agent: cfg.Agent, Clock: a.clock, Log: o.Log}
+	gate := orders.NewGate(cfg.meetings, o.Now)
 	var err error
 	if a.checks, err = build(&cfg); err != nil {
 		return nil, err
 	}
+	a.takeOrders(gate)
 	jobs := []schedule.Job{{Name: "agent itself", Interval: cfg.SelfInterval, Timeout: selfTimeout, Run: a.reportSelf}}
 	for i, c := range a.checks {
 		jobs = append(jobs, schedule.Job{
@@ -127,7 +131,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	workCtx, stopWork := context.WithCancel(ctx)
 	defer stopWork()
 	worked := make(chan error, 1)
-	go func() { worked <- a.sched.Run(workCtx) }()
+	go func() { worked <- a.work(workCtx) }()
 
 	var failed error
 	select {
@@ -153,6 +157,20 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	}
 	a.stopped("spool", &begin)
 	return failed
+}
+
+// work runs checks by the schedule and by order until ctx ends.
+func (a *Agent) work(ctx context.Context) error {
+	if a.orders == nil {
+		return a.sched.Run(ctx)
+	}
+	ordered := make(chan error, 1)
+	go func() { ordered <- a.orders.Run(ctx) }()
+	err := a.sched.Run(ctx)
+	if err := <-ordered; err != nil {
+		a.log.Error("no orders can be taken", "error", err) // the checks are worth more
+	}
+	return err
 }
 
 func (a *Agent) stopped(part string, begin *time.Time) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"communewatch/agent/orders"
 	"communewatch/probes"
 	"communewatch/probes/bind"
 	"communewatch/probes/settings"
@@ -37,7 +38,11 @@ type Config struct {
 	Defaults Defaults             `yaml:"defaults"`
 	Checks   []Check              `yaml:"checks"`
 
+	Orders   Orders    `yaml:"orders"`
+	Meetings []Meeting `yaml:"meetings"` // when no media tests are made, whoever wants them
+
 	bindings map[probes.Path]binding
+	meetings orders.Meetings
 }
 
 // Collector is one address of the collector.
@@ -94,6 +99,21 @@ type Check struct {
 	options options
 }
 
+// Orders is what the collector may tell the agent to do.
+type Orders struct {
+	Enabled bool `yaml:"enabled"`  // keep a channel open, on which calls can be ordered
+	MaxKbps int  `yaml:"max_kbps"` // most that an ordered call may take of the line, each way, with all headers
+}
+
+// Meeting is a time in which the line belongs to a meeting; see orders.ParseMeeting.
+type Meeting struct {
+	Days []string `yaml:"days"`
+	From string   `yaml:"from"`
+	To   string   `yaml:"to"`
+	TZ   string   `yaml:"tz"`
+	Note string   `yaml:"note"`
+}
+
 // binding is a path of the config in the form that probes use.
 type binding struct {
 	bind.Binding
@@ -116,6 +136,7 @@ func DefaultConfig() Config {
 		},
 		BacklogBytesPerSecond: 32 << 10, // 256 kbit/s: catching up must not look like a slow line
 		Defaults:              Defaults{Interval: 30 * time.Second},
+		Orders:                Orders{Enabled: true, MaxKbps: 6000}, // 1080p takes 4.3 Mbit/s
 	}
 }
 
@@ -189,6 +210,7 @@ func parseConfig(file string, data []byte, kit *snmp.Kit) (Config, error) {
 	v.delivery(&cfg)
 	v.paths(&cfg)
 	v.checks(&cfg)
+	v.orders(&cfg)
 	return cfg, doc.Err()
 }
 

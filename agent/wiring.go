@@ -22,12 +22,16 @@ func openDisk(a *Agent) (results, sender, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	var collectors []ship.Collector
-	for _, c := range cfg.Collectors {
-		collectors = append(collectors, ship.Collector{URL: c.URL, Token: c.secret, Binding: cfg.binding(c.Path).Binding, TLS: c.tls})
-	}
 	return s, ship.New(ship.Options{
-		Collectors: collectors, Org: cfg.Org, Bucket: cfg.Bucket, Agent: cfg.Agent,
+		Collectors: cfg.ways(), Org: cfg.Org, Bucket: cfg.Bucket, Agent: cfg.Agent,
 		BacklogBytesPerSecond: cfg.BacklogBytesPerSecond, Log: a.log,
 	}, s, a.clock), nil
+}
+
+// ways are the collector's addresses as they are used.
+func (c *Config) ways() (list []ship.Collector) {
+	for _, to := range c.Collectors {
+		list = append(list, ship.Collector{URL: to.URL, Token: to.secret, Binding: c.binding(to.Path).Binding, TLS: to.tls})
+	}
+	return list
 }

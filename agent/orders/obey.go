@@ -22,8 +22,14 @@ const (
 	spentMost   = 30 * time.Minute
 )
 
-// Why an ordered call was ended before its time.
-var errStopped = errors.New("stopped by order")
+// errStopped is why an ordered call was ended before its time. It is a cancellation to whoever asks: what was stopped
+// on purpose says nothing about the line.
+var errStopped error = stopped{}
+
+type stopped struct{}
+
+func (stopped) Error() string        { return "stopped by order" }
+func (stopped) Is(target error) bool { return target == context.Canceled }
 
 // calling is an ordered call, from being accepted to its end.
 type calling struct {

@@ -68,8 +68,14 @@ type Runner struct {
 
 // Run runs the check once.
 func (r *Runner) Run(ctx context.Context, c *Check) Result {
+	return r.RunAs(ctx, c, c.Probe, c.Timeout)
+}
+
+// RunAs runs the check once, out of turn, with another probe than its own in its place and for at most timeout. It must
+// not be called while the check runs.
+func (r *Runner) RunAs(ctx context.Context, c *Check, probe probes.Probe, timeout time.Duration) Result {
 	res := Result{Target: c.Target, Proof: c.Bound}
-	points, err := r.measure(ctx, c, &res)
+	points, err := r.measure(ctx, c, probe, timeout, &res)
 	res.Outcome = probes.OutcomeOf(err)
 	switch {
 	case err != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled):
@@ -98,7 +104,7 @@ func (r *Runner) Missed(c *Check) Result {
 }
 
 // measure runs the probe if it may run, and fills in start, clock, length, lateness and proof.
-func (r *Runner) measure(ctx context.Context, c *Check, res *Result) (points []probes.Point, err error) {
+func (r *Runner) measure(ctx context.Context, c *Check, probe probes.Probe, timeout time.Duration, res *Result) (points []probes.Point, err error) {
 	if c.Ready != nil {
 		if err := c.Ready(); err != nil {
 			res.Proof = probes.ProofUnproven // nothing was sent
@@ -116,7 +122,7 @@ func (r *Runner) measure(ctx context.Context, c *Check, res *Result) (points []p
 			res.Proof = proof
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	res.Start, res.Clock = c.stamp(r.Clock)
 	begin, watch := time.Now(), r.canary.begin()
@@ -127,7 +133,7 @@ func (r *Runner) measure(ctx context.Context, c *Check, res *Result) (points []p
 			r.Log.Error("probe panicked", "check", c.Target.Name, "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
-	return c.Probe.Probe(ctx)
+	return probe.Probe(ctx)
 }
 
 // stamp returns the present time in whole milliseconds. Within a clock the stamps of a check always rise, so that no

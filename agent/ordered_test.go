@@ -1,0 +1,266 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"communewatch/agent/orders"
+	"communewatch/probes"
+	said "communewatch/probes/orders"
+	"communewatch/probes/webrtc/report"
+	"communewatch/probes/wire"
+)
+
+// talker is a webrtc check's probe that calls nobody.
+type talker struct{ scheduled chan context.Context }
+
+func (p talker) Probe(ctx context.Context) ([]probes.Point, error) {
+	select {
+	case p.scheduled <- ctx:
+	default:
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (p talker) Call(ctx context.Context, profile said.Profile, d time.Duration, started func()) ([]probes.Point, *report.Call, error) {
+	started()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	rep := &report.Call{Service: "reflector", Profile: profile.Name, LimitedBy: "none"}
+	rows := []probes.Point{{Measurement: "webrtc", Fields: []probes.Field{probes.String("profile", profile.Name), probes.Bool("rehearsal", false)}}}
+	select {
+	case <-ctx.Done():
+		return rows, rep, ctx.Err()
+	case <-timer.C:
+	}
+	rep.MediaSeconds = d.Seconds()
+	return rows, rep, nil
+}
+
+// head is a collector that tells what a test wants it to.
+type head struct {
+	orders  chan string
+	reports chan said.Report
+	checks  chan string
+}
+
+func (h *head) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set(wire.HeaderReceivedAt, "1")
+	switch r.URL.Path {
+	case said.Path:
+		select {
+		case h.checks <- r.Header.Get(said.HeaderChecks):
+		default:
+		}
+		w.Header().Set("Content-Type", said.ContentType)
+		_, _ = io.WriteString(w, "\n")
+		_ = http.NewResponseController(w).Flush()
+		for {
+			select {
+			case <-r.Context().Done():
+				return
+			case line := <-h.orders:
+				_, _ = io.WriteString(w, line)
+				_ = http.NewResponseController(w).Flush()
+			}
+		}
+	case said.ReportPath:
+		body, _ := io.ReadAll(r.Body)
+		rep, err := said.ReadReport(body)
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		h.reports <- rep
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+func (h *head) tell(t *testing.T, o said.Order) {
+	t.Helper()
+	line, err := said.AppendLine(nil, &o)
+	if err == nil {
+		err = o.Validate()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.orders <- string(line)
+}
+
+// until waits for a report of an order in a phase that nothing follows.
+func (h *head) until(t *testing.T, id string) said.Report {
+	t.Helper()
+	for deadline := time.After(30 * time.Second); ; {
+		select {
+		case r := <-h.reports:
+			if r.Order == id && r.Phase.Final() {
+				return r
+			}
+		case <-deadline:
+			t.Fatalf("nothing was said of order %s", id)
+		}
+	}
+}
+
+// running starts an agent whose check "hub" is a webrtc check, or keeps it as it is without one.
+func running(t *testing.T, probe probes.Probe) (*head, *memory, *Agent) {
+	t.Helper()
+	h := &head{orders: make(chan string), reports: make(chan said.Report, 100), checks: make(chan string, 1)}
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	a, m := newAgent(t, "- {name: hub, kind: tcp, address: '127.0.0.1:1', path: lan, interval: 2s, options: {timeout: 100ms}}", Options{}, nil)
+	a.cfg.Collectors[0].URL = server.URL
+	if probe != nil {
+		a.checks[0].Target.Kind, a.checks[0].Probe = probes.KindWebRTC, probe
+	}
+	a.takeOrders(orders.NewGate(a.cfg.meetings, time.Now))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return h, m, a
+}
+
+func order(id string, d time.Duration) said.Order {
+	return said.Order{ID: id, Kind: said.KindCall, Expires: said.Seconds(20 * time.Second),
+		Call: &said.Call{Duration: said.Seconds(d), Profile: said.Profile{Name: "audio", AudioBPS: 32_000}}}
+}
+
+// rows returns the lines kept that begin so.
+func (m *memory) rows(measurement string) (list []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for line := range strings.Lines(m.lines.String()) {
+		if strings.HasPrefix(line, measurement+",") {
+			list = append(list, line)
+		}
+	}
+	return list
+}
+
+// What an ordered call measures goes to the collector twice: at once as a report, and as rows with all other results.
+func TestOrderedCallLeavesAReportAndRows(t *testing.T) {
+	h, m, _ := running(t, talker{})
+	if got := <-h.checks; got != "hub/lan" {
+		t.Errorf("the agent says it can call with %q", got)
+	}
+	h.tell(t, order("r1", time.Second))
+	r := h.until(t, "r1")
+	if r.Phase != said.PhaseDone || r.Outcome != "ok" || r.Check != "hub" || r.Path != probes.PathLAN || r.Proof != probes.ProofUnproven ||
+		r.Result == nil || !r.Result.Rehearsal || r.Result.MediaSeconds != 1 {
+		t.Errorf("got %+v with %+v", r, r.Result)
+	}
+	calls := m.rows("webrtc")
+	if len(calls) != 1 || !strings.Contains(calls[0], "rehearsal=true") || strings.Contains(calls[0], "false") || !strings.Contains(calls[0], "target=hub") {
+		t.Errorf("rows %q", calls)
+	}
+	good := 0
+	for _, row := range m.rows("check") {
+		if strings.Contains(row, "target=hub") && strings.Contains(row, `outcome="ok"`) {
+			good++
+		}
+	}
+	if good != 1 {
+		t.Errorf("%d runs of the check are ok, want the ordered one: %q", good, m.rows("check"))
+	}
+}
+
+// What is stopped on purpose leaves no row that speaks against the line.
+func TestStoppedCallLeavesNoEvidence(t *testing.T) {
+	h, m, _ := running(t, talker{})
+	h.tell(t, order("r1", time.Minute))
+	for r := range h.reports {
+		if r.Phase == said.PhaseStarted {
+			break
+		}
+	}
+	h.tell(t, said.Order{ID: "s1", Kind: said.KindStop, Expires: said.Seconds(time.Second), Stop: "r1"})
+	if r := h.until(t, "r1"); r.Outcome != "canceled" || r.Reason != "stopped by order" {
+		t.Errorf("got %+v", r)
+	}
+	h.tell(t, order("r2", time.Minute))
+	h.tell(t, said.Order{ID: "h1", Kind: said.KindHold, Expires: said.Seconds(time.Second), Hold: &said.Hold{For: said.Seconds(time.Hour), Note: "Giao ban"}})
+	if r := h.until(t, "r2"); r.Outcome != "held" || !strings.Contains(r.Reason, "Giao ban") {
+		t.Errorf("got %+v", r)
+	}
+	if rows := m.rows("webrtc"); len(rows) > 0 {
+		t.Errorf("rows of calls that were ended: %q", rows)
+	}
+	for _, row := range m.rows("check") {
+		if !strings.Contains(row, `outcome="held"`) {
+			t.Errorf("a row that speaks against the line: %s", row)
+		}
+	}
+}
+
+// A hold ends the schedule's test that is under way, and keeps the next from beginning.
+func TestHoldKeepsTheScheduleOffTheLine(t *testing.T) {
+	p := talker{make(chan context.Context, 1)}
+	h, m, _ := running(t, p)
+	testing := <-p.scheduled
+	h.tell(t, said.Order{ID: "h1", Kind: said.KindHold, Expires: said.Seconds(time.Second), Hold: &said.Hold{For: said.Seconds(time.Hour)}})
+	h.until(t, "h1")
+	<-testing.Done()
+	before := len(m.rows("check")) + 1 // a run may have timed out just then
+	for deadline := time.Now().Add(30 * time.Second); len(m.rows("check")) < before+2; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the runs that were held left no rows")
+		}
+	}
+	for _, row := range m.rows("check")[before:] {
+		if !strings.Contains(row, `outcome="held"`) {
+			t.Errorf("got %s", row)
+		}
+	}
+}
+
+func TestAgentWithoutConferenceCheckSaysSo(t *testing.T) {
+	h, _, _ := running(t, nil)
+	if got := <-h.checks; got != "" {
+		t.Errorf("the agent says it can call with %q", got)
+	}
+	h.tell(t, order("r1", time.Second))
+	if r := h.until(t, "r1"); r.Phase != said.PhaseRefused || !strings.Contains(r.Reason, "no check of kind webrtc") {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestMeetingOfTheSettingsHoldsScheduledTests(t *testing.T) {
+	now := time.Now()
+	cfg, err := ParseConfig("test.yaml", fmt.Appendf(nil, `
+site: s1
+collectors: [{url: 'http://127.0.0.1:1', token: x}]
+orders: {enabled: false}
+meetings: [{from: '%s', to: '%s', note: Giao ban}]
+checks: [{name: hub, kind: tcp, address: '127.0.0.1:1', path: lan, options: {timeout: 100ms}}]
+`, now.Add(-time.Hour).Format(time.RFC3339), now.Add(time.Hour).Format(time.RFC3339)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := New(cfg, Options{Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.orders != nil {
+		t.Error("it would take orders")
+	}
+	a.checks[0].Target.Kind, a.checks[0].Probe = probes.KindWebRTC, talker{}
+	a.takeOrders(orders.NewGate(cfg.meetings, time.Now))
+	res := a.runner.Run(t.Context(), a.checks[0])
+	if res.Outcome != probes.OutcomeHeld || !strings.Contains(res.Error, "Giao ban") {
+		t.Errorf("got %v: %s", res.Outcome, res.Error)
+	}
+}
