@@ -2,7 +2,6 @@ package health
 
 import (
 	"math"
-	"slices"
 	"time"
 
 	"communewatch/collector/health/loss"
@@ -17,7 +16,7 @@ type check struct {
 	agent *agent
 	kind  *rules.Kind    // nil when no rule looks at this kind
 	limit []*rules.Limit // by slot of kind; shared between checks with the same
-	loss  []counted      // by row, of kinds whose loss is judged
+	loss  loss.Rows
 
 	pending   []float64 // facts of the run at pendingAt by slot; NaN where there is none
 	rows      []string  // that these are of, by slot; nil where runs have one row
@@ -53,17 +52,6 @@ type check struct {
 	since int64
 }
 
-// counted is what was sent and lost in one row of the runs: each direction of a call is a line of its own, and what
-// gets lost on one must not be watered down by the others.
-type counted struct {
-	row        string
-	sent, lost float64 // of the run at pendingAt; NaN where there is none
-	window     loss.Window
-}
-
-// maxRows is how many rows of a run are told apart; a call has four.
-const maxRows = 16
-
 // why is a Reason without what the check knows anyway.
 type why struct {
 	code    ReasonCode
@@ -87,9 +75,7 @@ func (c *check) facts(t int64, facts []Fact) {
 		for i := range c.pending {
 			c.pending[i] = math.NaN()
 		}
-		for i := range c.loss {
-			c.loss[i].sent, c.loss[i].lost = math.NaN(), math.NaN()
-		}
+		c.loss.Begin()
 		c.pendingAt = t
 	}
 	for i := range facts {
@@ -101,8 +87,11 @@ func (c *check) facts(t int64, facts []Fact) {
 			if name != f.Field || c.kind.Rows[slot] != f.Measurement {
 				continue
 			}
-			if slot == c.kind.Num || slot == c.kind.Den {
-				c.count(slot, f)
+			switch slot {
+			case c.kind.Den:
+				c.loss.Sent(f.Row, f.Value)
+			case c.kind.Num:
+				c.loss.Lost(f.Row, f.Value)
 			}
 			have := c.pending[slot]
 			if math.IsNaN(have) || c.kind.Below[slot] && f.Value < have || !c.kind.Below[slot] && f.Value > have {
@@ -119,59 +108,10 @@ func (c *check) facts(t int64, facts []Fact) {
 	}
 }
 
-// count keeps a count that makes up a ratio, by its row.
-func (c *check) count(slot int, f *Fact) {
-	i := slices.IndexFunc(c.loss, func(l counted) bool { return l.row == f.Row })
-	if i < 0 {
-		if len(c.loss) == maxRows {
-			return
-		}
-		i = len(c.loss)
-		c.loss = append(c.loss, counted{row: f.Row, sent: math.NaN(), lost: math.NaN()})
-	}
-	if slot == c.kind.Den {
-		c.loss[i].sent = f.Value
-	} else {
-		c.loss[i].lost = f.Value
-	}
-}
-
-// lossy takes in what the run lost, and returns the ratio to judge it by: that of the row which loses most. long says
-// that it is over several runs, so that it has lasted already.
-func (c *check) lossy(r *rules.Compiled) (ratio float64, row string, long, ok bool) {
-	for i := range c.loss {
-		l := &c.loss[i]
-		v, over := 0.0, false
-		switch {
-		case math.IsNaN(l.sent) || math.IsNaN(l.lost):
-			continue
-		case l.sent >= loss.Enough && l.lost <= l.sent:
-			l.window.Clear()
-			v = l.lost / l.sent
-		default:
-			l.window.Add(r.LossRuns, l.sent, l.lost)
-			if l.window.Lossy() < r.Worse.Runs {
-				continue
-			}
-			v, over = l.window.Ratio(), true
-		}
-		if !ok || v > ratio {
-			ratio, row, long, ok = v, l.row, over, true
-		}
-	}
-	return ratio, row, long, ok
-}
-
-func (c *check) clearLoss() {
-	for i := range c.loss {
-		c.loss[i].window.Clear()
-	}
-}
-
 // judge weighs one run: the state that it alone means, why, and whether that has lasted already.
 func (c *check) judge(r *rules.Compiled, o *Observation, t int64) (level State, reason why, lasted bool) {
 	if o.Outcome != probes.OutcomeOK {
-		c.clearLoss() // what got lost while it was down is told by its being down
+		c.loss.Clear() // what got lost while it was down is told by its being down
 		c.recovering = true
 		return c.most(), why{code: ReasonOutcome, outcome: o.Outcome, text: clip(o.Error)}, false
 	}
@@ -195,7 +135,7 @@ func (c *check) judge(r *rules.Compiled, o *Observation, t int64) (level State, 
 				continue
 			}
 			var ok bool
-			if v, row, long, ok = c.lossy(r); !ok {
+			if v, row, long, ok = c.loss.Judge(r.LossRuns, r.Worse.Runs); !ok {
 				continue
 			}
 		}
@@ -208,7 +148,8 @@ func (c *check) judge(r *rules.Compiled, o *Observation, t int64) (level State, 
 			// agent's own machine. What is past a limit only by that much says nothing about the line.
 			trusted -= 2 * max(o.Late, 0).Seconds()
 		}
-		if s, limit := grade(l, trusted); s > level {
+		grade, limit := l.Grade(trusted)
+		if s := [...]State{StateOK, StateDegraded, StateDown}[grade]; s > level {
 			level, lasted = min(s, c.most()), long
 			reason = why{code: ReasonThreshold, slot: uint8(slot), row: row, value: v, limit: limit}
 		}
@@ -332,7 +273,7 @@ func (c *check) flap(r *rules.Compiled, t int64) {
 
 func (c *check) forgetStreaks() {
 	c.worse, c.better = [2]uint8{}, 0
-	c.clearLoss()
+	c.loss.Clear()
 	c.recovering = false
 }
 
@@ -383,22 +324,6 @@ func (c *check) status(s *site) CheckStatus {
 		out.LastSeen = stamp(c.lastAt)
 	}
 	return out
-}
-
-// grade returns the state that a value means by itself, and the limit that it is past.
-func grade(l *rules.Limit, v float64) (State, float64) {
-	past := func(limit *float64) bool {
-		return limit != nil && (!l.Below && v > *limit || l.Below && v < *limit)
-	}
-	switch {
-	case past(l.Down):
-		return StateDown, *l.Down
-	case past(l.Bad):
-		return StateDegraded, *l.Bad
-	case past(l.Degraded), !l.Below && l.Degraded != nil && v == *l.Degraded:
-		return StateDegraded, *l.Degraded
-	}
-	return StateOK, 0
 }
 
 // maxText is how many bytes of a reason's text are kept.

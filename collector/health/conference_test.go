@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"communewatch/collector/health/loss"
 	"communewatch/probes"
 )
 
@@ -181,7 +182,7 @@ func TestRowsOfARunAreBounded(t *testing.T) {
 		facts.Facts = append(facts.Facts, Fact{"webrtc_flow", "sent", 10, row}, Fact{"webrtc_flow", "lost", 1, row})
 	}
 	j.Observe([]Observation{facts, {Check: hub, Time: t0}})
-	if n := len(j.shard("s1").sites["s1"].checks[0].loss); n != maxRows {
-		t.Errorf("%d rows are kept, want %d", n, maxRows)
+	if n := j.shard("s1").sites["s1"].checks[0].loss.Len(); n != loss.MaxRows {
+		t.Errorf("%d rows are kept, want %d", n, loss.MaxRows)
 	}
 }

@@ -22,10 +22,6 @@ type Window struct {
 
 type counts struct{ sent, lost uint16 }
 
-// Enough is how many packets tell a loss of one per cent by themselves: five are lost of 500 then, give or take two.
-// A run that sent as many is judged by itself, without a Window.
-const Enough = 500
-
 // chance is the probability below which a clean streak is not taken for luck.
 const chance = 0.05
 

@@ -111,6 +111,32 @@ func (l *Limit) matches(site, target string, path probes.Path, layer probes.Laye
 		(l.Target == "" || l.Target == target) && (len(l.Sites) == 0 || slices.Contains(l.Sites, site))
 }
 
+// Grade is what a value means by itself, for those who hold it against a limit.
+type Grade uint8
+
+// The grades.
+const (
+	GradeOK Grade = iota
+	GradeDegraded
+	GradeDown
+)
+
+// Grade returns what a value means by itself, and the limit that it is past.
+func (l *Limit) Grade(v float64) (Grade, float64) {
+	past := func(limit *float64) bool {
+		return limit != nil && (!l.Below && v > *limit || l.Below && v < *limit)
+	}
+	switch {
+	case past(l.Down):
+		return GradeDown, *l.Down
+	case past(l.Bad):
+		return GradeDegraded, *l.Bad
+	case past(l.Degraded), !l.Below && l.Degraded != nil && v == *l.Degraded:
+		return GradeDegraded, *l.Degraded
+	}
+	return GradeOK, 0
+}
+
 // Calendar returns the office hours of a site; nil is always open.
 func (c *Compiled) Calendar(site string) *Calendar {
 	for _, cal := range c.calendars {
