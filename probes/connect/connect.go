@@ -163,7 +163,11 @@ func Split(s string) (host string, port uint16, err error) {
 		}
 		host, port = h, uint16(n)
 	}
-	if _, err := netip.ParseAddr(host); err != nil && !hostPattern.MatchString(host) {
+	a, err := netip.ParseAddr(host)
+	if strings.HasPrefix(s, "[") && !a.Is6() {
+		return bad("no IPv6 address in the brackets")
+	}
+	if err != nil && !hostPattern.MatchString(host) {
 		return bad("not a name or address of a host")
 	}
 	return host, port, nil

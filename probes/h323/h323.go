@@ -145,6 +145,9 @@ func (p *probe) Probe(ctx context.Context) ([]probes.Point, error) {
 		fields = append(fields, more...)
 		errs = append(errs, err)
 	}
+	if len(fields) == 0 {
+		return nil, errors.Join(errs...)
+	}
 	return []probes.Point{{Measurement: string(probes.KindH323), Fields: fields}}, errors.Join(errs...)
 }
 

@@ -98,6 +98,11 @@ func TestExitCodesAndMessages(t *testing.T) {
 		{"sweep", []string{"probe", "sweep", "127.200.0.8/30", "--exclude", "127.200.0.9", "--rate", "500"}, 0, []string{"sweep 127.200.0.8/30: ok", "address  127.200.0.10  100 %, sweep"}, nil},
 		{"sweep of the world", []string{"probe", "sweep", "0.0.0.0/0", "--rate", "0", "--community", "x", "--community-file", "y"}, 2, nil,
 			[]string{"--allow: 0.0.0.0/0 is not a private range", "--rate: must be", "--community-file: give community"}},
+		{"endpoint", []string{"probe", "h323", up}, 0, []string{"h323 " + up + ": ok", "connected  yes"}, nil},
+		{"no SIP server", []string{"probe", "sip", "sip:" + down + ";transport=tcp"}, 1, []string{"refused", "transport  tcp", "connected  no"}, nil},
+		{"no SIP server's name", []string{"probe", "sip", "http://10.0.0.1/", "--max-forwards", "99"}, 2, nil, []string{"target: ", "--max-forwards: must be"}},
+		{"stun over what it is not", []string{"probe", "stun", "stuns:10.0.0.1", "--transport", "udp"}, 2, nil, []string{"target: ", "stuns is STUN over TLS, not over udp"}},
+		{"probe of no kind", []string{"probe", "fax", "10.0.0.1"}, 2, nil, []string{"use icmp, tcp, ", "sip, stun", " or "}},
 		{"wrong resolver", []string{"probe", "dns", "a.example", "--resolver", "not an address"}, 2, nil, []string{"--resolver: "}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
