@@ -135,7 +135,7 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 		Bucket: c.cfg.Bucket, Version: c.o.Version, Now: c.o.Now, Log: c.log, Metrics: metrics,
 		Limits: ingest.Limits{MaxAge: c.cfg.OutOfOrder, WriterSeries: c.cfg.WriterSeries},
 	})
-	c.orders = orders.New(orders.Options{Tokens: c.reg, Log: c.log, Metrics: metrics, Now: c.o.Now})
+	c.orders = orders.New(orders.Options{Authenticate: c.agentOf, Log: c.log, Metrics: metrics, Now: c.o.Now})
 	if c.stock, err = stock.New(stock.Options{Devices: c.reg.Devices(), Paper: c.reg.Paper(), Sites: c.reg, Now: c.o.Now, Log: c.log}); err != nil {
 		return err
 	}

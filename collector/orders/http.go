@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"communewatch/collector/registry"
 	"communewatch/probes"
 	"communewatch/probes/orders"
 	"communewatch/probes/wire"
@@ -89,15 +88,15 @@ func (h *Hub) who(r *http.Request) (site, agent, secret string, p *problem) {
 	if secret == "" || !strings.EqualFold(scheme, "bearer") {
 		return "", "", "", &problem{http.StatusUnauthorized, "unauthorized", `send the agent's token as "Authorization: Bearer ..."`, 0}
 	}
-	id, err := h.o.Tokens.Authenticate(r.Context(), secret)
+	id, err := h.o.Authenticate(r.Context(), secret)
 	switch {
-	case errors.Is(err, registry.ErrUnknownToken), errors.Is(err, registry.ErrRevoked):
+	case errors.Is(err, ErrUnauthorized):
 		return "", "", "", &problem{http.StatusUnauthorized, "unauthorized", err.Error(), 0}
+	case errors.Is(err, ErrForbidden):
+		return "", "", "", forbidden("%v", err)
 	case err != nil:
 		h.log.Warn("order channel: can't look a token up", "error", err)
 		return "", "", "", unavailable(retryFull, "the collector can't look the token up now")
-	case id.Kind != registry.KindAgent || id.Site == "":
-		return "", "", "", forbidden("a token of kind %s has no order channel; agents have", id.Kind)
 	}
 	agent = r.Header.Get(wire.HeaderAgent)
 	if err := probes.CheckName(agent); err != nil {
@@ -138,8 +137,8 @@ func (h *Hub) orders(w http.ResponseWriter, r *http.Request) *problem {
 
 // revoked reports whether a stream's token is no longer good. Trouble of the registry is no reason to end a stream.
 func (h *Hub) revoked(r *http.Request, s *stream) bool {
-	_, err := h.o.Tokens.Authenticate(r.Context(), s.secret)
-	return errors.Is(err, registry.ErrRevoked) || errors.Is(err, registry.ErrUnknownToken)
+	_, err := h.o.Authenticate(r.Context(), s.secret)
+	return errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrForbidden)
 }
 
 // report is POST orders.ReportPath.

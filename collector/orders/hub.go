@@ -20,19 +20,26 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"communewatch/collector/registry"
 	"communewatch/probes"
 	"communewatch/probes/orders"
 )
 
-// Tokens says who a secret belongs to; *registry.Registry does it.
-type Tokens interface {
-	Authenticate(ctx context.Context, secret string) (registry.Identity, error)
+// Identity is whom a token was made for.
+type Identity struct {
+	Site  string
+	Agent string // "": any agent of the site
 }
 
-// Options of a Hub. Tokens is required.
+// Errors by which Authenticate refuses a secret for good; they may be wrapped. Any other is trouble of its own.
+var (
+	ErrUnauthorized = errors.New("no token in force") // unknown or revoked
+	ErrForbidden    = errors.New("not an agent's token")
+)
+
+// Options of a Hub. Authenticate is required.
 type Options struct {
-	Tokens  Tokens
+	Authenticate func(ctx context.Context, secret string) (Identity, error) // quick: it is asked once a minute per agent
+
 	Log     *slog.Logger          // nil: slog.Default
 	Metrics prometheus.Registerer // nil: none
 	Now     func() time.Time      // what answers are stamped by; nil: time.Now

@@ -21,7 +21,6 @@ import (
 	"go.uber.org/goleak"
 
 	hub "communewatch/collector/orders"
-	"communewatch/collector/registry"
 	"communewatch/probes/orders"
 	"communewatch/probes/wire"
 )
@@ -37,21 +36,19 @@ type tokens struct {
 	fails   bool
 }
 
-func (k *tokens) Authenticate(_ context.Context, secret string) (registry.Identity, error) {
+func (k *tokens) authenticate(_ context.Context, secret string) (hub.Identity, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	site, agent, _ := strings.Cut(secret, "/")
 	switch {
 	case k.fails:
-		return registry.Identity{}, errors.New("disk on fire")
-	case k.revoked[secret]:
-		return registry.Identity{}, registry.ErrRevoked
+		return hub.Identity{}, errors.New("disk on fire")
 	case secret == "telegraf":
-		return registry.Identity{Token: "t", Kind: registry.KindWriter, Site: "s1"}, nil
-	case !strings.HasPrefix(secret, "s"):
-		return registry.Identity{}, registry.ErrUnknownToken
+		return hub.Identity{}, fmt.Errorf("a writer's: %w", hub.ErrForbidden)
+	case k.revoked[secret] || !strings.HasPrefix(secret, "s"):
+		return hub.Identity{}, fmt.Errorf("%w: revoked or unknown", hub.ErrUnauthorized)
 	}
-	return registry.Identity{Token: "t", Kind: registry.KindAgent, Site: site, Agent: agent}, nil
+	return hub.Identity{Site: site, Agent: agent}, nil
 }
 
 // centre is a Hub behind a real server.
@@ -68,7 +65,7 @@ type centre struct {
 func newCentre(t *testing.T, o hub.Options) *centre {
 	t.Helper()
 	c := &centre{t: t, tokens: &tokens{revoked: map[string]bool{}}, metrics: prometheus.NewRegistry()}
-	o.Tokens, o.Metrics, o.Log = c.tokens, c.metrics, slog.New(slog.DiscardHandler)
+	o.Authenticate, o.Metrics, o.Log = c.tokens.authenticate, c.metrics, slog.New(slog.DiscardHandler)
 	c.hub = hub.New(o)
 	server := httptest.NewUnstartedServer(c.hub.Handler())
 	server.Config.ConnContext = hub.WithConn
