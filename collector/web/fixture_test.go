@@ -21,6 +21,10 @@ import (
 
 	"communewatch/collector/api"
 	"communewatch/collector/api/conference"
+	"communewatch/collector/api/rehearsals"
+	"communewatch/collector/phrase"
+	"communewatch/collector/registry"
+	"communewatch/collector/rehearsal/rehearsaltest"
 	"communewatch/collector/stock"
 	"communewatch/collector/stock/stocktest"
 	"communewatch/inventory"
@@ -38,17 +42,48 @@ type fixture struct {
 	drop      chan struct{} // closed to cut all event streams
 	away      bool          // event streams are refused
 
-	stock stock.Reader // the equipment, where a test wants some
+	stock     stock.Reader           // the equipment, where a test wants some
+	rehearsed *rehearsaltest.Service // rehearsals, where a test wants some
+}
+
+// rehearse gives the province rehearsals.
+func (f *fixture) rehearse(t testing.TB) {
+	t.Helper()
+	f.rehearsed = rehearsaltest.New(f.known(), f.now)
+}
+
+// operatorCode is what starts and stops rehearsals of the fixture.
+const operatorCode = "ma-van-hanh"
+
+// operators know one code of an operator, and one of an agent.
+type operators struct{}
+
+func (operators) Authenticate(_ context.Context, code string) (registry.Identity, error) {
+	switch code {
+	case operatorCode:
+		return registry.Identity{Token: "op1", Kind: registry.KindOperator}, nil
+	case "ma-may-do":
+		return registry.Identity{Token: "ag1", Kind: registry.KindAgent, Site: "s08707"}, nil
+	}
+	return registry.Identity{}, registry.ErrUnknownToken
+}
+
+func (operators) Tokens(context.Context) ([]registry.Token, error) {
+	return []registry.Token{{ID: "op1", Kind: registry.KindOperator, Note: "Nguyễn Văn Trực"}}, nil
+}
+
+// known are the sites as the registry has them.
+func (f *fixture) known() (sites []inventory.Site) {
+	for _, s := range f.sites {
+		sites = append(sites, inventory.Site{ID: s.ID, Code: s.Code, Name: s.Name, Type: s.Type, Parent: s.Parent})
+	}
+	return sites
 }
 
 // equip gives the province equipment.
 func (f *fixture) equip(t testing.TB) {
 	t.Helper()
-	var sites []inventory.Site
-	for _, s := range f.sites {
-		sites = append(sites, inventory.Site{ID: s.ID, Code: s.Code, Name: s.Name, Type: s.Type, Parent: s.Parent})
-	}
-	f.stock = stocktest.Open(t, sites)
+	f.stock = stocktest.Open(t, f.known())
 }
 
 // sitesFile is the project's own list of a province.
@@ -260,11 +295,16 @@ func (f *fixture) Conference(_ context.Context, id string) (conference.Site, err
 
 func (f *fixture) handler(t testing.TB, boundaries string) http.Handler {
 	t.Helper()
-	pages, err := New(Options{Source: f, Stock: f.stock, Boundaries: boundaries, Title: "Phú Thọ", Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	var rehearsed *rehearsals.API
+	mux := http.NewServeMux()
+	if f.rehearsed != nil {
+		rehearsed = rehearsals.New(rehearsals.Options{Service: f.rehearsed, Operators: operators{}, Now: f.now})
+		f.serveRehearsals(t, mux, rehearsed)
+	}
+	pages, err := New(Options{Source: f, Stock: f.stock, Rehearsals: rehearsed, Boundaries: boundaries, Title: "Phú Thọ", Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	mux := http.NewServeMux()
 	mux.Handle("/", pages.Handler())
 	answer := func(rw http.ResponseWriter, v any) {
 		rw.Header().Set("Content-Type", "application/json")
@@ -303,6 +343,29 @@ func (f *fixture) handler(t testing.TB, boundaries string) http.Handler {
 		f.drop = make(chan struct{})
 	})
 	return mux
+}
+
+// serveRehearsals adds the live stream of rehearsals, and a way to take the one that runs a step on.
+func (f *fixture) serveRehearsals(t testing.TB, mux *http.ServeMux, rehearsed *rehearsals.API) {
+	ctx, end := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = rehearsed.Run(ctx) // returns when ctx ends, and nothing else
+	}()
+	t.Cleanup(func() { end(); <-ended })
+	mux.HandleFunc("GET /api/v1/rehearsals/events", func(rw http.ResponseWriter, r *http.Request) {
+		if err := rehearsed.Events(rw, r, phrase.Vietnamese); err != nil {
+			http.Error(rw, err.Error(), http.StatusServiceUnavailable)
+		}
+	})
+	mux.HandleFunc("POST /fixture/advance", func(_ http.ResponseWriter, r *http.Request) {
+		bad := map[string]rehearsaltest.Bad{}
+		if site := r.FormValue("bad"); site != "" {
+			bad[site] = rehearsaltest.Bad{Up: 0.09}
+		}
+		f.rehearsed.Advance(bad)
+	})
 }
 
 func (f *fixture) events(rw http.ResponseWriter, r *http.Request) {
@@ -492,6 +555,7 @@ func TestServe(t *testing.T) {
 	}
 	f := newFixture(t, n)
 	f.equip(t)
+	f.rehearse(t)
 	t.Fatal(http.ListenAndServe(listen, f.handler(t, os.Getenv("FIXTURE_BOUNDARIES"))))
 }
 
@@ -501,6 +565,7 @@ func serve(t *testing.T, n int, boundaries string) *httptest.Server {
 	f := newFixture(t, n)
 	if boundaries == "" && n <= 136 {
 		f.equip(t)
+		f.rehearse(t)
 	}
 	server := httptest.NewServer(f.handler(t, boundaries))
 	t.Cleanup(func() {

@@ -1,4 +1,5 @@
-// Package web is the humans' door of the collector: the health map of the province, a page per site, and the inventory.
+// Package web is the humans' door of the collector: the health map of the province, a page per site,
+// rehearsals of conferences, and the inventory.
 //
 // Pages are rendered here, from html/template, and say everything in words before any script has run: counts per
 // state, sites worst first, a site's layers and checks. Islands of TypeScript (collector/web/ui) then add what needs
@@ -23,9 +24,11 @@ import (
 
 	"communewatch/collector/api"
 	"communewatch/collector/api/conference"
+	"communewatch/collector/api/rehearsals"
 	"communewatch/collector/stock"
 	"communewatch/collector/web/frame"
 	equipment "communewatch/collector/web/inventory"
+	"communewatch/collector/web/rehearsal"
 )
 
 // A Source knows the sites and their present states; *api.API does.
@@ -41,12 +44,13 @@ type Source interface {
 // Options are what New needs. Only Source must be set.
 type Options struct {
 	Source      Source
-	Stock       stock.Reader   // the equipment; nil: its pages say that there is none
-	Boundaries  string         // a GeoJSON file with the areas of sites; empty: areas are computed from positions
-	Title       string         // whose pages these are, such as the province's name; may be empty
-	DefaultLang string         // "vi" (also when empty) or "en": for readers who did not choose
-	Zone        *time.Location // in which times are shown; nil: Indochina Time
-	Log         *slog.Logger   // nil: slog.Default
+	Stock       stock.Reader    // the equipment; nil: its pages say that there is none
+	Rehearsals  *rehearsals.API // nil: their pages say that there are none
+	Boundaries  string          // a GeoJSON file with the areas of sites; empty: areas are computed from positions
+	Title       string          // whose pages these are, such as the province's name; may be empty
+	DefaultLang string          // "vi" (also when empty) or "en": for readers who did not choose
+	Zone        *time.Location  // in which times are shown; nil: Indochina Time
+	Log         *slog.Logger    // nil: slog.Default
 	Now         func() time.Time
 }
 
@@ -59,6 +63,7 @@ type Web struct {
 	boundaries *boundaries // nil without a file
 	stock      stock.Reader
 	equipment  *equipment.Pages
+	rehearsals *rehearsal.Pages
 }
 
 // What `npm run build` made of collector/web/ui. Without it the folder holds .gitkeep alone and this still compiles.
@@ -84,8 +89,12 @@ func newHouse(o Options) (*frame.House, error) {
 	if err != nil {
 		return nil, err
 	}
+	evenMore, err := rehearsal.Words()
+	if err != nil {
+		return nil, err
+	}
 	return frame.New(frame.Options{
-		Words: []fs.FS{languages, more}, Bundle: bundle, Title: o.Title, DefaultLang: o.DefaultLang, Zone: o.Zone, Log: o.Log, Now: o.Now,
+		Words: []fs.FS{languages, more, evenMore}, Bundle: bundle, Title: o.Title, DefaultLang: o.DefaultLang, Zone: o.Zone, Log: o.Log, Now: o.Now,
 	})
 }
 
@@ -108,6 +117,13 @@ func New(o Options) (*Web, error) {
 	if w.equipment, err = equipment.New(w.house, o.Stock, w.log); err != nil {
 		return nil, err
 	}
+	pages := rehearsal.Options{Names: w.names, Log: w.log}
+	if o.Rehearsals != nil {
+		pages.Service, pages.Door = o.Rehearsals.Service(), o.Rehearsals.Door()
+	}
+	if w.rehearsals, err = rehearsal.New(w.house, pages); err != nil {
+		return nil, err
+	}
 	if o.Boundaries != "" {
 		if w.boundaries, err = loadBoundaries(o.Boundaries); err != nil {
 			return nil, err
@@ -116,13 +132,27 @@ func New(o Options) (*Web, error) {
 	return w, nil
 }
 
-// Handler serves /, /sites/{id}, /inventory and below, /static/ and /boundaries.geojson.
+// names are the sites' names by id.
+func (w *Web) names(ctx context.Context) (rehearsal.Names, error) {
+	sites, err := w.source.Sites(ctx, w.house.DefaultLang())
+	if err != nil {
+		return nil, err
+	}
+	out := make(rehearsal.Names, len(sites))
+	for _, s := range sites {
+		out[s.ID] = rehearsals.Name{Name: s.Name, Type: s.Type, Code: s.Code, District: s.Parent}
+	}
+	return out, nil
+}
+
+// Handler serves /, /sites/{id}, /rehearsals and /inventory with what is below them, /static/ and /boundaries.geojson.
 func (w *Web) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", w.mapPage)
 	mux.HandleFunc("GET /sites/{id}", w.sitePage)
 	mux.HandleFunc("GET /boundaries.geojson", w.boundariesFile)
 	w.equipment.Register(mux)
+	w.rehearsals.Register(mux)
 	mux.Handle("GET /static/", w.house.Assets())
 	mux.HandleFunc("GET /favicon.ico", w.house.Icon)
 	return mux

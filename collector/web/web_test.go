@@ -24,6 +24,7 @@ import (
 	"communewatch/collector/api/conference"
 	"communewatch/collector/web/frame"
 	equipment "communewatch/collector/web/inventory"
+	"communewatch/collector/web/rehearsal"
 )
 
 func get(t *testing.T, h http.Handler, target string, change ...func(*http.Request)) *httptest.ResponseRecorder {
@@ -46,7 +47,11 @@ func languages() (map[string]frame.Catalogue, error) {
 	if err != nil {
 		return nil, err
 	}
-	return frame.LoadWords(files, more)
+	evenMore, err := rehearsal.Words()
+	if err != nil {
+		return nil, err
+	}
+	return frame.LoadWords(files, more, evenMore)
 }
 
 func TestCataloguesHaveTheSameWords(t *testing.T) {

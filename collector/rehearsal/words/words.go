@@ -82,9 +82,9 @@ func Mark(l phrase.Lang, m rehearsal.Mark) string {
 	case rehearsal.AtRisk:
 		return w.pick("Có rủi ro", "At risk")
 	case rehearsal.NoGo:
-		return w.pick("Chưa đạt", "No-go")
+		return w.pick("Không đạt", "No-go")
 	}
-	return w.pick("Chưa rõ", "Unknown")
+	return w.pick("Chưa biết", "Unknown")
 }
 
 // Column names a column of the matrix.
@@ -112,9 +112,9 @@ func State(l phrase.Lang, s rehearsal.State) string {
 	case rehearsal.StatePlanned:
 		return w.pick("Đã lên lịch", "Planned")
 	case rehearsal.StateRunning:
-		return w.pick("Đang chạy", "Running")
+		return w.pick("Đang diễn ra", "Running")
 	case rehearsal.StateDone:
-		return w.pick("Đã xong", "Done")
+		return w.pick("Hoàn thành", "Done")
 	case rehearsal.StateStopped:
 		return w.pick("Đã dừng", "Stopped")
 	case rehearsal.StateAborted:

@@ -24,6 +24,11 @@ var outlines = map[string]string{
 	"muted":    "M.8 0A.8 .8 0 1 1-.8 0A.8 .8 0 1 1 .8 0ZM.45 0A.45 .45 0 1 0-.45 0A.45 .45 0 1 0 .45 0Z",
 	"none":     "M-.6-.16H.6V.16H-.6Z",
 
+	// Of rehearsals; unknown is below.
+	"go":    "M.62 0A.62 .62 0 1 1-.62 0A.62 .62 0 1 1 .62 0Z",
+	"risk":  "M0-.95L.98 .78L-.98 .78Z",
+	"no_go": "M-.85-.5L-.5-.85L0-.35L.5-.85L.85-.5L.35 0L.85 .5L.5 .85L0 .35L-.5 .85L-.85 .5L-.35 0Z",
+
 	// Of equipment: technical states ✕ ▲ ◌ ● ◇ –, as above; legal ones are squares: full, half and hollow.
 	"outdated":       "M-.85-.5L-.5-.85L0-.35L.5-.85L.85-.5L.35 0L.85 .5L.5 .85L0 .35L-.5 .85L-.85 .5L-.35 0Z",
 	"due_soon":       "M0-.95L.98 .78L-.98 .78Z",
@@ -80,10 +85,12 @@ func (f Frame) Built() bool                       { return f.assets.built() }
 func (f Frame) ZoneName() string                  { return f.Zone.String() }
 func (f Frame) Themes() []string                  { return themes }
 
-// Section is the part of the product that the page belongs to: "map" or "inventory".
+// Section is the part of the product that the page belongs to: "map", "rehearsals" or "inventory".
 func (f Frame) Section() string {
-	if f.path == "/inventory" || strings.HasPrefix(f.path, "/inventory/") {
-		return "inventory"
+	for _, section := range []string{"inventory", "rehearsals"} {
+		if f.path == "/"+section || strings.HasPrefix(f.path, "/"+section+"/") {
+			return section
+		}
 	}
 	return "map"
 }

@@ -16,7 +16,7 @@ export interface Listener {
   lost(since: number): void;
 }
 
-export function listen(listener: Listener): void {
+export function listen(listener: Listener, path = "/api/v1/events"): void {
   let heard = Date.now();
   let wait = retryFirstMs;
 
@@ -29,7 +29,7 @@ export function listen(listener: Listener): void {
       watchdog = setTimeout(() => abort.abort(), silenceMs);
     };
     try {
-      const answer = await fetch(`/api/v1/events?lang=${lang}`, {
+      const answer = await fetch(`${path}?lang=${lang}`, {
         headers: { Accept: "text/event-stream" },
         cache: "no-store",
         signal: abort.signal,
