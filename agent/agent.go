@@ -13,6 +13,8 @@ import (
 	"communewatch/agent/ship"
 	"communewatch/agent/spool"
 	"communewatch/probes"
+	"communewatch/probes/webrtc"
+	"communewatch/probes/webrtc/report"
 	"communewatch/probes/wire"
 )
 
@@ -25,6 +27,11 @@ type Options struct {
 	// OnTaken, if not nil, is told of points once they are on disk, where they survive a kill, and which boot and
 	// clock stamped them. It must not keep them, and be quick.
 	OnTaken func(boot string, clock int, points []probes.Point)
+	// Child is the command that makes one conference call in a process of its own (see webrtc.Serve). Without one
+	// calls are made in this process, and a crash of the media library is the agent's.
+	Child []string
+	// OnCall, if not nil, is told all that is known of each conference call made by schedule.
+	OnCall func(check string, c *report.Call)
 }
 
 // Agent runs the checks of one config. Make it with New.
@@ -74,6 +81,14 @@ func New(cfg Config, o Options) (*Agent, error) {
 	var err error
 	if a.checks, err = build(&cfg); err != nil {
 		return nil, err
+	}
+	for _, c := range a.checks {
+		if p, ok := c.Probe.(*webrtc.Probe); ok {
+			p.RunIn(o.Child)
+			if o.OnCall != nil {
+				p.OnCall(func(call *report.Call) { o.OnCall(c.Target.Name, call) })
+			}
+		}
 	}
 	a.takeOrders(gate)
 	jobs := []schedule.Job{{Name: "agent itself", Interval: cfg.SelfInterval, Timeout: selfTimeout, Run: a.reportSelf}}

@@ -18,6 +18,7 @@ import (
 	"communewatch/probes/stun"
 	"communewatch/probes/sweep"
 	"communewatch/probes/tcp"
+	"communewatch/probes/webrtc"
 )
 
 // kind is a kind of probe as far as the config is concerned: it decodes the options of a check strictly over the
@@ -61,6 +62,13 @@ func kinds(kit *snmp.Kit) map[probes.Kind]kind {
 		probes.KindSIP:   kindOf(sip.DefaultOptions, sip.New, func(address string, _ sip.Options) []string { return []string{sip.Host(address)} }),
 		probes.KindSTUN:  kindOf(stun.DefaultOptions, stun.New, func(address string, _ stun.Options) []string { return []string{stun.Host(address)} }),
 		probes.KindH323:  kindOf(h323.DefaultOptions, h323.New, func(address string, o h323.Options) []string { return o.Hosts(address) }),
+		probes.KindWebRTC: kindOf(webrtc.DefaultOptions, webrtc.New, func(address string, _ webrtc.Options) []string {
+			u, err := url.Parse(address)
+			if err != nil {
+				return nil
+			}
+			return []string{u.Hostname()}
+		}),
 	}
 }
 

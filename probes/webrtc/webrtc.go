@@ -37,6 +37,7 @@ type Probe struct {
 	profile orders.Profile
 	ca      []byte
 	command []string
+	onCall  func(*report.Call) // nil for nobody
 	busy    chan struct{} // holds one value while a call is under way
 }
 
@@ -68,14 +69,11 @@ func New(t probes.Target, b bind.Binding, o Options) (probes.Probe, error) {
 // the first call. Without it calls run in this process.
 func (p *Probe) RunIn(command []string) { p.command = command }
 
+// OnCall has f told all that is known of each call that Probe makes. It is to be called before the first.
+func (p *Probe) OnCall(f func(*report.Call)) { p.onCall = f }
+
 // Probe makes one call with the check's own profile, and its ramp if it has one.
 func (p *Probe) Probe(ctx context.Context) ([]probes.Point, error) {
-	c, err := p.ProbeCall(ctx)
-	return Points(c), err
-}
-
-// ProbeCall is Probe, but returns all that is known of the call; nil if it was not made.
-func (p *Probe) ProbeCall(ctx context.Context) (*report.Call, error) {
 	s := p.spec(p.profile, p.opts.Duration)
 	if p.opts.Ramp.Enabled {
 		for _, kbps := range p.opts.Ramp.StepsKbps {
@@ -83,7 +81,11 @@ func (p *Probe) ProbeCall(ctx context.Context) (*report.Call, error) {
 		}
 		s.StepFor, s.BudgetBPS = p.opts.Ramp.Step, p.opts.Budget()
 	}
-	return p.run(ctx, s, nil)
+	c, err := p.run(ctx, s, nil)
+	if c != nil && p.onCall != nil {
+		p.onCall(c)
+	}
+	return Points(c), err
 }
 
 // Call makes a call with another profile and of another length, as part of a rehearsal: without a ramp. started, if

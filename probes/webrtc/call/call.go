@@ -122,7 +122,7 @@ func Run(ctx context.Context, spec Spec, started func()) (*report.Call, error) {
 	}
 	r.report.Service = r.service
 	if err != nil {
-		r.leave(nil)
+		_, _ = r.leave(ctx, nil)
 		return &r.report, err
 	}
 	if started != nil {
@@ -258,16 +258,16 @@ func (r *run) phases() {
 }
 
 // leave ends the call at the service, whatever became of it, and returns what the service says.
-func (r *run) leave(sent *whip.Sent) (*whip.Ending, error) {
+func (r *run) leave(ctx context.Context, sent *whip.Sent) (*whip.Ending, error) {
 	if r.signal == nil {
 		return nil, nil
 	}
 	timeout := endTimeout
-	if sent == nil {
+	if sent == nil || ctx.Err() != nil {
 		timeout = leaveTime
 	}
-	// Not the run's context: a call that was cut short has to be ended too, or it keeps its place at the service.
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	// Whether or not the run was cancelled: a call that was cut short has to be ended too, or it keeps its place at the service.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	return r.signal.End(ctx, sent)
 }
@@ -278,9 +278,9 @@ func (r *run) finish(ctx context.Context, err error) (*report.Call, error) {
 		r.settle(ctx)
 	}
 	sent := r.whatWasSent()
-	ending, endErr := r.leave(&sent)
+	ending, endErr := r.leave(ctx, &sent)
 	if endErr != nil && r.service == Reflector && ctx.Err() == nil {
-		ending, endErr = r.leave(&sent) // once more: the first may have been lost with its connection
+		ending, endErr = r.leave(ctx, &sent) // once more: the first may have been lost with its connection
 	}
 	r.phases()
 	r.report.MediaSeconds = r.sent.Seconds()

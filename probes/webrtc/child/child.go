@@ -31,7 +31,7 @@ const (
 )
 
 // grace is how long a process may take to stop when it is told to.
-const grace = 8 * time.Second
+const grace = 4 * time.Second
 
 // Run starts command, hands it what as JSON, and gives each line that it writes to line. When ctx ends the process is
 // told to stop, and killed if it does not. The error has the outcome "panic" if the process crashed, or ended with
