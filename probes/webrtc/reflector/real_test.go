@@ -299,6 +299,7 @@ func TestForeignAndReplayedPacketsOnThePort(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.Close()
+	awaitStatus(t, h, "all copies", func(st Status) bool { return st.Packets["duplicate"] == 20 })
 	e := g.end(sentOf(10))
 	for i, f := range e.Flows {
 		if f.Sent != 10 || f.Received != 10 || f.Duplicates != 10 {
@@ -369,14 +370,24 @@ func TestOffersThatAreNeverTakenUp(t *testing.T) {
 		t.Fatal("a call came about")
 	}
 	<-hung
-	deadline := time.Now().Add(patience)
-	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
-		if st := h.Status(); st.Sessions == 0 && st.SettingUp == 0 {
-			tick.Stop()
-			break
+	awaitStatus(t, h, "an end of all calls", func(st Status) bool { return st.Sessions == 0 && st.SettingUp == 0 })
+}
+
+// awaitStatus polls until the reflector's status is as wanted.
+func awaitStatus(t *testing.T, h *house, what string, ok func(Status) bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		st := h.Status()
+		if ok(st) {
+			return
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%+v", h.Status())
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited in vain for %s: %+v", what, st)
 		}
 	}
 }

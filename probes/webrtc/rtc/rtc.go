@@ -15,7 +15,7 @@
 // hide packets that the network duplicated, so it is off: every copy is handed on, and who measures tells copies and
 // replays by the stamps in the packets. A replayed packet is a copy of an old one; it can carry nothing new.
 //
-// The time of arrival is taken when a packet leaves the socket, before it waits for anything else in this process.
+// The time of arrival is when the system received a packet (see package arrival), before it waits for this process.
 //
 // A site has one socket, which the caller made and bound to a line; nothing is sent from any other. Where UDP does not
 // get through, the same packets go through one TCP connection (RFC 4571, RFC 6544) that the caller dials. The library's
@@ -64,7 +64,7 @@ type Packet struct {
 	RTPTime uint32
 	Marker  bool
 	Payload []byte    // valid until the callback returns
-	At      time.Time // when it left the socket; carries a monotonic reading
+	At      time.Time // when the system received it; carries a monotonic reading
 }
 
 // Phases is how long each part of setting up a call took. Zero is not reached.

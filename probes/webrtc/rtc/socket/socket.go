@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"communewatch/probes/webrtc/rtc/arrival"
 )
 
 // isRTP tells RTP from RTCP, STUN and DTLS on one port (RFC 7983, RFC 5761).
@@ -20,14 +22,14 @@ func isRTP(b []byte) bool {
 	return len(b) >= 12 && b[0]>>6 == 2 && (b[1]&0x7f < 64 || b[1]&0x7f > 95)
 }
 
-// arrivals remembers when RTP packets left the socket, until they have come through decryption and queues. The header
+// arrivals remembers when the system received RTP packets, until they have come through decryption and queues. The header
 // is in the clear, so stream and number tell which packet it was. Of copies the first counts.
 type arrivals struct {
 	mu    sync.Mutex // guards the field below
-	slots []arrival
+	slots []noted
 }
 
-type arrival struct {
+type noted struct {
 	key uint64 // SSRC and sequence number, and a bit that makes it non-zero
 	at  time.Time
 }
@@ -51,10 +53,10 @@ func (a *arrivals) note(packet []byte, at time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.slots == nil {
-		a.slots = make([]arrival, arrivalSlots)
+		a.slots = make([]noted, arrivalSlots)
 	}
 	if a.slots[slot].key != key {
-		a.slots[slot] = arrival{key, at}
+		a.slots[slot] = noted{key, at}
 	}
 }
 
@@ -65,7 +67,7 @@ func (a *arrivals) take(ssrc uint32, seq uint16) time.Time {
 	defer a.mu.Unlock()
 	if a.slots != nil && a.slots[slot].key == key {
 		at := a.slots[slot].at
-		a.slots[slot] = arrival{}
+		a.slots[slot] = noted{}
 		return at
 	}
 	return time.Now()
@@ -74,6 +76,7 @@ func (a *arrivals) take(ssrc uint32, seq uint16) time.Time {
 // Socket wraps a UDP socket. A site's may get a tunnel: a TCP connection whose far end is one more address.
 type Socket struct {
 	net.PacketConn
+	in     *arrival.Reader
 	Local  *net.UDPAddr // of the socket, or the address that stands for it
 	times  arrivals
 	closed chan struct{}
@@ -94,7 +97,7 @@ type datagram struct {
 // New wraps c; local stands for its address where c is bound to none, so that one address is offered and not
 // those of all the machine's cards.
 func New(c net.PacketConn, local netip.Addr) *Socket {
-	s := &Socket{PacketConn: c, closed: make(chan struct{})}
+	s := &Socket{PacketConn: c, in: arrival.NewReader(c), closed: make(chan struct{})}
 	s.Local, _ = c.LocalAddr().(*net.UDPAddr)
 	if s.Local != nil && s.Local.IP.IsUnspecified() && local.IsValid() {
 		s.Local = net.UDPAddrFromAddrPort(netip.AddrPortFrom(local.Unmap(), uint16(s.Local.Port)))
@@ -159,10 +162,10 @@ func (s *Socket) ReadFrom(b []byte) (int, net.Addr, error) {
 
 // read reads from the UDP socket alone.
 func (s *Socket) read(b []byte) (int, net.Addr, error) {
-	n, from, err := s.PacketConn.ReadFrom(b)
+	n, from, at, err := s.in.Read(b)
 	switch {
 	case err == nil:
-		s.times.note(b[:n], time.Now())
+		s.times.note(b[:n], at)
 		return n, from, nil
 	case errors.Is(err, net.ErrClosed):
 		return 0, nil, io.EOF
