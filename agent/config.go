@@ -92,7 +92,7 @@ type Check struct {
 	Kind     probes.Kind   `yaml:"kind"`
 	Address  string        `yaml:"address"`
 	Path     probes.Path   `yaml:"path"`
-	Layer    probes.Layer  `yaml:"layer"`    // default: the path
+	Layer    probes.Layer  `yaml:"layer"`    // default: probes.LayerOf
 	Interval time.Duration `yaml:"interval"` // default: Defaults.Interval
 	Options  settings.Node `yaml:"options"`  // as the kind wants them
 

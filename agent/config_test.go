@@ -86,6 +86,8 @@ paths: {dedicated: {source: 10.1.2.3, hop: {ttl: 2, expect: [10.9.0.1, 10.8.7.6/
 checks:
   - {name: hub, kind: tcp, address: "10.0.0.1:443", path: dedicated}
   - {name: call, kind: tcp, address: "10.0.0.1:5061", path: dedicated, layer: conference, interval: 1m}
+  - {name: room-sip, kind: sip, address: 10.1.2.4, path: lan}
+  - {name: stun, kind: stun, address: 10.0.0.1, path: dedicated, layer: dedicated}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -96,6 +98,9 @@ checks:
 	hub, call := cfg.Checks[0], cfg.Checks[1]
 	if hub.Interval != 30*time.Second || hub.Layer != probes.LayerDedicated || call.Interval != time.Minute || call.Layer != probes.LayerConference {
 		t.Errorf("defaults were not filled in: %+v, %+v", hub, call)
+	}
+	if room, stun := cfg.Checks[2], cfg.Checks[3]; room.Layer != probes.LayerConference || stun.Layer != probes.LayerDedicated {
+		t.Errorf("layers %s and %s, want conference where nothing is said, and what is said", room.Layer, stun.Layer)
 	}
 	b := cfg.binding(probes.PathDedicated)
 	if b.Source.String() != "10.1.2.3" || b.hop.TTL != 2 || fmt.Sprint(b.hop.Expect) != "[10.9.0.1/32 10.8.0.0/16]" {

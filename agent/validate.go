@@ -245,7 +245,7 @@ func (v *validator) checks(c *Config) {
 		}
 		v.path(at+".path", check.Path)
 		if check.Layer == "" {
-			check.Layer = probes.Layer(check.Path)
+			check.Layer = probes.LayerOf(check.Kind, check.Path)
 		} else if !check.Layer.Valid() {
 			v.doc.Problem(at+".layer", "%q is not a layer; use one of %s", check.Layer, join(probes.Layers()))
 		}

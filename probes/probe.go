@@ -49,6 +49,16 @@ func Layers() []Layer {
 	return []Layer{LayerLAN, LayerBroadband, LayerDedicated, LayerConference}
 }
 
+// LayerOf is the layer that a kind of check is evidence for where nobody says: what only a conference needs is the
+// conference's, everything else the path's.
+func LayerOf(k Kind, p Path) Layer {
+	switch k {
+	case KindWebRTC, KindSIP, KindSTUN, KindH323:
+		return LayerConference
+	}
+	return Layer(p)
+}
+
 // Valid reports whether l is one of Layers.
 func (l Layer) Valid() bool { return l == LayerConference || Path(l).Valid() }
 

@@ -224,3 +224,42 @@ func TestAWalkEndsWithTheFirstError(t *testing.T) {
 		t.Errorf("%v after %d portions", err, told)
 	}
 }
+
+// A call has a row for each direction and kind of media; recalled, its numbers must not be taken for one another's.
+func TestTheRowsOfACallAreToldApart(t *testing.T) {
+	s := &shelf{}
+	for i := range 2 {
+		at := t0.Add(time.Duration(i) * 15 * time.Minute)
+		tags := []string{"site", "s1", "agent", "pc", "path", "dedicated", "target", "hub"}
+		for _, f := range []struct {
+			direction, media string
+			sent, lost       float64
+		}{{"up", "audio", 750, 15}, {"up", "video", 9000, 60}, {"down", "audio", 750, 0}} {
+			row := append(slices.Clone(tags), "direction", f.direction, "media", f.media)
+			s.put(at, "webrtc_flow", "sent", f.sent, row...)
+			s.put(at, "webrtc_flow", "lost", f.lost, row...)
+		}
+		s.put(at, "webrtc", "setup_seconds", 0.4, tags...)
+		s.put(at, "check", "outcome", "ok", append(tags, "kind", "webrtc", "layer", "conference")...)
+	}
+	rules := health.DefaultRules()
+	obs, err := Checks(t.Context(), s, &rules, Range{Site: "s1", From: t0, To: t0.Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]float64{}
+	for _, f := range obs[0].Facts {
+		if f.Field == "lost" {
+			rows[f.Row] = f.Value
+		}
+	}
+	if diff := gocmp.Diff(map[string]float64{"up/audio": 15, "up/video": 60, "down/audio": 0}, rows); diff != "" {
+		t.Error(diff)
+	}
+	j := health.New(rules, t0)
+	j.Observe(obs)
+	_, checks, _ := j.Site("s1")
+	if r := checks[0].Reason; checks[0].State != health.StateDegraded || r.Row != "up/audio" || r.Value != 0.02 {
+		t.Errorf("%v: %+v, want degraded by 2 %% of the speech on its way up", checks[0].State, r)
+	}
+}
