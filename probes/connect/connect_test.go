@@ -86,7 +86,7 @@ func TestSilentHandshake(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	c, err := server(TLS, l.Addr()).Open(ctx, bind.Binding{}, Trust{}, 30*time.Second)
 	if probes.OutcomeOf(err) != probes.OutcomeTimeout || err.Error() != "the port takes connections but does not answer a TLS handshake" || !c.Connected {

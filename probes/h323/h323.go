@@ -14,6 +14,7 @@ package h323
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -157,7 +158,7 @@ func (p *probe) askGatekeeper(ctx context.Context) ([]probes.Field, error) {
 	defer cancel()
 	conn, err := p.gatekeeper.Open(ctx, p.bind, connect.Trust{}, p.opts.Timeout)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("gatekeeper: %w", err)
 	}
 	defer conn.Close()
 	local, err := netip.ParseAddrPort(conn.LocalAddr().String())
@@ -176,7 +177,7 @@ func (p *probe) askGatekeeper(ctx context.Context) ([]probes.Field, error) {
 	case err != nil && ctx.Err() != nil:
 		return got("silent"), probes.Errorf(probes.OutcomeTimeout, "no gatekeeper answers")
 	case err != nil:
-		return got("silent"), connect.Reason(err)
+		return got("silent"), fmt.Errorf("gatekeeper: %w", connect.Reason(err))
 	}
 	fields := got("rejected")
 	if a.confirmed {

@@ -266,32 +266,35 @@ func TestGatekeeper(t *testing.T) {
 			return [][]byte{confirm(seq, "gk", false)}
 		}), 0, probes.OutcomeOK, "", "gatekeeper=confirmed gatekeeper_id=gk"},
 		{"is silent", gatekeeper(t, func(int, uint16) [][]byte { return nil }),
-			500 * time.Millisecond, probes.OutcomeTimeout, "no gatekeeper answers", "gatekeeper=silent"},
+			2 * time.Second, probes.OutcomeTimeout, "no gatekeeper answers", "gatekeeper=silent"},
 		{"answers others", gatekeeper(t, func(_ int, seq uint16) [][]byte { return [][]byte{confirm(seq+1, "gk", false)} }),
-			500 * time.Millisecond, probes.OutcomeFailed, "the gatekeeper's answer to a gatekeeper request can't be read", "gatekeeper=unreadable"},
+			2 * time.Second, probes.OutcomeFailed, "the gatekeeper's answer to a gatekeeper request can't be read", "gatekeeper=unreadable"},
 		{"talks nonsense", gatekeeper(t, func(_ int, seq uint16) [][]byte { return [][]byte{confirm(seq, "gk", true)[:14]} }),
 			0, probes.OutcomeFailed, "the gatekeeper's answer to a gatekeeper request can't be read", "gatekeeper=unreadable"},
-		{"is not there", u.LocalAddr().String(), 0, probes.OutcomeRefused, "refused: nothing listens on the UDP port", "gatekeeper=silent"},
+		{"is not there", u.LocalAddr().String(), 0, probes.OutcomeRefused, "gatekeeper: refused: nothing listens on the UDP port", "gatekeeper=silent"},
 	} {
-		p, err := ask(t, "127.0.0.1", func(o *Options) {
-			o.Signalling, o.Gatekeeper, o.GatekeeperAddress = false, true, tc.at
-			if tc.timeout > 0 {
-				o.Timeout = tc.timeout
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			p, err := ask(t, "127.0.0.1", func(o *Options) {
+				o.Signalling, o.Gatekeeper, o.GatekeeperAddress = false, true, tc.at
+				if tc.timeout > 0 {
+					o.Timeout = tc.timeout
+				}
+			})
+			var got []string
+			for _, f := range p.Fields {
+				if f.Type == probes.TypeString {
+					got = append(got, f.Key+"="+f.Str)
+				}
+			}
+			text := ""
+			if err != nil {
+				text = err.Error()
+			}
+			if probes.OutcomeOf(err) != tc.outcome || text != tc.in || strings.Join(got, " ") != tc.want {
+				t.Errorf("%v (%v), %s; want %v (%s), %s", probes.OutcomeOf(err), err, got, tc.outcome, tc.in, tc.want)
 			}
 		})
-		var got []string
-		for _, f := range p.Fields {
-			if f.Type == probes.TypeString {
-				got = append(got, f.Key+"="+f.Str)
-			}
-		}
-		text := ""
-		if err != nil {
-			text = err.Error()
-		}
-		if probes.OutcomeOf(err) != tc.outcome || text != tc.in || strings.Join(got, " ") != tc.want {
-			t.Errorf("%s: %v (%v), %s; want %v (%s), %s", tc.name, probes.OutcomeOf(err), err, got, tc.outcome, tc.in, tc.want)
-		}
 	}
 }
 

@@ -160,7 +160,7 @@ func TestFailures(t *testing.T) {
 		copy(id[:], r[8:])
 		return [][]byte{pion.MustBuild(pion.NewTransactionIDSetter(id), pion.BindingSuccess).Raw}
 	}
-	short := func(o *Options) { o.Timeout = 700 * time.Millisecond }
+	short := func(o *Options) { o.Timeout = 2 * time.Second }
 	overTCP := func(o *Options) { o.Transport = "tcp" }
 	shortTCP := func(o *Options) { short(o); overTCP(o) }
 	const words = "the port takes connections but does not speak STUN: "
@@ -191,10 +191,13 @@ func TestFailures(t *testing.T) {
 		{"another protocol", serveTCP(t, func(conn net.Conn) { read(conn); conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) }), overTCP, probes.OutcomeFailed, words + "its answer is something else"},
 		{"closed port", l.Addr().String(), overTCP, probes.OutcomeRefused, ""},
 	} {
-		_, err := ask(t, tc.at, tc.edit)
-		if probes.OutcomeOf(err) != tc.outcome || tc.in != "" && err.Error() != tc.in {
-			t.Errorf("%s: %v (%v), want %v: %s", tc.name, probes.OutcomeOf(err), err, tc.outcome, tc.in)
-		}
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := ask(t, tc.at, tc.edit)
+			if probes.OutcomeOf(err) != tc.outcome || tc.in != "" && err.Error() != tc.in {
+				t.Errorf("%v (%v), want %v: %s", probes.OutcomeOf(err), err, tc.outcome, tc.in)
+			}
+		})
 	}
 }
 
