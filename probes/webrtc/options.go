@@ -1,16 +1,16 @@
 package webrtc
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"crypto/x509"
 
 	"communewatch/probes"
 	"communewatch/probes/orders"
@@ -40,6 +40,7 @@ type Options struct {
 	Service   string             `yaml:"service"`    // auto, reflector, whip, whep or janus
 	Token     Secret             `yaml:"token"`      // for the service
 	TokenFile string             `yaml:"token_file"` // or a file that holds it
+	TokenEnv  string             `yaml:"token_env"`  // or an environment variable
 	Profile   string             `yaml:"profile"`    // name of one of Profiles or of media.Profiles
 	Profiles  map[string]Profile `yaml:"profiles"`   // further ones, or other rates for those there are
 	Duration  time.Duration      `yaml:"duration"`   // of media
@@ -169,11 +170,16 @@ func (o Options) Validate(t probes.Target, problem func(at, format string, args 
 	if services := []string{call.Auto, call.Reflector, call.WHIP, call.WHEP, call.Janus}; !slices.Contains(services, o.Service) {
 		problem("service", "%.20q is not one of %s", o.Service, strings.Join(services, ", "))
 	}
-	if o.Token != "" && o.TokenFile != "" {
-		problem("token_file", "give the token either here or in token, not both")
+	given, at := 0, "token"
+	for _, way := range []struct{ at, value string }{{"token", string(o.Token)}, {"token_file", o.TokenFile}, {"token_env", o.TokenEnv}} {
+		if way.value != "" {
+			given, at = given+1, way.at
+		}
 	}
-	if _, err := o.secret(); err != nil {
-		problem("token_file", "%v", err)
+	if given > 1 {
+		problem(at, "give the token in one way: token, token_file or token_env")
+	} else if _, err := o.secret(); err != nil {
+		problem(at, "%v", err)
 	}
 	if o.Duration < minDuration || o.Duration > maxDuration {
 		problem("duration", "must be between 3s and 60s, for example 15s")
@@ -257,24 +263,25 @@ func (o Options) validateRamp(problem func(at, format string, args ...any)) {
 // secret is the token.
 func (o Options) secret() (string, error) {
 	token := string(o.Token)
+	if o.TokenEnv != "" {
+		if token = strings.TrimSpace(os.Getenv(o.TokenEnv)); token == "" {
+			return "", fmt.Errorf("the environment variable %.60q is not set: it should hold the service's token", o.TokenEnv)
+		}
+	}
 	if o.TokenFile != "" {
 		f, err := os.Open(o.TokenFile)
 		if err != nil {
 			return "", err
 		}
 		defer f.Close()
-		b := make([]byte, maxSecret+1)
-		n := 0
-		for n < len(b) {
-			m, err := f.Read(b[n:])
-			if n += m; err != nil || m == 0 {
-				break
-			}
+		b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+		if err != nil {
+			return "", err
 		}
-		if n > maxSecret {
+		if len(b) > maxSecret {
 			return "", fmt.Errorf("%s has more than %d bytes: that is no token", o.TokenFile, maxSecret)
 		}
-		if token = strings.TrimSpace(string(b[:n])); token == "" {
+		if token = strings.TrimSpace(string(b)); token == "" {
 			return "", fmt.Errorf("%s is empty: it should hold the service's token", o.TokenFile)
 		}
 	}

@@ -38,7 +38,7 @@ type Probe struct {
 	ca      []byte
 	command []string
 	onCall  func(*report.Call) // nil for nobody
-	busy    chan struct{} // holds one value while a call is under way
+	busy    chan struct{}      // holds one value while a call is under way
 }
 
 // New returns a probe of the target's address, which is a URL; it is a *Probe.
@@ -130,7 +130,7 @@ func (p *Probe) run(ctx context.Context, s call.Spec, started func()) (*report.C
 	}
 	var err error
 	if s.Token, err = p.opts.secret(); err != nil { // read anew: tokens are changed
-		return nil, probes.Errorf(probes.OutcomeBadConfig, "token_file: %w", err)
+		return nil, probes.Errorf(probes.OutcomeBadConfig, "token: %w", err)
 	}
 	if len(p.command) == 0 {
 		return fenced(ctx, s, started)

@@ -48,7 +48,7 @@ const token = "a-token-of-the-tests"
 
 func newReflector(t *testing.T) string {
 	t.Helper()
-	r, err := reflector.Open(reflector.Options{Media: "127.0.0.1:0", Tokens: []string{token}})
+	r, err := reflector.Open(reflector.Options{Media: "127.0.0.1:0", Tokens: []string{token}, Limits: reflector.Limits{CPU: 1, Residence: time.Hour}}) // however busy the machine is
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,8 +198,9 @@ func TestMistakesInOptions(t *testing.T) {
 	for want, change := range map[string]func(*webrtc.Options){
 		"": nil,
 		`service: "zoom" is not one of auto, reflector, whip, whep, janus`: func(o *webrtc.Options) { o.Service = "zoom" },
-		`token_file: give the token either here or in token, not both`:     func(o *webrtc.Options) { o.TokenFile = "options.go" },
-		`token_file: a token is made of visible ASCII characters`:          func(o *webrtc.Options) { o.Token = "a b" },
+		`token_file: give the token in one way`:                            func(o *webrtc.Options) { o.TokenFile = "options.go" },
+		`token_env: the environment variable "NOWHERE" is not set`:         func(o *webrtc.Options) { o.Token, o.TokenEnv = "", "NOWHERE" },
+		`token: a token is made of visible ASCII characters`:               func(o *webrtc.Options) { o.Token = "a b" },
 		`token_file: open nowhere: no such file`:                           func(o *webrtc.Options) { o.Token, o.TokenFile = "", "nowhere" },
 		`duration: must be between 3s and 60s`:                             func(o *webrtc.Options) { o.Duration = 0 },
 		`profile: "8k" is no profile; use one of audio, low, 360p`:         func(o *webrtc.Options) { o.Profile = "8k" },

@@ -33,6 +33,7 @@ type far struct {
 
 func newFar(t *testing.T, limits reflector.Limits) *far {
 	t.Helper()
+	limits.CPU, limits.Residence = 1, time.Hour // however busy the machine is
 	r, err := reflector.Open(reflector.Options{Media: "127.0.0.1:0", Tokens: []string{token}, Limits: limits})
 	if err != nil {
 		t.Fatal(err)
