@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"regexp"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -213,8 +215,9 @@ func TestACallFromEndToEnd(t *testing.T) {
 	}
 	g.send(0, 100)
 	for _, m := range []probes.Media{probes.MediaAudio, probes.MediaVideo} {
-		g.until("all of "+string(m), func() bool { return len(g.back[m]) == 100 })
-		for i, seq := range g.back[m] {
+		var back []uint32
+		g.until("all of "+string(m), func() bool { back = g.back[m]; return len(back) == 100 })
+		for i, seq := range back {
 			if int(seq) != i {
 				t.Fatalf("%s: echo %d is number %d", m, i, seq)
 			}
@@ -390,4 +393,35 @@ func awaitStatus(t *testing.T, h *house, what string, ok func(Status) bool) {
 			t.Fatalf("waited in vain for %s: %+v", what, st)
 		}
 	}
+}
+
+// Behind a NAT the answer names the address outside it, and no other.
+func TestAnswersNameTheAddressOutsideANAT(t *testing.T) {
+	r, err := Open(Options{Media: "127.0.0.1:0", Tokens: []string{shared}, Addresses: []netip.Addr{netip.MustParseAddr("198.51.100.7")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	server := httptest.NewServer(r.Handler())
+	defer server.Close()
+	h := &house{Reflector: r, url: server.URL}
+	var answer []byte
+	_, err = rtc.Dial(t.Context(), rtc.DialConfig{Socket: udp(t), Audio: true, Signal: func(_ context.Context, offer string) (string, error) {
+		_, answer, _ = h.ask("POST", EchoPath, whip.MediaTypeSDP, []byte(offer))
+		return "", context.Canceled
+	}})
+	if err == nil {
+		t.Fatal("a call came about")
+	}
+	lines := regexp.MustCompile(`(?m)^a=candidate:.*$`).FindAllString(string(answer), -1)
+	if len(lines) == 0 {
+		t.Fatalf("no address in\n%s", answer)
+	}
+	port := fmt.Sprintf(" 198.51.100.7 %d typ host", r.MediaAddr().Port())
+	for _, l := range lines {
+		if !strings.Contains(l, port) {
+			t.Errorf("%q, want%s", l, port)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
 }
