@@ -7,12 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"communewatch/collector/registry"
 	"communewatch/collector/store"
@@ -65,10 +62,7 @@ type backupOrder struct {
 }
 
 func askToBackup(ctx context.Context, socket, dir string) error {
-	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", socket)
-	}}}
+	client := socketClient(socket)
 	defer client.CloseIdleConnections()
 	body, err := json.Marshal(backupOrder{Dir: dir})
 	if err != nil {
@@ -79,9 +73,7 @@ func askToBackup(ctx context.Context, socket, dir string) error {
 		return err
 	}
 	resp, err := client.Do(req)
-	// EINVAL: the path is too long for a socket, so that no collector can listen there. Should one run all the same,
-	// the stores' locks say so.
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EINVAL) {
+	if NotRunning(err) {
 		return errNotRunning
 	}
 	if err != nil {

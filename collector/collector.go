@@ -20,6 +20,8 @@ import (
 	"communewatch/collector/orders"
 	"communewatch/collector/recall"
 	"communewatch/collector/registry"
+	"communewatch/collector/rehearsal/conduct"
+	"communewatch/collector/rehearsal/desk"
 	"communewatch/collector/stock"
 	"communewatch/collector/store"
 	"communewatch/collector/store/embedded"
@@ -54,7 +56,8 @@ type Collector struct {
 	api    *api.API
 	web    *web.Web
 
-	reflector *reflector.Reflector // nil: there is none
+	reflector  *reflector.Reflector // nil: there is none
+	rehearsals *conduct.Service
 }
 
 // How often things are looked at, and how long stopping may take.
@@ -136,6 +139,7 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 		Limits: ingest.Limits{MaxAge: c.cfg.OutOfOrder, WriterSeries: c.cfg.WriterSeries},
 	})
 	c.orders = orders.New(orders.Options{Authenticate: c.agentOf, Log: c.log, Metrics: metrics, Now: c.o.Now})
+	c.openRehearsals()
 	if c.stock, err = stock.New(stock.Options{Devices: c.reg.Devices(), Paper: c.reg.Paper(), Sites: c.reg, Now: c.o.Now, Log: c.log}); err != nil {
 		return err
 	}
@@ -187,8 +191,12 @@ func (c *Collector) serve(ctx context.Context, listener net.Listener) error {
 	behind, stopBehind := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBehind()
 	group.Go(func() error { return c.ingest.Run(behind) })
-	group.Go(func() error { return c.api.Run(run) })    // live events end first: they would hold the door open
-	group.Go(func() error { return c.orders.Run(run) }) // and so do the agents' channels
+	group.Go(func() error { return c.api.Run(run) }) // live events end first: they would hold the door open
+	// A rehearsal that runs tells the agents to stop, so their channels end after it.
+	channels, endChannels := context.WithCancel(behind)
+	defer endChannels()
+	group.Go(func() error { defer endChannels(); return c.rehearsals.Run(run) })
+	group.Go(func() error { return c.orders.Run(channels) })
 	if c.reflector != nil {
 		group.Go(func() error { return c.reflector.Run(run) })
 	}
@@ -402,6 +410,7 @@ func (c *Collector) adminListener() (net.Listener, error) {
 
 func (c *Collector) adminRoutes() http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle(desk.Prefix, desk.Handler(c.rehearsals))
 	mux.HandleFunc("POST /backup", func(w http.ResponseWriter, r *http.Request) {
 		var order backupOrder
 		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&order)

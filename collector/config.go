@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"communewatch/collector/health"
+	"communewatch/collector/rehearsal/plan"
 	"communewatch/probes/settings"
 )
 
@@ -33,7 +34,8 @@ type Config struct {
 
 	WriterSeries int `yaml:"writer_series"` // series that one writer token may bring
 
-	Reflector Reflector `yaml:"reflector"`
+	Reflector Reflector     `yaml:"reflector"`
+	Rehearsal plan.Settings `yaml:"rehearsal"`
 
 	Health health.Rules `yaml:"health"`
 }
@@ -63,6 +65,7 @@ func DefaultConfig() Config {
 		Replay:       30 * time.Minute,     // covers every hysteresis of the default rules several times
 		WriterSeries: 20_000,
 		Reflector:    defaultReflector(),
+		Rehearsal:    plan.DefaultSettings(),
 		Health:       health.DefaultRules(),
 	}
 }
@@ -136,6 +139,7 @@ func (c *Config) validate(doc *settings.Doc) {
 		doc.Problem("writer_series", "must be from 0 to 1000000")
 	}
 	c.Reflector.validate(doc)
+	c.Rehearsal.Validate(func(at, format string, args ...any) { doc.Problem("rehearsal."+at, format, args...) })
 	c.Health.Validate(func(at, format string, args ...any) {
 		if at == "" {
 			at = "health"

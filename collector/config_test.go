@@ -77,6 +77,10 @@ func TestShippedExampleIsValid(t *testing.T) {
 		t.Error("shows no overrides, maintenance or office hours")
 	}
 	// What a province says for itself.
+	if len(example.Rehearsal.Schedule) == 0 {
+		t.Error("shows no schedule of rehearsals")
+	}
+	example.Rehearsal.Schedule = nil
 	example.Title, example.Health.Overrides, example.Health.Maintenance, example.Health.OfficeHours = empty.Title, nil, nil, nil
 	if !reflect.DeepEqual(example, empty) {
 		t.Errorf("the example differs from the defaults:\n%+v\n%+v", example, empty)

@@ -79,7 +79,7 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	var config configFlag
 	root.PersistentFlags().StringVar(&config.file, "config", defaultConfigFile, "settings `file`")
-	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), newBackup(&config), newReflector(), newVersion())
+	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), newRehearsal(&config), newBackup(&config), newReflector(), newVersion())
 	return root
 }
 

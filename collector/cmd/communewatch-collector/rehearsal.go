@@ -1,0 +1,554 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/user"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"communewatch/collector"
+	"communewatch/collector/phrase"
+	"communewatch/collector/registry"
+	"communewatch/collector/rehearsal"
+	"communewatch/collector/rehearsal/judge"
+	"communewatch/collector/rehearsal/plan"
+	"communewatch/collector/rehearsal/words"
+
+	"github.com/spf13/cobra"
+)
+
+func newRehearsal(config *configFlag) *cobra.Command {
+	return newGroup("rehearsal", "All sites call the hub before a meeting, in steps", newRehearsalPlan(config), newRehearsalStart(config), newRehearsalStatus(config),
+		newRehearsalStop(config), newRehearsalList(config), newRehearsalShow(config), newRehearsalCompare(config), newRehearsalHold(config))
+}
+
+// langFlag is the flag --lang.
+type langFlag struct{ name string }
+
+func (f *langFlag) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.name, "lang", "vi", "language of the sentences: vi or en")
+}
+
+func (f *langFlag) read() (phrase.Lang, error) {
+	l, ok := phrase.Parse(f.name)
+	if !ok {
+		return l, fmt.Errorf("--lang: %q is neither vi nor en", f.name)
+	}
+	return l, nil
+}
+
+// requestFlags are the flags that say what to rehearse.
+type requestFlags struct {
+	r  rehearsal.Request
+	at string
+	by string
+}
+
+func (f *requestFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.r.Meeting, "meeting", "", "the meeting's `name`")
+	flags.StringVar(&f.r.Profile, "profile", "", "its streams: audio, low, 360p, 720p or 1080p (default 720p)")
+	flags.Float64Var(&f.r.AudioKbps, "audio-kbps", 0, "audio of a profile of your own")
+	flags.Float64Var(&f.r.VideoKbps, "video-kbps", 0, "video of a profile of your own")
+	flags.IntVar(&f.r.FPS, "fps", 0, "its frames per second (default 30)")
+	flags.StringVar(&f.r.Sites, "sites", "", "all (default), or ids and district:NAME, separated by commas")
+	flags.StringVar(&f.r.Steps, "steps", "", "sites at once, step by step, such as 10,34,68,all")
+	flags.IntVar(&f.r.StepSeconds, "step-seconds", 0, "seconds of media in each step, 5 to 60 (default: the settings')")
+	flags.StringVar(&f.r.Check, "check", "", "`name` of the agents' webrtc check to call with (default: their first)")
+	flags.StringVar(&f.at, "at", "", "begin then, such as 06:30 or 2026-11-30T06:30, in Vietnam (default: now)")
+	flags.StringVar(&f.by, "by", "", "who asks (default: the user of this machine)")
+	flags.BoolVar(&f.r.Force, "force", false, "go above the hub's capacity all the same")
+}
+
+func (f *requestFlags) read(now time.Time) (rehearsal.Request, error) {
+	f.r.By = person(f.by)
+	if f.at != "" {
+		at, err := parseWhen(f.at, now)
+		if err != nil {
+			return f.r, err
+		}
+		f.r.At = &at
+	}
+	return f.r, nil
+}
+
+// person is who asks: as they say, else the user that the program runs as.
+func person(by string) string {
+	if by == "" {
+		if u, err := user.Current(); err == nil {
+			return u.Username
+		}
+	}
+	return by
+}
+
+// parseWhen reads a time of today, or of tomorrow where it has passed, or a time of a day.
+func parseWhen(s string, now time.Time) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t.UTC(), nil
+	}
+	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02 15:04", "02/01/2006 15:04"} {
+		if t, err := time.ParseInLocation(layout, s, plan.Zone); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	if t, err := time.Parse("15:04", s); err == nil {
+		y, m, d := now.In(plan.Zone).Date()
+		at := time.Date(y, m, d, t.Hour(), t.Minute(), 0, 0, plan.Zone)
+		if at.Before(now) {
+			at = at.AddDate(0, 0, 1)
+		}
+		return at.UTC(), nil
+	}
+	return time.Time{}, fmt.Errorf("--at: %.40q is not a time; write 06:30, or 2026-11-30T06:30", s)
+}
+
+func newRehearsalPlan(config *configFlag) *cobra.Command {
+	var f requestFlags
+	var lang langFlag
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "plan --meeting NAME", Short: "Say what a rehearsal would ask of the hub, without starting it",
+		Example: `  communewatch-collector rehearsal plan --meeting "Giao ban" --profile 720p --steps 10,34,68,all`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l, err := lang.read()
+			if err != nil {
+				return err
+			}
+			r, err := f.read(time.Now())
+			if err != nil {
+				return err
+			}
+			cfg, err := config.read()
+			if err != nil {
+				return err
+			}
+			p, err := draft(cmd, config, cfg, r)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = printJSON(cmd.OutOrStdout(), p)
+			} else {
+				err = printPlan(cmd.OutOrStdout(), l, &p)
+			}
+			return errors.Join(err, refusal(&p))
+		},
+	}
+	f.add(cmd)
+	lang.add(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// draft makes a plan: the running collector does, which knows who is connected, or else this program.
+func draft(cmd *cobra.Command, config *configFlag, cfg collector.Config, r rehearsal.Request) (p rehearsal.Plan, err error) {
+	p, err = collector.Rehearsals(cfg).Draft(cmd.Context(), r)
+	if !collector.NotRunning(err) {
+		return p, err
+	}
+	err = withRegistry(cmd, config, func(reg *registry.Registry) error {
+		now := time.Now()
+		sites, err := reg.Sites(cmd.Context(), now.In(plan.Zone))
+		if err == nil {
+			p = plan.Make(r, cfg.RehearsalSettings(), plan.Known{Sites: sites, Now: now})
+		}
+		return err
+	})
+	return p, err
+}
+
+func refusal(p *rehearsal.Plan) error {
+	if len(p.Problems) == 0 {
+		return nil
+	}
+	return asFlags(&rehearsal.Refused{Problems: p.Problems})
+}
+
+// asFlags turns the names of a refusal's fields into those of flags.
+func asFlags(err error) error {
+	var refused *rehearsal.Refused
+	if !errors.As(err, &refused) {
+		return err
+	}
+	lines := make([]string, len(refused.Problems))
+	for i, p := range refused.Problems {
+		lines[i] = "--" + strings.ReplaceAll(p.Field, "_", "-") + ": " + p.Text
+		if p.Force {
+			lines[i] += " with --force"
+		}
+	}
+	return errors.New(strings.Join(lines, "\n"))
+}
+
+func newRehearsalStart(config *configFlag) *cobra.Command {
+	var f requestFlags
+	var lang langFlag
+	var asJSON, detach bool
+	cmd := &cobra.Command{
+		Use: "start --meeting NAME", Short: "Start a rehearsal, or plan one with --at, and follow it to its end",
+		Example: `  communewatch-collector rehearsal start --meeting "Giao ban" --profile 720p --steps 10,34,68,all
+  communewatch-collector rehearsal start --meeting "Giao ban" --at 06:30`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l, err := lang.read()
+			if err != nil {
+				return err
+			}
+			r, err := f.read(time.Now())
+			if err != nil {
+				return err
+			}
+			cfg, err := config.read()
+			if err != nil {
+				return err
+			}
+			client := collector.Rehearsals(cfg)
+			p, err := client.Draft(cmd.Context(), r)
+			if err != nil {
+				return running(err)
+			}
+			if !asJSON { // before it begins
+				if err := printPlan(cmd.OutOrStdout(), l, &p); err != nil {
+					return err
+				}
+			}
+			if err := refusal(&p); err != nil {
+				return err
+			}
+			// From before its beginning, so that nothing is missed.
+			next, stop, err := client.Watch(cmd.Context())
+			if err != nil {
+				return running(err)
+			}
+			defer stop()
+			id, err := client.Start(cmd.Context(), r)
+			if err != nil {
+				return asFlags(err)
+			}
+			if asJSON {
+				if err := printJSON(cmd.OutOrStdout(), map[string]string{"id": id.String()}); err != nil {
+					return err
+				}
+			}
+			if detach || asJSON || r.At != nil {
+				if !asJSON {
+					fmt.Fprintf(cmd.OutOrStdout(), "%v: communewatch-collector rehearsal status %v\n", id, id)
+				}
+				return nil
+			}
+			return follow(cmd, config, l, id, &p, next)
+		},
+	}
+	f.add(cmd)
+	lang.add(cmd)
+	cmd.Flags().BoolVar(&detach, "detach", false, "do not follow it")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the plan's id as JSON, and do not follow it")
+	return cmd
+}
+
+// running says that there must be a collector.
+func running(err error) error {
+	if collector.NotRunning(err) {
+		return errors.New("no collector is running with these settings; agents are told by the one that runs: communewatch-collector serve")
+	}
+	return err
+}
+
+// follow prints what happens until the rehearsal has ended. An interrupt leaves it running.
+func follow(cmd *cobra.Command, config *configFlag, l phrase.Lang, id rehearsal.ID, p *rehearsal.Plan, next func() (rehearsal.Event, error)) error {
+	v := viewer{w: cmd.OutOrStdout(), lang: l, plan: p}
+	for {
+		e, err := next()
+		if cmd.Context().Err() != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%v runs on; see it with: communewatch-collector rehearsal status %v --follow\nand stop it with: communewatch-collector rehearsal stop %v\n", id, id, id)
+			return nil
+		}
+		if errors.Is(err, io.EOF) {
+			return fmt.Errorf("the collector tells no more of %v; it may have stopped", id)
+		}
+		if err != nil {
+			return err
+		}
+		if e.ID != id {
+			continue
+		}
+		v.show(&e)
+		if e.Kind == rehearsal.EventState && e.State.Final() {
+			v.flush()
+			return show(cmd, config, l, id, false)
+		}
+	}
+}
+
+func newRehearsalStatus(config *configFlag) *cobra.Command {
+	var lang langFlag
+	var asJSON, following bool
+	cmd := &cobra.Command{
+		Use: "status [ID]", Short: "Where the rehearsal stands that runs, or another one", Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			l, err := lang.read()
+			if err != nil {
+				return err
+			}
+			id, err := optionalID(args)
+			if err != nil {
+				return err
+			}
+			cfg, err := config.read()
+			if err != nil {
+				return err
+			}
+			client := collector.Rehearsals(cfg)
+			next, stop, err := client.Watch(cmd.Context())
+			if err != nil {
+				return running(err)
+			}
+			defer stop()
+			st, err := client.Status(cmd.Context(), id)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), st)
+			}
+			printStatus(cmd.OutOrStdout(), l, &st)
+			if !following || st.State.Final() {
+				return nil
+			}
+			return follow(cmd, config, l, st.ID, nil, next)
+		},
+	}
+	lang.add(cmd)
+	cmd.Flags().BoolVar(&following, "follow", false, "go on until it has ended")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func optionalID(args []string) (rehearsal.ID, error) {
+	if len(args) == 0 {
+		return 0, nil
+	}
+	return rehearsal.ParseID(args[0])
+}
+
+func newRehearsalStop(config *configFlag) *cobra.Command {
+	var by string
+	cmd := &cobra.Command{
+		Use: "stop [ID]", Short: "Stop the rehearsal that runs at once, or take back one that is planned", Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := optionalID(args)
+			if err != nil {
+				return err
+			}
+			cfg, err := config.read()
+			if err != nil {
+				return err
+			}
+			if err := collector.Rehearsals(cfg).Stop(cmd.Context(), id, person(by)); err != nil {
+				return running(err)
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "stopped; all agents were told")
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&by, "by", "", "who asks (default: the user of this machine)")
+	return cmd
+}
+
+func newRehearsalHold(config *configFlag) *cobra.Command {
+	var h rehearsal.Hold
+	var end bool
+	var by string
+	cmd := &cobra.Command{
+		Use: "hold (--for TIME --meeting NAME | --end)", DisableFlagsInUseLine: true,
+		Short:   "Tell all agents to leave the line alone while a meeting is on",
+		Example: `  communewatch-collector rehearsal hold --for 3h --meeting "Giao ban"`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case end && (h.For != 0 || h.Meeting != ""):
+				return errors.New("--end ends the hold that is on; leave out --for and --meeting")
+			case !end && (h.For <= 0 || h.Meeting == ""):
+				return errors.New("give --for TIME, such as 3h, and --meeting NAME, or --end")
+			}
+			cfg, err := config.read()
+			if err != nil {
+				return err
+			}
+			h.By = person(by)
+			made, err := collector.Rehearsals(cfg).Hold(cmd.Context(), h)
+			if err != nil {
+				return running(asFlags(err))
+			}
+			if end {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "the hold has ended; %d agents were told\n", made.Told)
+			} else {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "until %s no agent starts a media test; %d were told now, others when they connect\n", local(made.Until), made.Told)
+			}
+			return err
+		},
+	}
+	cmd.Flags().DurationVar(&h.For, "for", 0, "how long, such as 3h, 24h at most")
+	cmd.Flags().StringVar(&h.Meeting, "meeting", "", "the meeting's `name`")
+	cmd.Flags().BoolVar(&end, "end", false, "end the hold that is on")
+	cmd.Flags().StringVar(&by, "by", "", "who asks (default: the user of this machine)")
+	return cmd
+}
+
+func newRehearsalList(config *configFlag) *cobra.Command {
+	var lang langFlag
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "list", Short: "All rehearsals, the newest first", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l, err := lang.read()
+			if err != nil {
+				return err
+			}
+			return withRegistry(cmd, config, func(reg *registry.Registry) error {
+				all, err := reg.Rehearsals().List(cmd.Context())
+				if err != nil {
+					return err
+				}
+				list := make([]rehearsal.Summary, len(all))
+				for i := range all {
+					list[i] = judge.Summary(&all[i])
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), list)
+				}
+				if len(list) == 0 {
+					fmt.Fprintln(cmd.ErrOrStderr(), "there was no rehearsal yet; see what one would ask with: communewatch-collector rehearsal plan --meeting NAME")
+					return nil
+				}
+				return printSummaries(cmd.OutOrStdout(), l, list)
+			})
+		},
+	}
+	lang.add(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func newRehearsalShow(config *configFlag) *cobra.Command {
+	var lang langFlag
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "show ID", Short: "What a rehearsal came to: the matrix, the hub, what to do", Args: exactly(1, "the rehearsal's id, as rehearsal list prints it"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			l, err := lang.read()
+			if err != nil {
+				return err
+			}
+			id, err := rehearsal.ParseID(args[0])
+			if err != nil {
+				return err
+			}
+			return show(cmd, config, l, id, asJSON)
+		},
+	}
+	lang.add(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func show(cmd *cobra.Command, config *configFlag, l phrase.Lang, id rehearsal.ID, asJSON bool) error {
+	return withRegistry(cmd, config, func(reg *registry.Registry) error {
+		rep, names, err := readReport(cmd.Context(), reg, id)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return printJSON(cmd.OutOrStdout(), rep)
+		}
+		return printReport(cmd.OutOrStdout(), l, &rep, names)
+	})
+}
+
+// readReport reads a rehearsal, and the names that its sites have today.
+func readReport(ctx context.Context, reg *registry.Registry, id rehearsal.ID) (rep rehearsal.Report, names map[string]string, err error) {
+	if rep.Record, err = reg.Rehearsals().Get(ctx, id); err != nil {
+		return rep, nil, fmt.Errorf("%v: %w", id, err)
+	}
+	rep.Verdict = judge.Judge(&rep.Record)
+	sites, err := reg.Sites(ctx, time.Now().In(plan.Zone))
+	if err != nil {
+		return rep, nil, err
+	}
+	names = make(map[string]string, len(sites))
+	for _, s := range sites {
+		names[s.ID] = s.Name
+	}
+	return rep, names, nil
+}
+
+func newRehearsalCompare(config *configFlag) *cobra.Command {
+	var lang langFlag
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "compare BEFORE AFTER", Short: "What changed from one rehearsal to a later one", Args: exactly(2, "the ids of two rehearsals"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			l, err := lang.read()
+			if err != nil {
+				return err
+			}
+			var ids [2]rehearsal.ID
+			for i := range ids {
+				if ids[i], err = rehearsal.ParseID(args[i]); err != nil {
+					return err
+				}
+			}
+			return withRegistry(cmd, config, func(reg *registry.Registry) error {
+				before, _, err := readReport(cmd.Context(), reg, ids[0])
+				if err != nil {
+					return err
+				}
+				after, names, err := readReport(cmd.Context(), reg, ids[1])
+				if err != nil {
+					return err
+				}
+				c := judge.Compare(&before, &after)
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), c)
+				}
+				return printComparison(cmd.OutOrStdout(), l, &c, names)
+			})
+		},
+	}
+	lang.add(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// local is a time as people of the province write it.
+func local(t time.Time) string { return t.In(plan.Zone).Format("15:04 02/01/2006") }
+
+func printSummaries(w io.Writer, l phrase.Lang, list []rehearsal.Summary) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "ID\tBEGAN\tSTATE\tMEETING\tPROFILE\tSITES\tSTEPS\tBY\tWHY")
+	for _, s := range list {
+		when := "-"
+		switch {
+		case s.Began != nil:
+			when = local(*s.Began)
+		case s.At != nil:
+			when = local(*s.At)
+		}
+		fmt.Fprintf(tw, "%v\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", s.ID, when, words.State(l, s.State), s.Meeting, s.Profile, s.Sites, len(s.Steps), dash(s.By), dash(notes(l, s.Why)))
+	}
+	return tw.Flush()
+}
+
+func notes(l phrase.Lang, list []rehearsal.Note) string {
+	out := make([]string, len(list))
+	for i, n := range list {
+		out[i] = words.Note(l, n)
+	}
+	return strings.Join(out, "; ")
+}

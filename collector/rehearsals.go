@@ -1,0 +1,112 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"communewatch/collector/readiness"
+	"communewatch/collector/readiness/facts"
+	"communewatch/collector/rehearsal"
+	"communewatch/collector/rehearsal/conduct"
+	"communewatch/collector/rehearsal/desk"
+	"communewatch/collector/rehearsal/plan"
+	"communewatch/probes"
+)
+
+// RehearsalSettings are the settings of rehearsals with what follows from others: a hub that is not described is the
+// reflector, which takes no more than its own limits.
+func (c *Config) RehearsalSettings() plan.Settings {
+	s := c.Rehearsal
+	if c.Reflector.Media == "" {
+		return s
+	}
+	if s.HubMbps == 0 {
+		s.HubMbps = float64(c.Reflector.MaxMBPS)
+	}
+	if s.MaxSessions == 0 {
+		s.MaxSessions = c.Reflector.MaxSessions
+	}
+	return s
+}
+
+// openRehearsals makes the service of rehearsals; what agents report of orders goes to it.
+func (c *Collector) openRehearsals() {
+	o := conduct.Options{Store: c.reg.Rehearsals(), Channel: c.orders, Sites: c.reg, Evidence: c.evidence, Settings: c.cfg.RehearsalSettings(), Now: c.o.Now, Log: c.log}
+	if c.reflector != nil {
+		o.Hub = c.hubLoad
+	}
+	c.rehearsals = conduct.New(o)
+	c.orders.OnReport(c.rehearsals.Report)
+}
+
+// hubLoad is how the collector's own reflector fares.
+func (c *Collector) hubLoad() rehearsal.Load {
+	st := c.reflector.Status()
+	l := rehearsal.Load{Known: true, Sessions: st.Sessions, MaxSessions: st.MaxSessions, CPURatio: st.CPURatio, Refusing: !st.Accepting}
+	if st.Residence != nil {
+		l.ResidenceP99 = st.Residence.P99
+	}
+	return l
+}
+
+// evidenceWait bounds how long a rehearsal waits for what is known of rooms: its agents are to be told soon.
+const evidenceWait = 5 * time.Second
+
+// evidence is what is known of sites beside the calls of a rehearsal: their layers and rooms.
+func (c *Collector) evidence(ctx context.Context, sites []string) []rehearsal.Evidence {
+	ctx, cancel := context.WithTimeout(ctx, evidenceWait)
+	defer cancel()
+	now := c.o.Now()
+	out := make([]rehearsal.Evidence, 0, len(sites))
+	for _, site := range sites {
+		e := rehearsal.Evidence{Site: site}
+		status, checks, ok := c.judge.Site(site)
+		if !ok {
+			out = append(out, e)
+			continue
+		}
+		if !status.LastSeen.IsZero() {
+			e.Heard = &status.LastSeen
+		}
+		for i, l := range probes.Layers() {
+			e.Layers = append(e.Layers, rehearsal.LayerState{Layer: l, State: status.Layers[i].State.String(), Since: status.Layers[i].Since, Reason: status.Layers[i].Reason})
+		}
+		said, err := facts.Read(ctx, c.store, site, now)
+		if err != nil {
+			c.log.Warn("what endpoints say is not read for a rehearsal", "site", site, "error", err) // the judge's states are known all the same
+		}
+		for _, r := range readiness.Of(checks, said, now) {
+			room := rehearsal.Room{Endpoint: r.Name, Level: int(r.Level), Known: r.Known}
+			if !r.At.IsZero() {
+				room.At = &r.At
+			}
+			e.Rooms = append(e.Rooms, room)
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// Rehearsals returns a client of the rehearsals of the collector that runs with these settings. Its errors are told by
+// NotRunning when none does.
+func Rehearsals(cfg Config) desk.Client { return desk.Client{HTTP: socketClient(cfg.socketFile())} }
+
+// NotRunning reports whether an error of a client means that no collector runs.
+func NotRunning(err error) bool {
+	// EINVAL: the path is too long for a socket, so that no collector can listen there. Should one run all the same,
+	// the stores' locks say so.
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EINVAL)
+}
+
+// socketClient speaks HTTP over a socket.
+func socketClient(file string) *http.Client {
+	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", file)
+	}}}
+}
