@@ -14,7 +14,8 @@ import (
 )
 
 // caller is what the probe of a webrtc check can do beyond running on schedule: make a call of another profile and
-// length. It calls started when media flow. What it returns is as for a Probe, with the whole report of the call.
+// length, as part of a rehearsal. It calls started when media flow. What it returns is as for a Probe, with the whole
+// report of the call.
 type caller interface {
 	Call(ctx context.Context, p said.Profile, d time.Duration, started func()) ([]probes.Point, *report.Call, error)
 }
@@ -91,34 +92,13 @@ func (a *Agent) caller(check *schedule.Check, c caller, bound time.Duration) ord
 			if errors.Is(context.Cause(ctx), context.Canceled) {
 				return nil, context.Canceled // stopped: what there is of it goes into the report alone
 			}
-			return ofRehearsal(points), err
+			return points, err
 		})
 		res := a.runner.RunAs(ctx, check, probe, time.Duration(o.Duration)+bound+grace)
 		a.take(res)
-		if rep != nil {
-			rep.Rehearsal = true
-		}
 		return orders.Result{Outcome: res.Outcome, Reason: res.Error, Proof: res.Proof, Call: rep}
 	}
 	return made
-}
-
-// ofRehearsal says in the rows of calls that they were part of a rehearsal.
-func ofRehearsal(points []probes.Point) []probes.Point {
-	for i := range points {
-		p := &points[i]
-		if p.Measurement != "webrtc" {
-			continue
-		}
-		fields := make([]probes.Field, 0, len(p.Fields)+1)
-		for _, f := range p.Fields {
-			if f.Key != "rehearsal" {
-				fields = append(fields, f)
-			}
-		}
-		p.Fields = append(fields, probes.Bool("rehearsal", true))
-	}
-	return points
 }
 
 // Bounds of what is set about orders and meetings.
