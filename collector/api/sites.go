@@ -15,8 +15,6 @@ import (
 	"communewatch/collector/api/conference"
 	"communewatch/collector/health"
 	"communewatch/collector/phrase"
-	"communewatch/collector/readiness"
-	"communewatch/collector/readiness/facts"
 	"communewatch/inventory"
 	"communewatch/probes"
 )
@@ -333,15 +331,18 @@ func (a *API) Site(ctx context.Context, id, lang string) (SiteDetail, error) {
 			ReasonCode: string(c.Reason.Code), LastSeen: timeOrNil(c.LastSeen), IntervalSeconds: c.Interval.Seconds(),
 			PathProof: string(c.Proof), Outcome: c.Outcome.String()})
 	}
-	out.Endpoints = a.endpoints(ctx, l, id, checks, now)
+	// Trouble of the store must not hide the site: what the judge knows is told all the same.
+	if out.Endpoints, err = conference.Endpoints(ctx, a.store, l, id, checks, now); err != nil && ctx.Err() == nil {
+		a.log.Error("read what endpoints told", "site", id, "error", err)
+	}
 	agents := map[string]*Agent{}
 	for _, st := range e.status.Agents {
-		numbers := st.Facts
-		if numbers == nil {
-			numbers = map[string]float64{}
+		facts := st.Facts
+		if facts == nil {
+			facts = map[string]float64{}
 		}
 		agents[st.Name] = &Agent{Name: st.Name, Version: st.Version, LastSeen: timeOrNil(st.LastSeen),
-			Trouble: phrase.Reason(l, st.Trouble, now), Facts: numbers}
+			Trouble: phrase.Reason(l, st.Trouble, now), Facts: facts}
 	}
 	for _, acc := range accounts {
 		if acc.Agent == "" {
@@ -366,26 +367,6 @@ func (a *API) Site(ctx context.Context, id, lang string) (SiteDetail, error) {
 		out.Names = append(out.Names, dated)
 	}
 	return out, nil
-}
-
-// endpoints tells how far a site's conference endpoints are known to be ready. Without the store that is told by the
-// judge alone, so that trouble there does not hide the site.
-func (a *API) endpoints(ctx context.Context, l phrase.Lang, id string, checks []health.CheckStatus, now time.Time) []Endpoint {
-	known, err := facts.Read(ctx, a.store, id, now)
-	if err != nil && ctx.Err() == nil {
-		a.log.Error("read what endpoints told", "site", id, "error", err)
-	}
-	out := []Endpoint{}
-	for _, e := range readiness.Of(checks, known, now) {
-		shown := Endpoint{Name: e.Name, Known: e.Known, Level: int(e.Level), Possible: int(e.Possible), At: timeOrNil(e.At),
-			Summary: phrase.Endpoint(l, e), Stop: phrase.Stop(l, e.Stop), StopCode: string(e.Stop.Code), Rungs: make([]Rung, 0, len(e.Rungs))}
-		for _, r := range e.Rungs {
-			shown.Rungs = append(shown.Rungs, Rung{Level: int(r.Level), Name: phrase.Level(l, r.Level), State: string(r.State),
-				Reason: phrase.Stop(l, r), Code: string(r.Code), Target: r.Target, Kind: string(r.Kind), At: timeOrNil(r.At)})
-		}
-		out = append(out, shown)
-	}
-	return out
 }
 
 func (a *API) getConference(w http.ResponseWriter, r *http.Request) error {

@@ -4,6 +4,8 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"communewatch/collector/api/conference"
 )
 
 // Site is one site as lists show it.
@@ -32,32 +34,7 @@ type SiteDetail struct {
 	Checks       []Check                `json:"checks"`
 	Agents       []Agent                `json:"agents"`
 	Names        []DatedName            `json:"names"`
-	Endpoints    []Endpoint             `json:"endpoints"` // of the conference room, by name
-}
-
-// Endpoint is a conference endpoint of a site, and how far it is known to be ready (package readiness).
-type Endpoint struct {
-	Name     string     `json:"name"`
-	Known    bool       `json:"known"`    // false: nothing fresh is known, and Level means nothing
-	Level    int        `json:"level"`    // 0 to 4; -1: does not answer
-	Possible int        `json:"possible"` // the highest level that a check looks at; -1: none
-	At       *time.Time `json:"at"`       // of the evidence for Level
-	Summary  string     `json:"summary"`  // a sentence
-	Stop     string     `json:"stop"`     // what stops the next level, a sentence; empty at the highest
-	StopCode string     `json:"stop_code"`
-	Rungs    []Rung     `json:"rungs"` // from 0 to 4
-}
-
-// Rung is one level of an endpoint with its evidence.
-type Rung struct {
-	Level  int        `json:"level"`
-	Name   string     `json:"name"`  // in words
-	State  string     `json:"state"` // reached, failed, unknown or unchecked
-	Reason string     `json:"reason"`
-	Code   string     `json:"code"`
-	Target string     `json:"target"` // of the check that says so; empty when none looks
-	Kind   string     `json:"kind"`   // of it
-	At     *time.Time `json:"at"`     // when it said so
+	Endpoints    []conference.Endpoint  `json:"endpoints"` // of the conference room, by name
 }
 
 // LayerDetail is the state of one layer of a site.
