@@ -18,7 +18,10 @@ import (
 	"communewatch/collector/rehearsal"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// A server lingers half a second over a connection whose request was too large.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 // service answers what it is told to, and notes what it was asked.
 type service struct {
