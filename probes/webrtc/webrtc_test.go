@@ -48,7 +48,7 @@ const token = "a-token-of-the-tests"
 
 func newReflector(t *testing.T) string {
 	t.Helper()
-	r, err := reflector.Open(reflector.Options{Media: "127.0.0.1:0", Tokens: []string{token}, Limits: reflector.Limits{CPU: 1, Residence: time.Hour}}) // however busy the machine is
+	r, err := reflector.Open(reflector.Options{Media: "127.0.0.1:0", Tokens: []string{token}, Limits: reflector.Limits{CPU: 100, Residence: time.Hour}}) // however busy the machine is
 	if err != nil {
 		t.Fatal(err)
 	}

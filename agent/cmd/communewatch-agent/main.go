@@ -99,7 +99,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newCheckConfig(), newCheck(), newProbe(), newIdentify(), newVersion())
+	root.AddCommand(newRun(), newCheckConfig(), newCheck(), newProbe(), newIdentify(), newVersion(), newCall())
 	return root
 }
 
@@ -121,7 +121,7 @@ func newRun() *cobra.Command {
 			if err != nil {
 				return &exit{exitOwn, err}
 			}
-			a, err := agent.New(cfg, agent.Options{Log: log, Version: versionText()})
+			a, err := agent.New(cfg, agent.Options{Log: log, Version: versionText(), Child: callProcess()})
 			if err != nil {
 				return &exit{exitOwn, err}
 			}

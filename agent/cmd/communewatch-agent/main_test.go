@@ -21,6 +21,7 @@ import (
 	"communewatch/probes/stun"
 	"communewatch/probes/sweep"
 	"communewatch/probes/tcp"
+	"communewatch/probes/webrtc"
 
 	"github.com/spf13/pflag"
 )
@@ -171,7 +172,7 @@ func TestProbeTakesPathsFromTheConfig(t *testing.T) {
 func TestFlagsMatchTheOptions(t *testing.T) {
 	defaults := map[string]any{"icmp": icmp.DefaultOptions(), "tcp": tcp.DefaultOptions(), "dns": dns.DefaultOptions(), "http": http.DefaultOptions(),
 		"machine": machine.DefaultOptions(), "snmp": snmp.DefaultOptions(), "sweep": sweep.DefaultOptions(),
-		"sip": sip.DefaultOptions(), "stun": stun.DefaultOptions(), "h323": h323.DefaultOptions()}
+		"sip": sip.DefaultOptions(), "stun": stun.DefaultOptions(), "h323": h323.DefaultOptions(), "webrtc": webrtc.DefaultOptions()}
 	for _, k := range probeKinds() {
 		options := map[string]reflect.Value{}
 		var look func(v reflect.Value, at string)

@@ -15,6 +15,7 @@ import (
 	"communewatch/probes"
 	"communewatch/probes/settings"
 	"communewatch/probes/snmp/session"
+	calls "communewatch/probes/webrtc/report"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -217,13 +218,21 @@ func repeat(cmd *cobra.Command, cfg agent.Config, asJSON bool, count int, interv
 			case <-next.C:
 			}
 		}
-		results, err := agent.Once(ctx, cfg, agent.Options{Log: slog.New(slog.DiscardHandler)})
+		var made *calls.Call
+		results, err := agent.Once(ctx, cfg, agent.Options{Log: slog.New(slog.DiscardHandler), Child: callProcess(),
+			OnCall: func(_ string, c *calls.Call) { made = c }})
 		if err != nil {
 			return &exit{exitOwn, err}
 		}
 		r := results[0]
 		if asJSON {
-			err = json.NewEncoder(cmd.OutOrStdout()).Encode(newReport(r))
+			out := newReport(r)
+			out.Call = made
+			err = json.NewEncoder(cmd.OutOrStdout()).Encode(out)
+		} else if made != nil {
+			if err = printHead(cmd.OutOrStdout(), r); err == nil {
+				err = printCall(cmd.OutOrStdout(), made)
+			}
 		} else {
 			err = printResult(cmd.OutOrStdout(), r)
 		}

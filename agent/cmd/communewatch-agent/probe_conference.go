@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"communewatch/probes"
+	"communewatch/probes/webrtc/call"
 
 	"github.com/spf13/pflag"
 )
@@ -11,6 +12,27 @@ import (
 // conferenceKinds are the kinds of probe that look at conference services.
 func conferenceKinds() []probeKind {
 	return []probeKind{
+		{
+			kind: probes.KindWebRTC, target: "URL", short: "Make a conference call with real media, and say how good it was", repeats: true,
+			example: "communewatch-agent probe webrtc https://10.100.0.10:8443/whip/echo --token-file token --profile 720p",
+			flags: func(f *pflag.FlagSet) {
+				f.String("token", "", "the service's `token`; whoever lists this machine's processes sees it")
+				f.String("token-file", "", "`file` with the token")
+				f.String("service", call.Auto, "auto, reflector, whip, whep or janus")
+				f.String("profile", "720p", "streams: audio, low, 360p, 720p or 1080p")
+				f.Duration("duration", 15*time.Second, "`time` that media are sent")
+				f.Bool("ramp", false, "then search for the highest rate of video that goes through clean")
+				f.Bool("data-channel", true, "also measure messages on a data channel")
+				f.Int("line-kbps", 10_000, "`kbit/s` of the line's smaller direction, by contract")
+				f.Float64("share", 0.5, "`part` of the line that the test may take, 0 to 1")
+				f.Duration("timeout", 20*time.Second, "`time` that setting up may take")
+				f.String("ca-file", "", "PEM `file` of the authorities to trust instead of the system's")
+				f.Bool("skip-verify", false, "accept any certificate")
+			},
+			options: map[string]string{"token": "token", "token-file": "token_file", "service": "service", "profile": "profile", "duration": "duration",
+				"ramp": "ramp.enabled", "data-channel": "data_channel", "line-kbps": "line_kbps", "share": "share", "timeout": "timeout",
+				"ca-file": "ca_file", "skip-verify": "skip_verify"},
+		},
 		{
 			kind: probes.KindSIP, target: "TARGET", short: "Ask a SIP server or endpoint for its options (OPTIONS); rings nowhere", repeats: true,
 			example: "communewatch-agent probe sip 'sip:10.100.0.20;transport=tcp'",

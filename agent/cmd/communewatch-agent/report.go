@@ -13,6 +13,7 @@ import (
 	"communewatch/agent"
 	"communewatch/agent/schedule"
 	"communewatch/probes"
+	calls "communewatch/probes/webrtc/report"
 )
 
 // report is a result in JSON.
@@ -29,6 +30,7 @@ type report struct {
 	Error   string         `json:"error,omitempty"`
 	Fields  map[string]any `json:"fields"`         // of the first row
 	Rows    []row          `json:"rows,omitempty"` // where there are several, as one per DNS resolver
+	Call    *calls.Call    `json:"call,omitempty"` // all that is known of a conference call
 }
 
 type row struct {
@@ -101,6 +103,9 @@ var mainFields = map[string][]string{
 	"sip":  {"code", "reason", "response_seconds", "user_agent", "cert_expiry_seconds"},
 	"stun": {"mapped_address", "nat", "response_seconds"},
 	"h323": {"connect_seconds", "gatekeeper", "gatekeeper_id", "gatekeeper_reason"},
+
+	"webrtc":      {"grade", "mos_audio", "mos_video", "rtt_median_seconds", "usable_video_bps", "limited_by"},
+	"webrtc_flow": {"loss_ratio", "discard_ratio", "variation_p95_seconds"},
 
 	"snmp_device": {"uptime_seconds", "cpu_ratio", "memory_used_ratio", "temperature_celsius", "interfaces_up", "interfaces", "partial_tables"},
 	"snmp_ups":    {"on_battery", "charge_ratio", "runtime_seconds"},
@@ -182,13 +187,21 @@ func equipment(rows []probes.Point) string {
 	return fmt.Sprintf("%d devices, of %d the maker or model is known", len(known), named)
 }
 
+// printHead prints how a run ended.
+func printHead(w io.Writer, r schedule.Result) error {
+	_, err := fmt.Fprintf(w, "%s %s: %s after %s (path %s, %s)\n", r.Target.Kind, r.Target.Address, r.Outcome, seconds(r.Took.Seconds()), r.Target.Path, r.Proof)
+	if err == nil && r.Error != "" {
+		_, err = fmt.Fprintf(w, "  %s\n", r.Error)
+	}
+	return err
+}
+
 // printResult prints one result with all its numbers.
 func printResult(w io.Writer, r schedule.Result) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "%s %s: %s after %s (path %s, %s)\n", r.Target.Kind, r.Target.Address, r.Outcome, seconds(r.Took.Seconds()), r.Target.Path, r.Proof)
-	if r.Error != "" {
-		fmt.Fprintf(t, "  %s\n", r.Error)
+	if err := printHead(w, r); err != nil {
+		return err
 	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	device := ""
 	for _, p := range measured(r) {
 		if p.Measurement == "equipment" {

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,7 +34,7 @@ type far struct {
 
 func newFar(t *testing.T, limits reflector.Limits) *far {
 	t.Helper()
-	limits.CPU, limits.Residence = 1, time.Hour // however busy the machine is
+	limits.CPU, limits.Residence = 100, time.Hour // however busy the machine is
 	r, err := reflector.Open(reflector.Options{Media: "127.0.0.1:0", Tokens: []string{token}, Limits: limits})
 	if err != nil {
 		t.Fatal(err)
@@ -42,16 +43,12 @@ func newFar(t *testing.T, limits reflector.Limits) *far {
 	done := make(chan struct{})
 	go func() { defer close(done); r.Run(ctx) }()
 	s := httptest.NewServer(r.Handler())
-	stopped := false
-	f := &far{url: s.URL + reflector.EchoPath, stop: func() {
-		if !stopped {
-			stopped = true
-			s.Close()
-			cancel()
-			<-done
-			r.Close()
-		}
-	}}
+	f := &far{url: s.URL + reflector.EchoPath, stop: sync.OnceFunc(func() {
+		s.Close()
+		cancel()
+		<-done
+		r.Close()
+	})}
 	t.Cleanup(f.stop)
 	return f
 }

@@ -39,12 +39,6 @@ func (r *run) ramp(ctx context.Context) {
 	ramp := &report.Ramp{Steps: []report.RampStep{}, End: "complete"}
 	r.report.Ramp = ramp
 	s := r.streams[len(r.streams)-1]
-	for _, v := range r.profileStreams() {
-		if v.track == s.track {
-			_, frames := v.counts()
-			s.rtpBase = v.RTPTime(uint32(frames))
-		}
-	}
 	for _, bps := range r.spec.Steps {
 		shape := media.Video(bps, rampFPS)
 		if r.spec.BudgetBPS > 0 && shape.WireBPS() > r.spec.BudgetBPS {

@@ -13,9 +13,8 @@ import (
 // stream is a stream that is sent.
 type stream struct {
 	media.Stream
-	number  uint8 // in stamps
-	track   int
-	rtpBase uint32 // RTP time of frame 0
+	number uint8 // in stamps
+	track  int
 
 	mu        sync.Mutex // guards the fields below
 	seq       uint32     // packets sent so far, those included that the system refused
@@ -71,6 +70,9 @@ func (r *run) sendFrame(s *stream, shape media.Stream, buffer []byte) {
 	s.mu.Lock()
 	frame := s.frame
 	s.mu.Unlock()
+	// RTP's time is when the frame is sent, not when it should have been: how late this machine is must not read as
+	// jitter of the line (RFC 3550 A.8 takes it for the time of sending).
+	rtpTime := uint32(uint64(time.Since(r.zero)) * uint64(shape.ClockRate) / uint64(time.Second))
 	for i := range packets {
 		payload := buffer[:shape.Size(i)]
 		s.mu.Lock()
@@ -79,7 +81,7 @@ func (r *run) sendFrame(s *stream, shape media.Stream, buffer []byte) {
 		now := time.Since(r.zero)
 		s.mu.Unlock()
 		media.Stamp{Stream: s.number, Last: i == packets-1, FramePackets: uint16(packets), Session: r.number, Seq: seq, Frame: frame, Sent: now}.Put(payload)
-		if err := r.call.Send(s.track, i == packets-1, s.rtpBase+shape.RTPTime(frame), payload); err != nil {
+		if err := r.call.Send(s.track, i == packets-1, rtpTime, payload); err != nil {
 			s.refuse(err, time.Since(r.zero)-r.began)
 		}
 	}
