@@ -20,9 +20,11 @@ import (
 	"communewatch/collector/api/ask"
 	"communewatch/collector/api/equipment"
 	"communewatch/collector/api/live"
+	"communewatch/collector/api/rehearsals"
 	"communewatch/collector/health"
 	"communewatch/collector/phrase"
 	"communewatch/collector/registry"
+	"communewatch/collector/rehearsal"
 	"communewatch/collector/stock"
 	"communewatch/collector/store"
 	"communewatch/inventory"
@@ -55,11 +57,14 @@ type Options struct {
 	Judge     Judge
 	Store     Store
 	Registry  Registry
-	Inventory stock.Reader         // nil: /api/v1/inventory is not there
-	Now       func() time.Time     // nil: time.Now
-	Log       *slog.Logger         // nil: slog.Default
-	Metrics   *prometheus.Registry // served at /metrics, with what others registered; nil: one of its own
-	Version   string               // of the program, as /metrics and the OpenAPI description say it
+	Inventory stock.Reader // nil: /api/v1/inventory is not there
+	// Rehearsals runs rehearsals; nil: /api/v1/rehearsals is not there. Operators may start and stop them; nil: nobody may.
+	Rehearsals rehearsal.Service
+	Operators  rehearsals.Operators
+	Now        func() time.Time     // nil: time.Now
+	Log        *slog.Logger         // nil: slog.Default
+	Metrics    *prometheus.Registry // served at /metrics, with what others registered; nil: one of its own
+	Version    string               // of the program, as /metrics and the OpenAPI description say it
 }
 
 // API answers questions. Make it with New.
@@ -72,7 +77,8 @@ type API struct {
 	log     *slog.Logger
 	metrics *prometheus.Registry
 	version string
-	birth   string // tells this process's ETags from another's
+	meet    *rehearsals.API // nil without rehearsals
+	birth   string          // tells this process's ETags from another's
 
 	list    list
 	hub     *live.Hub
@@ -102,8 +108,27 @@ func New(o Options) *API {
 	a.list.entries = map[string]*entry{}
 	a.hub = live.NewHub()
 	a.heavy = make(chan struct{}, heavyQueries)
+	if o.Rehearsals != nil {
+		a.meet = rehearsals.New(rehearsals.Options{Service: o.Rehearsals, Operators: o.Operators, Sites: a.siteNames, Now: a.now, Log: a.log})
+	}
 	a.metrics.MustRegister(newGauges(a), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return a
+}
+
+// Rehearsals is the part about rehearsals, nil without them.
+func (a *API) Rehearsals() *rehearsals.API { return a.meet }
+
+// siteNames are the sites' names by id.
+func (a *API) siteNames(ctx context.Context) (map[string]rehearsals.Name, error) {
+	sites, err := a.Sites(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]rehearsals.Name, len(sites))
+	for _, s := range sites {
+		out[s.ID] = rehearsals.Name{Name: s.Name, Type: s.Type, Code: s.Code, District: s.Parent}
+	}
+	return out, nil
 }
 
 //go:embed openapi.json
@@ -126,6 +151,11 @@ func (a *API) Handler() http.Handler {
 			route(pattern, a.ofInventory(ask))
 		}
 	}
+	if a.meet != nil {
+		for pattern, ask := range a.meet.Routes() {
+			route(pattern, ofRehearsals(ask))
+		}
+	}
 	route("GET /api/v1/openapi.json", func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-cache")
@@ -137,7 +167,7 @@ func (a *API) Handler() http.Handler {
 	}))
 	route("/", func(_ http.ResponseWriter, r *http.Request) error {
 		if strings.HasPrefix(r.URL.Path, "/api/v1/") && r.Method != http.MethodGet && r.Method != http.MethodHead {
-			return &problem{http.StatusMethodNotAllowed, "invalid", "this API is read with GET"}
+			return &problem{http.StatusMethodNotAllowed, "invalid", "this address is read with GET; /api/v1/openapi.json lists what takes POST"}
 		}
 		return &problem{http.StatusNotFound, "not found", "no such address; /api/v1/openapi.json lists them"}
 	})
@@ -148,8 +178,33 @@ func (a *API) Handler() http.Handler {
 	packed := pack(mux)
 	outer := http.NewServeMux()
 	outer.Handle("GET /api/v1/events", a.fence(a.getEvents)) // compression would hold events back
+	if a.meet != nil {
+		outer.Handle("GET /api/v1/rehearsals/events", a.fence(func(w http.ResponseWriter, r *http.Request) error {
+			lang, err := langOf(r)
+			if err != nil || r.Method == http.MethodHead {
+				return err
+			}
+			return a.meet.Events(w, r, lang)
+		}))
+	}
 	outer.Handle("/", packed)
 	return outer
+}
+
+// ofRehearsals answers a question about rehearsals, or carries out an order.
+func ofRehearsals(ask rehearsals.Route) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		lang, err := langOf(r)
+		if err != nil {
+			return err
+		}
+		answer, err := ask(r, lang)
+		if err != nil {
+			return err
+		}
+		writeJSON(w, answer.Status, answer.Value)
+		return nil
+	}
 }
 
 // ofInventory answers a question about the inventory. Judging ten thousand devices for another day is heavy work.
@@ -215,10 +270,14 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var p *problem
 	var mistake *ask.Mistake
 	var question *equipment.Mistake
+	var order *rehearsals.Problem
 	switch {
 	case errors.As(err, &p):
 	case errors.As(err, &mistake):
 		p = &problem{http.StatusBadRequest, "invalid", mistake.Error()}
+	case errors.As(err, &order):
+		order.Header(w.Header())
+		p = &problem{order.Status, order.Code, order.Message}
 	case r.Context().Err() != nil:
 		return // nobody is waiting
 	case errors.As(err, &question):

@@ -39,6 +39,14 @@ func faceOf(e *entry) face {
 
 // Run sends live events until ctx ends, then ends every stream and waits for it.
 func (a *API) Run(ctx context.Context) error {
+	if a.meet != nil {
+		ended := make(chan struct{})
+		defer func() { <-ended }()
+		go func() {
+			defer close(ended)
+			_ = a.meet.Run(ctx) // nil: it ends when ctx does
+		}()
+	}
 	tick := time.NewTicker(eventsEvery)
 	defer tick.Stop()
 	a.changes(ctx) // what is true now is no event

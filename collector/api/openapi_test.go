@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"communewatch/collector/rehearsal"
 	"communewatch/probes"
 )
 
@@ -118,6 +119,9 @@ func TestAnswersMatchTheDescription(t *testing.T) {
 	h.keepEquipment(t)
 	h.call(t, "s1", t0.Add(11*time.Minute))
 	h.room(t, "s1", "registered", t0.Add(11*time.Minute))
+	if _, err := h.rehearse(3).Start(t.Context(), rehearsal.Request{Meeting: "m", Profile: "low", Steps: "2,all"}); err != nil {
+		t.Fatal(err)
+	}
 	h.judge.ObserveAgent("s1", "pc", t0, "v1", map[string]float64{"checks": 5})
 	for i := range 4 {
 		at := t0.Add(time.Duration(20+i) * 30 * time.Second)
@@ -142,16 +146,25 @@ func TestAnswersMatchTheDescription(t *testing.T) {
 		},
 		"/api/v1/inventory/devices": {"/api/v1/inventory/devices", "/api/v1/inventory/devices?search=dell&lang=en&as_of=2025-01-01&offset=1&limit=0",
 			"/api/v1/inventory/devices?offset=99"},
-		"/api/v1/inventory/devices/{id}": {"/api/v1/inventory/devices/d1", "/api/v1/inventory/devices/d2?lang=en"},
-		"/api/v1/inventory/summary":      {"/api/v1/inventory/summary", "/api/v1/inventory/summary?site=none"},
-		"/api/v1/inventory/unsupported":  {"/api/v1/inventory/unsupported?as_of=2031-12-31"},
-		"/api/v1/inventory/replacements": {"/api/v1/inventory/replacements"},
-		"/api/v1/inventory/verify":       {"/api/v1/inventory/verify"},
-		"/api/v1/inventory/purchases":    {"/api/v1/inventory/purchases", "/api/v1/inventory/purchases?phase=none"},
-		"/api/v1/inventory/catalogue":    {"/api/v1/inventory/catalogue"},
-		"/api/v1/openapi.json":           {"/api/v1/openapi.json"},
-		"/metrics":                       nil, // not JSON; see TestMetrics
-		"/api/v1/events":                 nil, // see TestEvents
+		"/api/v1/inventory/devices/{id}":       {"/api/v1/inventory/devices/d1", "/api/v1/inventory/devices/d2?lang=en"},
+		"/api/v1/inventory/summary":            {"/api/v1/inventory/summary", "/api/v1/inventory/summary?site=none"},
+		"/api/v1/inventory/unsupported":        {"/api/v1/inventory/unsupported?as_of=2031-12-31"},
+		"/api/v1/inventory/replacements":       {"/api/v1/inventory/replacements"},
+		"/api/v1/inventory/verify":             {"/api/v1/inventory/verify"},
+		"/api/v1/inventory/purchases":          {"/api/v1/inventory/purchases", "/api/v1/inventory/purchases?phase=none"},
+		"/api/v1/inventory/catalogue":          {"/api/v1/inventory/catalogue"},
+		"/api/v1/rehearsals":                   {"/api/v1/rehearsals"},
+		"/api/v1/rehearsals/plan":              {"/api/v1/rehearsals/plan?meeting=m&profile=1080p", "/api/v1/rehearsals/plan?meeting=&steps=none"},
+		"/api/v1/rehearsals/compare":           {"/api/v1/rehearsals/compare?a=r1&b=r2&lang=en"},
+		"/api/v1/rehearsals/{id}":              {"/api/v1/rehearsals/r1", "/api/v1/rehearsals/r2?lang=en", "/api/v1/rehearsals/r3"},
+		"/api/v1/rehearsals/{id}/status":       {"/api/v1/rehearsals/r1/status", "/api/v1/rehearsals/current/status"},
+		"/api/v1/rehearsals/{id}/sites/{site}": {"/api/v1/rehearsals/r1/sites/s1", "/api/v1/rehearsals/r2/sites/s0"},
+		"/api/v1/rehearsals/{id}/stop":         nil, // a POST; see TestOnlyOperatorsGiveOrders
+		"/api/v1/rehearsals/hold":              nil, // a POST
+		"/api/v1/rehearsals/events":            nil, // see TestRehearsalsAreToldLive
+		"/api/v1/openapi.json":                 {"/api/v1/openapi.json"},
+		"/metrics":                             nil, // not JSON; see TestMetrics
+		"/api/v1/events":                       nil, // see TestEvents
 	}
 	for path, operations := range d.Paths {
 		urls, known := asked[path]

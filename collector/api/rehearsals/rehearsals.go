@@ -49,15 +49,19 @@ type API struct {
 	service rehearsal.Service
 	door    *Door
 	sites   func(ctx context.Context) (map[string]Name, error)
+	now     func() time.Time
 	log     *slog.Logger
 	hub     *live.Hub
 }
 
 // New returns an API. It starts nothing.
 func New(o Options) *API {
-	a := &API{service: o.Service, door: NewDoor(o.Operators, o.Now), sites: o.Sites, log: o.Log, hub: live.NewHub()}
+	a := &API{service: o.Service, door: NewDoor(o.Operators, o.Now), sites: o.Sites, now: o.Now, log: o.Log, hub: live.NewHub()}
 	if a.sites == nil {
 		a.sites = func(context.Context) (map[string]Name, error) { return nil, nil }
+	}
+	if a.now == nil {
+		a.now = time.Now
 	}
 	if a.log == nil {
 		a.log = slog.Default()
@@ -279,7 +283,7 @@ func (a *API) get(r *http.Request, lang phrase.Lang) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return DetailOf(lang, &rep, names), nil
+	return DetailOf(lang, &rep, names, a.now()), nil
 }
 
 func (a *API) status(r *http.Request, lang phrase.Lang) (any, error) {
@@ -329,7 +333,7 @@ func (a *API) compare(r *http.Request, lang phrase.Lang) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ComparisonOf(lang, &c), nil
+	return ComparisonOf(lang, &c, a.now()), nil
 }
 
 func (a *API) plan(r *http.Request, lang phrase.Lang) (any, error) {
@@ -338,6 +342,12 @@ func (a *API) plan(r *http.Request, lang phrase.Lang) (any, error) {
 		return nil, err
 	}
 	p, err := a.service.Draft(r.Context(), req)
+	if p.Sites == nil {
+		p.Sites = []string{}
+	}
+	if p.Steps == nil {
+		p.Steps = []int{}
+	}
 	return Plan{Plan: p, WarningsText: notes(lang, p.Warnings)}, err
 }
 

@@ -1,6 +1,8 @@
 package rehearsals
 
 import (
+	"time"
+
 	"communewatch/collector/phrase"
 	"communewatch/collector/rehearsal"
 	"communewatch/collector/rehearsal/judge"
@@ -8,7 +10,8 @@ import (
 	"communewatch/probes/orders"
 )
 
-// The answers are the types of package rehearsal, with sentences beside their codes. Names that end in _text are
+// The answers are the types of package rehearsal, with sentences beside their codes; a field of a type here stands for
+// that of the same name in the type that it embeds. Names that end in _text are
 // sentences in the language asked for.
 
 // List is all rehearsals that are kept, the newest first.
@@ -86,14 +89,18 @@ type Row struct {
 	rehearsal.Row
 	SiteName string                    `json:"site_name,omitempty"`
 	SiteCode string                    `json:"site_code,omitempty"`
-	Text     string                    `json:"text"`  // why it is so
-	Cells    map[rehearsal.Column]Cell `json:"cells"` // instead of those without sentences
+	Text     string                    `json:"text"` // why it is so
+	Call     Cell                      `json:"call"` // the calls alone, whatever way they went
+	Cells    map[rehearsal.Column]Cell `json:"cells"`
 }
 
 // Cell is one verdict.
 type Cell struct {
-	rehearsal.Cell
-	Text string `json:"text"`
+	Mark     rehearsal.Mark `json:"mark"`
+	Why      rehearsal.Why  `json:"why"`
+	Text     string         `json:"text"`
+	Level    *int           `json:"level,omitempty"`    // of the readiness ladder, of the endpoint's column only; absent: not known
+	Unproven bool           `json:"unproven,omitempty"` // the call that decided may have gone another way
 }
 
 // Action is something to do.
@@ -112,22 +119,24 @@ type Change struct {
 // Comparison is what changed from one rehearsal to another.
 type Comparison struct {
 	rehearsal.Comparison
-	Better []Change `json:"better"` // instead of those without sentences
+	HubB   Cell     `json:"hub_before"`
+	HubA   Cell     `json:"hub_after"`
+	Better []Change `json:"better"`
 	Worse  []Change `json:"worse"`
 }
 
 // DetailOf adds sentences and names.
-func DetailOf(lang phrase.Lang, rep *rehearsal.Report, names map[string]Name) Detail {
+func DetailOf(lang phrase.Lang, rep *rehearsal.Report, names map[string]Name, now time.Time) Detail {
 	v := &rep.Verdict
 	out := Detail{
 		Summary: SummaryOf(lang, judge.Summary(&rep.Record)), Profile: rep.Plan.Profile, Plan: rep.Plan.Estimates, Runs: rep.Runs,
-		Verdict: Verdict{Rows: make([]Row, len(v.Rows)), Hub: cellOf(lang, v.Hub), Steps: v.Steps, Shared: v.Shared, Actions: make([]Action, len(v.Actions)),
+		Verdict: Verdict{Rows: make([]Row, len(v.Rows)), Hub: cellOf(lang, v.Hub, now), Steps: v.Steps, Shared: v.Shared, Actions: make([]Action, len(v.Actions)),
 			Counts: v.Counts, NotesText: notes(lang, v.Notes)},
 	}
 	for i, row := range v.Rows {
-		r := Row{Row: row, SiteName: names[row.Site].Name, SiteCode: names[row.Site].Code, Text: because(lang, row.Why), Cells: map[rehearsal.Column]Cell{}}
+		r := Row{Row: row, SiteName: names[row.Site].Name, SiteCode: names[row.Site].Code, Text: because(lang, row.Why), Call: cellOf(lang, row.Call, now), Cells: map[rehearsal.Column]Cell{}}
 		for column, c := range row.Cells {
-			r.Cells[column] = cellOf(lang, c)
+			r.Cells[column] = cellOf(lang, c, now)
 		}
 		out.Verdict.Rows[i] = r
 	}
@@ -137,10 +146,16 @@ func DetailOf(lang phrase.Lang, rep *rehearsal.Report, names map[string]Name) De
 	return out
 }
 
-func cellOf(lang phrase.Lang, c rehearsal.Cell) Cell { return Cell{c, because(lang, c.Why)} }
+func cellOf(lang phrase.Lang, c rehearsal.Cell, now time.Time) Cell {
+	text := ""
+	if c.Why.Code != "" {
+		text = words.Cell(lang, &c, now)
+	}
+	return Cell{Mark: c.Mark, Why: c.Why, Text: text, Level: c.Level, Unproven: c.Unproven}
+}
 
 // ComparisonOf adds sentences.
-func ComparisonOf(lang phrase.Lang, c *rehearsal.Comparison) Comparison {
+func ComparisonOf(lang phrase.Lang, c *rehearsal.Comparison, now time.Time) Comparison {
 	changes := func(list []rehearsal.Change) []Change {
 		out := make([]Change, len(list))
 		for i, ch := range list {
@@ -148,5 +163,5 @@ func ComparisonOf(lang phrase.Lang, c *rehearsal.Comparison) Comparison {
 		}
 		return out
 	}
-	return Comparison{*c, changes(c.Better), changes(c.Worse)}
+	return Comparison{*c, cellOf(lang, c.HubB, now), cellOf(lang, c.HubA, now), changes(c.Better), changes(c.Worse)}
 }
