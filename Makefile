@@ -40,7 +40,8 @@ web: $(DIST)/.done ## build the screens (TypeScript and CSS)
 
 .PHONY: needs
 needs:
-	@deploy/setup/need.sh gcc ip:iproute2 nft:nftables snmpd snmpbulkwalk:snmp chromium janus unshare:util-linux
+	@deploy/setup/need.sh gcc ip:iproute2 nft:nftables snmpd snmpbulkwalk:snmp chromium janus unshare:util-linux \
+		kamailio '/usr/lib/*/kamailio/modules/tls.so:kamailio-tls-modules' sipp:sip-tester turnserver:coturn tshark text2pcap:wireshark-common
 
 .PHONY: test
 test: needs web ## set up and run every test: unit, race, fuzz seeds, conformance, layout, end-to-end, screens
