@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -75,9 +76,12 @@ func (c *Collector) openReflector(metrics *prometheus.Registry) error {
 	}
 	c.reflector, err = reflector.Open(reflector.Options{
 		Media: r.Media, Addresses: addresses, Tokens: tokens, Metrics: metrics, Log: c.log, Now: c.o.Now,
-		Authenticate: func(ctx context.Context, token string) (reflector.Caller, bool) {
+		Authenticate: func(ctx context.Context, token string) (reflector.Caller, bool, error) {
 			id, err := c.reg.Authenticate(ctx, token)
-			return reflector.Caller{Name: "site " + id.Site, Sessions: sessionsOfASite}, err == nil && id.Kind == registry.KindAgent
+			if errors.Is(err, registry.ErrUnknownToken) || errors.Is(err, registry.ErrRevoked) {
+				return reflector.Caller{}, false, nil
+			}
+			return reflector.Caller{Name: "site " + id.Site, Sessions: sessionsOfASite}, id.Kind == registry.KindAgent, err
 		},
 		Limits: reflector.Limits{Sessions: r.MaxSessions, Handshakes: (r.MaxSessions + 1) / 2, MBPS: r.MaxMBPS, SessionMBPS: r.SessionMBPS, Lifetime: r.MaxLifetime},
 	})

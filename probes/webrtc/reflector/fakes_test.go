@@ -153,8 +153,11 @@ func newStand(t testing.TB, limits Limits) *stand {
 	var err error
 	s.Reflector, err = prepare(Options{
 		Tokens: []string{shared}, Limits: limits, Now: s.clock.Now,
-		Authenticate: func(_ context.Context, token string) (Caller, bool) {
-			return Caller{Name: "s08707", Sessions: 4}, token == agent
+		Authenticate: func(_ context.Context, token string) (Caller, bool, error) {
+			if token == "broken" {
+				return Caller{}, false, errBroken
+			}
+			return Caller{Name: "s08707", Sessions: 4}, token == agent, nil
 		},
 	})
 	if err != nil {

@@ -90,7 +90,12 @@ func (r *Reflector) authenticate(q *http.Request) (Caller, *refusal) {
 		return Caller{}, &refusal{401, "token", `send a token as "Authorization: Bearer ..."`, 0}
 	}
 	if r.o.Authenticate != nil {
-		if caller, ok := r.o.Authenticate(q.Context(), token); ok {
+		caller, known, err := r.o.Authenticate(q.Context(), token)
+		switch {
+		case err != nil:
+			r.log.Error("tokens can't be looked up", "error", err)
+			return Caller{}, &refusal{503, "tokens", "tokens can't be looked up now", 10 * time.Second}
+		case known:
 			return caller, nil
 		}
 	}

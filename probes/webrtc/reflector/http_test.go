@@ -32,6 +32,7 @@ func TestWHIP(t *testing.T) {
 		{"media type with a parameter", with(sdp(goodOffer), func(q *request) { q.kind = "Application/SDP; charset=utf-8" }), 201, "", nil},
 		{"no token", with(sdp(goodOffer), func(q *request) { q.token = "" }), 401, "Authorization: Bearer", map[string]string{"Www-Authenticate": "Bearer .*", "Access-Control-Allow-Origin": `\*`}},
 		{"wrong token", with(sdp(goodOffer), func(q *request) { q.token = "0123456789abcdeF" }), 401, "unknown token", map[string]string{"Www-Authenticate": "Bearer .*"}},
+		{"tokens out of reach", with(sdp(goodOffer), func(q *request) { q.token = "broken" }), 503, "can't be looked up", map[string]string{"Retry-After": "10"}},
 		{"other scheme", with(sdp(goodOffer), func(q *request) { q.token, q.header = "", map[string]string{"Authorization": "Basic " + shared} }), 401, "Bearer", nil},
 		{"wrong media type", with(sdp(goodOffer), func(q *request) { q.kind = "application/json" }), 415, "application/sdp", map[string]string{"Accept-Post": "application/sdp"}},
 		{"no media type", with(sdp(goodOffer), func(q *request) { q.kind = "" }), 415, "application/sdp", nil},

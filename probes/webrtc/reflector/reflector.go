@@ -30,8 +30,8 @@ type Options struct {
 	Addresses []netip.Addr // how callers reach this machine, where a NAT stands before it; empty: as it calls itself
 
 	// Authenticate says who a token belongs to, if anybody. It is asked for every request, so it must be cheap, and
-	// its tokens must be too long to be guessed. nil: there are Tokens only.
-	Authenticate func(ctx context.Context, token string) (Caller, bool)
+	// its tokens must be too long to be guessed. An error means that it can't tell now. nil: there are Tokens only.
+	Authenticate func(ctx context.Context, token string) (caller Caller, known bool, err error)
 	// Tokens may be used by whoever has them. Guessing at them is slowed down.
 	Tokens []string
 
@@ -59,7 +59,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Sessions: 200, Handshakes: 100, MBPS: 400, SessionMBPS: 12,
 		Lifetime: 10 * time.Minute, Idle: 15 * time.Second, Connect: 15 * time.Second,
-		CPU: 0.85, Residence: 50 * time.Millisecond,
+		CPU: 0.85, Residence: 100 * time.Millisecond,
 	}
 }
 
