@@ -144,10 +144,11 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 		return err
 	}
 	c.api = api.New(api.Options{
-		Judge: c.judge, Store: c.store, Registry: c.reg, Inventory: c.stock, Now: c.o.Now, Log: c.log, Metrics: metrics, Version: c.o.Version,
+		Judge: c.judge, Store: c.store, Registry: c.reg, Inventory: c.stock, Rehearsals: c.rehearsals, Operators: c.reg,
+		Now: c.o.Now, Log: c.log, Metrics: metrics, Version: c.o.Version,
 	})
 	c.web, err = web.New(web.Options{
-		Source: c.api, Stock: c.stock, Boundaries: c.cfg.Boundaries, Title: c.cfg.Title, DefaultLang: c.cfg.Language, Log: c.log,
+		Source: c.api, Stock: c.stock, Rehearsals: c.api.Rehearsals(), Boundaries: c.cfg.Boundaries, Title: c.cfg.Title, DefaultLang: c.cfg.Language, Log: c.log,
 	})
 	return err
 }
