@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"communewatch/collector"
+	"communewatch/collector/cmd/communewatch-collector/alone"
 	"communewatch/collector/registry"
 	"communewatch/inventory"
 	"communewatch/probes/settings"
@@ -79,7 +80,7 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	var config configFlag
 	root.PersistentFlags().StringVar(&config.file, "config", defaultConfigFile, "settings `file`")
-	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), newRehearsal(&config), newBackup(&config), newReflector(), newVersion())
+	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), newRehearsal(&config), newBackup(&config), alone.Command(), newVersion())
 	return root
 }
 

@@ -1,4 +1,5 @@
-package main
+// Package alone is the command that runs a reflector without a collector, beside a conference hub.
+package alone
 
 import (
 	"context"
@@ -30,7 +31,8 @@ type alone struct {
 	ready         func(listen, media string) // nil, or told when it listens
 }
 
-func newReflector() *cobra.Command {
+// Command returns the command `reflector`.
+func Command() *cobra.Command {
 	var a alone
 	a.limits = reflector.DefaultLimits()
 	cmd := &cobra.Command{
@@ -56,7 +58,7 @@ func newReflector() *cobra.Command {
 			if cmd.Flags().Changed("token") {
 				fmt.Fprintln(cmd.ErrOrStderr(), "warning: everybody on this machine can read --token from the list of processes; --token-file keeps it")
 			}
-			return a.run(cmd.Context(), newLog(cmd.ErrOrStderr(), level))
+			return a.run(cmd.Context(), slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level})))
 		},
 	}
 	f := cmd.Flags()
