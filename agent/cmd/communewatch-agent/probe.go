@@ -16,6 +16,7 @@ import (
 	"communewatch/probes/settings"
 	"communewatch/probes/snmp/session"
 	calls "communewatch/probes/webrtc/report"
+	"communewatch/probes/webrtc/text"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -231,7 +232,7 @@ func repeat(cmd *cobra.Command, cfg agent.Config, asJSON bool, count int, interv
 			err = json.NewEncoder(cmd.OutOrStdout()).Encode(out)
 		} else if made != nil {
 			if err = printHead(cmd.OutOrStdout(), r); err == nil {
-				err = printCall(cmd.OutOrStdout(), made)
+				err = text.Write(cmd.OutOrStdout(), made)
 			}
 		} else {
 			err = printResult(cmd.OutOrStdout(), r)
