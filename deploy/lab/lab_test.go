@@ -36,6 +36,7 @@ func config(t *testing.T, sites int) Config {
 // province.
 func TestPreparedFilesAreValid(t *testing.T) {
 	cfg := config(t, 140)
+	cfg.Devices, cfg.Calls = true, true
 	p, err := Prepare(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -248,7 +249,7 @@ func TestTheDocumentedScenarioPlays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, do := range []string{scenario.DoService, scenario.DoAgent, scenario.DoClock, scenario.DoCollector} {
+	for _, do := range []string{scenario.DoService, scenario.DoAgent, scenario.DoClock, scenario.DoCollector, scenario.DoMedia} {
 		if !slices.ContainsFunc(s.Steps, func(st scenario.Step) bool { return st.Do == do }) {
 			t.Errorf("the example shows no order %q", do)
 		}

@@ -189,6 +189,10 @@ func SocketFile(dir string) string { return filepath.Join(dir, "lab.sock") }
 func (p *Province) writeCollector() (collector.Config, error) {
 	title := "Tỉnh Vĩnh Phúc (mô phỏng)"
 	text := fmt.Sprintf("# Made by communewatch-lab.\nlisten: %q\nallow_plaintext: true\ndata_dir: data\ntitle: %q\n", p.cfg.Listen, title)
+	if p.cfg.Calls {
+		// The port is any that is free: sites learn it from the answers to their offers, and so does the relay of each.
+		text += "reflector: {media: \"127.0.0.1:0\"}\n"
+	}
 	if p.cfg.Boundary != "" {
 		abs, err := filepath.Abs(p.cfg.Boundary)
 		if err != nil {
@@ -257,6 +261,21 @@ func makeToken(ctx context.Context, reg *registry.Registry, site, file string) e
 	return os.WriteFile(file, []byte(secret+"\n"), 0o600)
 }
 
+// Operator makes a token for somebody who may start rehearsals.
+func (p *Province) Operator(ctx context.Context, name string) (secret string, err error) {
+	cfg, err := p.collectorConfig()
+	if err != nil {
+		return "", err
+	}
+	reg, err := registry.Open(ctx, cfg.RegistryFile(), registry.Options{Log: p.cfg.Log})
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, reg.Close()) }()
+	secret, _, err = reg.CreateToken(ctx, registry.Token{Kind: registry.KindOperator, Note: name})
+	return secret, err
+}
+
 func (p *Province) agentHead(site string) string {
 	return fmt.Sprintf(`# Made by communewatch-lab.
 site: %s
@@ -311,11 +330,30 @@ func (p *Province) siteChecks(i int) string {
 	tcp("endpoint-h323", gear.PortH323)
 	tcp("endpoint-sip", gear.PortSIP)
 	web("endpoint-web", "lan", "conference", gear.HostEndpoint)
+	if p.cfg.Calls {
+		b.WriteString(p.callChecks(i))
+	}
 	for _, d := range p.devices {
 		if d.Site == i {
 			b.WriteString(pollCheck(d, at(d.Host), p.cfg.Poll))
 		}
 	}
+	return b.String()
+}
+
+// callEvery is how often a site makes a test call: seldom, since the calls of 136 sites share the machine.
+const callEvery = 15 * time.Minute
+
+// callChecks are the checks of simulated site i that speak a conference's own protocols: a call over the site's line to
+// the reflector, and questions to the room's endpoint.
+func (p *Province) callChecks(i int) string {
+	endpoint := p.cfg.Block.Addr(i, gear.HostEndpoint)
+	var b strings.Builder
+	fmt.Fprintf(&b, "  - {name: conference-call, kind: webrtc, path: dedicated, layer: conference, interval: %v, address: \"http://%s:%d/whip/echo\", options: {profile: low, duration: 5s, token_file: %q}}\n",
+		callEvery, p.cfg.Block.Addr(i, gear.HostDedicated), gear.PortCall, filepath.Join(p.agentDir(p.sites[i].ID), "token"))
+	every := max(p.cfg.Interval, time.Minute)
+	fmt.Fprintf(&b, "  - {name: endpoint-options, kind: sip, path: lan, layer: conference, interval: %v, address: \"%s:%d\", options: {timeout: 4s}}\n", every, endpoint, gear.PortSIP)
+	fmt.Fprintf(&b, "  - {name: endpoint-call-port, kind: h323, path: lan, layer: conference, interval: %v, address: \"%s:%d\"}\n", every, endpoint, gear.PortH323)
 	return b.String()
 }
 

@@ -35,3 +35,12 @@ func provinceSites(n int) ([]inventory.Site, error) {
 func localSite() inventory.Site {
 	return inventory.Site{ID: LocalSite, Name: "Máy này", Type: "máy", Parent: "Máy chạy thử"}
 }
+
+// SiteIDs lists the ids of the simulated sites of a lab of n.
+func SiteIDs(n int) ([]string, error) {
+	sites, err := provinceSites(n)
+	if err != nil {
+		return nil, err
+	}
+	return (&Province{sites: sites}).Sites(), nil
+}

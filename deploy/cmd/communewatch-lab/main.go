@@ -21,6 +21,7 @@ import (
 	"communewatch/deploy/lab/demo"
 	"communewatch/deploy/lab/fleet"
 	"communewatch/deploy/lab/gear"
+	"communewatch/deploy/lab/rehearse"
 	"communewatch/deploy/lab/scenario"
 
 	"github.com/spf13/cobra"
@@ -44,7 +45,7 @@ func root() *cobra.Command {
 		Use: "communewatch-lab", Short: "A province on one machine, to watch, to break and to audit",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	cmd.AddCommand(demoCommand(), faultCommand(), auditCommand(), chaosCommand(), partCommand())
+	cmd.AddCommand(demoCommand(), faultCommand(), auditCommand(), chaosCommand(), rehearsalCommand(), partCommand())
 	return cmd
 }
 
@@ -80,6 +81,7 @@ func demoCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.BoolVar(&cfg.Devices, "devices", true, "with devices that answer SNMP and are polled")
 	f.DurationVar(&cfg.Poll, "poll", lab.DefaultPoll, "time between polls of a device, 10s to 1h")
+	f.BoolVar(&cfg.Calls, "calls", true, "with a reflector, a line to it from each site, and test calls over it")
 	f.BoolVar(&cfg.Local, "local", true, "with an agent that measures this machine's own gateway and resolvers")
 	f.StringVar(&cfg.Boundary, "boundaries", "", "GeoJSON file with the sites' areas")
 	f.StringVar(&o.Scenario, "scenario", "", `file of faults to play ("none" for none; default: a few of each kind)`)
@@ -91,13 +93,15 @@ func faultCommand() *cobra.Command {
 	var dir string
 	var o scenario.Order
 	cmd := &cobra.Command{
-		Use:   "fault service|device|agent|clock|collector",
+		Use:   "fault service|device|agent|clock|collector|media",
 		Short: "Set a fault in a running lab",
 		Example: `  communewatch-lab fault service --site s08707 --service broadband-portal --mode slow --delay 4s --for 2m
   communewatch-lab fault device --site s08707 --device router --mode slow --delay 900ms
   communewatch-lab fault agent --site s08707 --mode stop
   communewatch-lab fault clock --site s08707 --skew -3h
   communewatch-lab fault collector --mode stop --for 1m
+  communewatch-lab fault media --site s08707 --direction up --loss 8% --for 5m
+  communewatch-lab fault media --hub --rate 20M
 Services: ` + strings.Join(gear.ServiceNames(), ", ") + `, all. Modes: down, hang, slow, wrong, up.
 Devices: ` + strings.Join(fleet.Names(), ", ") + `, all. Modes: ` + strings.Join(gear.DeviceModes(), ", ") + `.`,
 		Args: cobra.ExactArgs(1),
@@ -116,7 +120,13 @@ Devices: ` + strings.Join(fleet.Names(), ", ") + `, all. Modes: ` + strings.Join
 	f.StringVar(&o.Service, "service", "", "service of the site")
 	f.StringVar(&o.Device, "device", "", "device of the site")
 	f.StringVar(&o.Mode, "mode", "", "what happens to it")
-	f.DurationVar(&o.Delay, "delay", 0, "for slow services and devices")
+	f.DurationVar(&o.Delay, "delay", 0, "for slow services and devices, and for media")
+	f.BoolVar(&o.Hub, "hub", false, "media: the hub's own line, which all sites' calls go through")
+	f.StringVar((*string)(&o.Direction), "direction", "", "media: up or down (default both)")
+	f.TextVar(&o.Loss, "loss", scenario.Share(0), "media: share of packets lost at random, such as 8%")
+	f.Float64Var(&o.Burst, "burst", 0, "media: mean length of a run of losses, in packets")
+	f.TextVar(&o.Rate, "rate", scenario.Rate(0), "media: limit in bit/s, such as 600k or 20M")
+	f.DurationVar(&o.Jitter, "jitter", 0, "media: up to so much more than --delay")
 	f.DurationVar(&o.Skew, "skew", 0, "how far the agent's clock is wrong; 0 sets it right")
 	f.DurationVar(&o.For, "for", 0, "undo it after this long")
 	return cmd
@@ -198,7 +208,61 @@ func chaosCommand() *cobra.Command {
 	return cmd
 }
 
-// partCommand is what chaos starts and kills.
+func rehearsalCommand() *cobra.Command {
+	var cfg lab.Config
+	var o rehearse.Options
+	cmd := &cobra.Command{
+		Use: "rehearsal", Short: "Plant two bad lines, hold a rehearsal of all sites, and compare", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cfg.Sites < 4 {
+				return fmt.Errorf("%d sites: two of them are made bad, so 4 at least", cfg.Sites)
+			}
+			if cfg.Dir == "" {
+				dir, err := os.MkdirTemp("", "communewatch-rehearsal-")
+				if err != nil {
+					return err
+				}
+				defer os.RemoveAll(dir)
+				cfg.Dir = dir
+			}
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			o.Command = func(dir string, collector bool, agents []string) *exec.Cmd {
+				return exec.Command(self, "part", "--data", dir, fmt.Sprintf("--collector=%t", collector), "--agents", strings.Join(agents, ","))
+			}
+			o.Out = cmd.OutOrStdout()
+			cfg.Log = slog.New(slog.DiscardHandler)
+			if o.Bad, err = rehearse.Bad(cfg.Sites); err != nil {
+				return err
+			}
+			r, err := rehearse.Run(cmd.Context(), cfg, o)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), r)
+			if !r.OK() {
+				return fmt.Errorf("the rehearsal did not find what was planted, or more than that")
+			}
+			return nil
+		},
+	}
+	labFlags(cmd, &cfg)
+	f := cmd.Flags()
+	f.Lookup("listen").DefValue = "127.0.0.1:8789"
+	cfg.Listen = "127.0.0.1:8789"
+	f.Lookup("interval").DefValue = "1m0s"
+	cfg.Interval = time.Minute
+	f.BoolVar(&cfg.Devices, "devices", false, "with devices that answer SNMP and are polled")
+	f.DurationVar(&cfg.Poll, "poll", lab.DefaultPoll, "time between polls of a device, 10s to 1h")
+	f.StringVar(&o.Profile, "profile", "low", "of the calls: audio, low, 360p, 720p or 1080p; the more, the faster a machine it takes")
+	f.StringVar(&o.Steps, "steps", "10,34,68,all", "how many sites call at once, step by step")
+	f.IntVar(&o.StepSeconds, "step-seconds", 15, "of media in each step")
+	return cmd
+}
+
+// partCommand is what chaos and rehearsals run apart.
 func partCommand() *cobra.Command {
 	var dir, agents string
 	var parts lab.Parts

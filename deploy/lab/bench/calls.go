@@ -20,6 +20,7 @@ import (
 	"communewatch/deploy/lab/janus"
 	"communewatch/deploy/lab/lifeline"
 	"communewatch/deploy/lab/load"
+	"communewatch/deploy/lab/usage"
 )
 
 const (
@@ -147,20 +148,19 @@ func underLoad(pid int, cmd *exec.Cmd, atEnd func(*loaded) error) (l loaded, err
 			err = fmt.Errorf("%w: %s", werr, strings.TrimSpace(stderr.String()))
 		}
 	}()
-	used := &process{cmd: &exec.Cmd{Process: &os.Process{Pid: pid}}}
 	var before, after time.Duration
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		switch line := lines.Text(); line {
 		case loadBegins:
-			if before, err = used.cpu(); err != nil {
+			if before, err = usage.CPU(pid); err != nil {
 				return l, err
 			}
 		case loadEnds:
-			if after, err = used.cpu(); err != nil {
+			if after, err = usage.CPU(pid); err != nil {
 				return l, err
 			}
-			if l.rss, _, err = used.memory(); err != nil {
+			if l.rss, _, err = usage.Memory(pid); err != nil {
 				return l, err
 			}
 			if err := atEnd(&l); err != nil {
@@ -296,8 +296,7 @@ func beside(ctx context.Context, e *env, t *table, base map[int]loaded) error {
 		return err
 	}
 	defer s.Close()
-	used := &process{cmd: &exec.Cmd{Process: &os.Process{Pid: s.PID()}}}
-	idle, _, err := used.memory()
+	idle, _, err := usage.Memory(s.PID())
 	if err != nil {
 		return err
 	}

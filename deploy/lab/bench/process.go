@@ -2,19 +2,17 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"communewatch/deploy/lab/lifeline"
+	"communewatch/deploy/lab/usage"
 )
 
 // process is a program under measurement.
@@ -71,39 +69,10 @@ func (p *process) ready(ctx context.Context, url string) error {
 }
 
 // cpu is the processor time that the process has used.
-func (p *process) cpu() (time.Duration, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, ok := strings.Cut(string(data), ") ")
-	w := strings.Fields(rest)
-	if !ok || len(w) < 13 {
-		return 0, errors.New("can't read the process's times")
-	}
-	user, err1 := strconv.ParseInt(w[11], 10, 64)
-	system, err2 := strconv.ParseInt(w[12], 10, 64)
-	const perTick = 10 * time.Millisecond // USER_HZ is 100 on every Linux that Go runs on
-	return time.Duration(user+system) * perTick, errors.Join(err1, err2)
-}
+func (p *process) cpu() (time.Duration, error) { return usage.CPU(p.cmd.Process.Pid) }
 
 // memory is the process's resident set in bytes, now and at its highest.
-func (p *process) memory() (now, peak float64, err error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, 0, err
-	}
-	for line := range strings.Lines(string(data)) {
-		var kb float64
-		if _, err := fmt.Sscanf(line, "VmRSS: %f kB", &kb); err == nil {
-			now = kb * 1024
-		}
-		if _, err := fmt.Sscanf(line, "VmHWM: %f kB", &kb); err == nil {
-			peak = kb * 1024
-		}
-	}
-	return now, peak, nil
-}
+func (p *process) memory() (now, peak float64, err error) { return usage.Memory(p.cmd.Process.Pid) }
 
 // freeAddress finds a port on loopback.
 func freeAddress() (string, error) {

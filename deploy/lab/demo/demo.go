@@ -77,7 +77,7 @@ func Run(ctx context.Context, cfg lab.Config, o Options) (err error) {
 	var script scenario.Scenario
 	switch o.Scenario {
 	case "":
-		script = scenario.Default(p.Sites(), cfg.Devices)
+		script = scenario.Default(p.Sites(), cfg.Devices, cfg.Calls)
 	case "none":
 	default:
 		if script, err = scenario.Read(o.Scenario, p.AllAgents()); err != nil {

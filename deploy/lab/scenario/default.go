@@ -4,12 +4,14 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"communewatch/probes"
 )
 
 // Default is what a demo plays when it is given nothing else: a few lasting faults of different kinds, so that every
 // state can be seen, and then for an hour one passing fault after the other. It is the same at every start. Without
-// devices nothing happens to them.
-func Default(sites []string, devices bool) Scenario {
+// devices nothing happens to them, and without calls nothing to lines that nobody calls over.
+func Default(sites []string, devices, calls bool) Scenario {
 	at := func(i int) []string { return []string{sites[i%len(sites)]} }
 	steps := []Step{
 		{20 * time.Second, Order{Do: DoService, Sites: at(17), Service: "broadband-portal", Mode: "slow", Delay: 4 * time.Second}},
@@ -18,6 +20,8 @@ func Default(sites []string, devices bool) Scenario {
 		{22 * time.Second, Order{Do: DoService, Sites: at(42), Service: "endpoint-web", Mode: "down"}},
 		{25 * time.Second, Order{Do: DoService, Sites: at(63), Service: "dedicated-dns", Mode: "wrong"}},
 		{27 * time.Second, Order{Do: DoService, Sites: at(101), Service: "dedicated-portal", Mode: "hang"}},
+		{28 * time.Second, Order{Do: DoMedia, Sites: at(54), Media: Media{Direction: probes.DirectionUp, Loss: 0.08}}},
+		{28 * time.Second, Order{Do: DoMedia, Sites: at(88), Delay: 180 * time.Millisecond, Media: Media{Direction: probes.DirectionDown, Rate: 100_000}}},
 		{30 * time.Second, Order{Do: DoAgent, Sites: at(77), Mode: "stop"}},
 		{30 * time.Second, Order{Do: DoAgent, Sites: at(118), Mode: "stop"}},
 		{35 * time.Second, Order{Do: DoClock, Sites: at(90), Skew: 2 * time.Hour}},
@@ -40,8 +44,6 @@ func Default(sites []string, devices bool) Scenario {
 		o.Sites = at(rng.IntN(len(sites)))
 		steps = append(steps, Step{t, o})
 	}
-	if !devices {
-		steps = slices.DeleteFunc(steps, func(s Step) bool { return s.Do == DoDevice })
-	}
+	steps = slices.DeleteFunc(steps, func(s Step) bool { return s.Do == DoDevice && !devices || s.Do == DoMedia && !calls })
 	return Scenario{Steps: steps}
 }

@@ -92,18 +92,16 @@ func TestUndoTakesBack(t *testing.T) {
 }
 
 func TestTheDefaultIsInOrder(t *testing.T) {
-	for _, devices := range []bool{true, false} {
-		happens := 0
-		for _, st := range Default(sites, devices).Steps {
+	for _, has := range []bool{true, false} {
+		happens := map[string]int{}
+		for _, st := range Default(sites, has, has).Steps {
 			if err := st.Validate(sites); err != nil {
 				t.Errorf("%v: %v", st.Order, err)
 			}
-			if st.Do == DoDevice {
-				happens++
-			}
+			happens[st.Do]++
 		}
-		if devices != (happens > 0) {
-			t.Errorf("devices %v: %d steps are about one", devices, happens)
+		if has != (happens[DoDevice] > 0) || has != (happens[DoMedia] > 0) {
+			t.Errorf("devices and calls %v: %v", has, happens)
 		}
 	}
 }
