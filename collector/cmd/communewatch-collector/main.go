@@ -17,6 +17,7 @@ import (
 
 	"communewatch/collector"
 	"communewatch/collector/cmd/communewatch-collector/alone"
+	"communewatch/collector/cmd/communewatch-collector/rehearse"
 	"communewatch/collector/registry"
 	"communewatch/inventory"
 	"communewatch/probes/settings"
@@ -80,7 +81,11 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	var config configFlag
 	root.PersistentFlags().StringVar(&config.file, "config", defaultConfigFile, "settings `file`")
-	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), newRehearsal(&config), newBackup(&config), alone.Command(), newVersion())
+	rehearsals := rehearse.New(rehearse.Options{Config: config.read, Registry: func(cmd *cobra.Command, do func(*registry.Registry) error) error {
+		return withRegistry(cmd, &config, do)
+	}})
+	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), rehearsals,
+		newBackup(&config), alone.Command(), newVersion())
 	return root
 }
 

@@ -1,7 +1,11 @@
-package main
+// Package rehearse is the command line's part of rehearsals: flags, and how plans, progress and results are printed.
+// The collector that runs does the rest; what is kept can be read without one.
+package rehearse
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,9 +25,38 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newRehearsal(config *configFlag) *cobra.Command {
-	return newGroup("rehearsal", "All sites call the hub before a meeting, in steps", newRehearsalPlan(config), newRehearsalStart(config), newRehearsalStatus(config),
-		newRehearsalStop(config), newRehearsalList(config), newRehearsalShow(config), newRehearsalCompare(config), newRehearsalHold(config))
+// Options are what the commands need of the program. Both are required.
+type Options struct {
+	Config   func() (collector.Config, error)                                  // reads the settings
+	Registry func(cmd *cobra.Command, do func(*registry.Registry) error) error // opens the registry for one command
+}
+
+// New returns the command rehearsal with all that are below it.
+func New(o Options) *cobra.Command {
+	group := &cobra.Command{
+		Use: "rehearsal", Short: "All sites call the hub before a meeting, in steps",
+		Args: cobra.NoArgs, // so that a mistyped command is an error
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	group.AddCommand(newPlan(o), newStart(o), newStatus(o), newStop(o), newList(o), newShow(o), newCompare(o), newHold(o))
+	return group
+}
+
+// exactly is cobra.ExactArgs with an error that says what is missing.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return fmt.Errorf("give %s: %s (found %d arguments)", what, cmd.UseLine(), len(args))
+		}
+		return nil
+	}
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
 }
 
 // langFlag is the flag --lang.
@@ -107,7 +140,7 @@ func parseWhen(s string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("--at: %.40q is not a time; write 06:30, or 2026-11-30T06:30", s)
 }
 
-func newRehearsalPlan(config *configFlag) *cobra.Command {
+func newPlan(o Options) *cobra.Command {
 	var f requestFlags
 	var lang langFlag
 	var asJSON bool
@@ -124,11 +157,11 @@ func newRehearsalPlan(config *configFlag) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cfg, err := config.read()
+			cfg, err := o.Config()
 			if err != nil {
 				return err
 			}
-			p, err := draft(cmd, config, cfg, r)
+			p, err := draft(cmd, o, cfg, r)
 			if err != nil {
 				return err
 			}
@@ -147,12 +180,12 @@ func newRehearsalPlan(config *configFlag) *cobra.Command {
 }
 
 // draft makes a plan: the running collector does, which knows who is connected, or else this program.
-func draft(cmd *cobra.Command, config *configFlag, cfg collector.Config, r rehearsal.Request) (p rehearsal.Plan, err error) {
+func draft(cmd *cobra.Command, o Options, cfg collector.Config, r rehearsal.Request) (p rehearsal.Plan, err error) {
 	p, err = collector.Rehearsals(cfg).Draft(cmd.Context(), r)
 	if !collector.NotRunning(err) {
 		return p, err
 	}
-	err = withRegistry(cmd, config, func(reg *registry.Registry) error {
+	err = o.Registry(cmd, func(reg *registry.Registry) error {
 		now := time.Now()
 		sites, err := reg.Sites(cmd.Context(), now.In(plan.Zone))
 		if err == nil {
@@ -186,7 +219,7 @@ func asFlags(err error) error {
 	return errors.New(strings.Join(lines, "\n"))
 }
 
-func newRehearsalStart(config *configFlag) *cobra.Command {
+func newStart(o Options) *cobra.Command {
 	var f requestFlags
 	var lang langFlag
 	var asJSON, detach bool
@@ -204,7 +237,7 @@ func newRehearsalStart(config *configFlag) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cfg, err := config.read()
+			cfg, err := o.Config()
 			if err != nil {
 				return err
 			}
@@ -242,7 +275,7 @@ func newRehearsalStart(config *configFlag) *cobra.Command {
 				}
 				return nil
 			}
-			return follow(cmd, config, l, id, &p, next)
+			return follow(cmd, o, l, id, &p, next)
 		},
 	}
 	f.add(cmd)
@@ -261,7 +294,7 @@ func running(err error) error {
 }
 
 // follow prints what happens until the rehearsal has ended. An interrupt leaves it running.
-func follow(cmd *cobra.Command, config *configFlag, l phrase.Lang, id rehearsal.ID, p *rehearsal.Plan, next func() (rehearsal.Event, error)) error {
+func follow(cmd *cobra.Command, o Options, l phrase.Lang, id rehearsal.ID, p *rehearsal.Plan, next func() (rehearsal.Event, error)) error {
 	v := viewer{w: cmd.OutOrStdout(), lang: l, plan: p}
 	for {
 		e, err := next()
@@ -281,12 +314,12 @@ func follow(cmd *cobra.Command, config *configFlag, l phrase.Lang, id rehearsal.
 		v.show(&e)
 		if e.Kind == rehearsal.EventState && e.State.Final() {
 			v.flush()
-			return show(cmd, config, l, id, false)
+			return show(cmd, o, l, id, false)
 		}
 	}
 }
 
-func newRehearsalStatus(config *configFlag) *cobra.Command {
+func newStatus(o Options) *cobra.Command {
 	var lang langFlag
 	var asJSON, following bool
 	cmd := &cobra.Command{
@@ -300,7 +333,7 @@ func newRehearsalStatus(config *configFlag) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cfg, err := config.read()
+			cfg, err := o.Config()
 			if err != nil {
 				return err
 			}
@@ -321,7 +354,7 @@ func newRehearsalStatus(config *configFlag) *cobra.Command {
 			if !following || st.State.Final() {
 				return nil
 			}
-			return follow(cmd, config, l, st.ID, nil, next)
+			return follow(cmd, o, l, st.ID, nil, next)
 		},
 	}
 	lang.add(cmd)
@@ -337,7 +370,7 @@ func optionalID(args []string) (rehearsal.ID, error) {
 	return rehearsal.ParseID(args[0])
 }
 
-func newRehearsalStop(config *configFlag) *cobra.Command {
+func newStop(o Options) *cobra.Command {
 	var by string
 	cmd := &cobra.Command{
 		Use: "stop [ID]", Short: "Stop the rehearsal that runs at once, or take back one that is planned", Args: cobra.MaximumNArgs(1),
@@ -346,7 +379,7 @@ func newRehearsalStop(config *configFlag) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cfg, err := config.read()
+			cfg, err := o.Config()
 			if err != nil {
 				return err
 			}
@@ -361,7 +394,7 @@ func newRehearsalStop(config *configFlag) *cobra.Command {
 	return cmd
 }
 
-func newRehearsalHold(config *configFlag) *cobra.Command {
+func newHold(o Options) *cobra.Command {
 	var h rehearsal.Hold
 	var end bool
 	var by string
@@ -377,7 +410,7 @@ func newRehearsalHold(config *configFlag) *cobra.Command {
 			case !end && (h.For <= 0 || h.Meeting == ""):
 				return errors.New("give --for TIME, such as 3h, and --meeting NAME, or --end")
 			}
-			cfg, err := config.read()
+			cfg, err := o.Config()
 			if err != nil {
 				return err
 			}
@@ -401,7 +434,7 @@ func newRehearsalHold(config *configFlag) *cobra.Command {
 	return cmd
 }
 
-func newRehearsalList(config *configFlag) *cobra.Command {
+func newList(o Options) *cobra.Command {
 	var lang langFlag
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -411,7 +444,7 @@ func newRehearsalList(config *configFlag) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withRegistry(cmd, config, func(reg *registry.Registry) error {
+			return o.Registry(cmd, func(reg *registry.Registry) error {
 				all, err := reg.Rehearsals().List(cmd.Context())
 				if err != nil {
 					return err
@@ -436,7 +469,7 @@ func newRehearsalList(config *configFlag) *cobra.Command {
 	return cmd
 }
 
-func newRehearsalShow(config *configFlag) *cobra.Command {
+func newShow(o Options) *cobra.Command {
 	var lang langFlag
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -450,7 +483,7 @@ func newRehearsalShow(config *configFlag) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd, config, l, id, asJSON)
+			return show(cmd, o, l, id, asJSON)
 		},
 	}
 	lang.add(cmd)
@@ -458,8 +491,8 @@ func newRehearsalShow(config *configFlag) *cobra.Command {
 	return cmd
 }
 
-func show(cmd *cobra.Command, config *configFlag, l phrase.Lang, id rehearsal.ID, asJSON bool) error {
-	return withRegistry(cmd, config, func(reg *registry.Registry) error {
+func show(cmd *cobra.Command, o Options, l phrase.Lang, id rehearsal.ID, asJSON bool) error {
+	return o.Registry(cmd, func(reg *registry.Registry) error {
 		rep, names, err := readReport(cmd.Context(), reg, id)
 		if err != nil {
 			return err
@@ -488,7 +521,7 @@ func readReport(ctx context.Context, reg *registry.Registry, id rehearsal.ID) (r
 	return rep, names, nil
 }
 
-func newRehearsalCompare(config *configFlag) *cobra.Command {
+func newCompare(o Options) *cobra.Command {
 	var lang langFlag
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -504,7 +537,7 @@ func newRehearsalCompare(config *configFlag) *cobra.Command {
 					return err
 				}
 			}
-			return withRegistry(cmd, config, func(reg *registry.Registry) error {
+			return o.Registry(cmd, func(reg *registry.Registry) error {
 				before, _, err := readReport(cmd.Context(), reg, ids[0])
 				if err != nil {
 					return err
@@ -540,7 +573,7 @@ func printSummaries(w io.Writer, l phrase.Lang, list []rehearsal.Summary) error 
 		case s.At != nil:
 			when = local(*s.At)
 		}
-		fmt.Fprintf(tw, "%v\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", s.ID, when, words.State(l, s.State), s.Meeting, s.Profile, s.Sites, len(s.Steps), dash(s.By), dash(notes(l, s.Why)))
+		fmt.Fprintf(tw, "%v\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", s.ID, when, words.State(l, s.State), s.Meeting, s.Profile, s.Sites, len(s.Steps), cmp.Or(s.By, "-"), cmp.Or(notes(l, s.Why), "-"))
 	}
 	return tw.Flush()
 }
