@@ -82,7 +82,7 @@ func TestMistakesOfTheCommandLine(t *testing.T) {
 		{"token for nobody", []string{"token", "create", config}, []string{"--site ID", "--writer"}},
 		{"token for an unknown site", []string{"token", "create", "--site", "s9", config}, []string{"s9 is not in the registry", "sites import"}},
 		{"writer with an agent", []string{"token", "create", "--writer", "--agent", "pc", config}, []string{"leave out --writer"}},
-		{"operator of a site", []string{"token", "create", "--kind", "operator", "--site", "s1", config}, []string{"all sites", "leave out --kind operator"}},
+		{"operator of a site", []string{"token", "create", "--kind", "operator", "--site", "s1", config}, []string{"an operator belongs to no site"}},
 		{"token of no kind", []string{"token", "create", "--kind", "king", config}, []string{`"king"`, "operator"}},
 		{"bad agent", []string{"token", "create", "--site", "s1", "--agent", "P C", config}, []string{"agent", `"P C"`}},
 		{"revoke what is not there", []string{"token", "revoke", "nosuch", config}, []string{`"nosuch"`, "token list"}},

@@ -28,21 +28,13 @@ func newTokenCreate(config *configFlag) *cobra.Command {
   communewatch-collector token create --kind operator --note "Lan, technical department"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			t.Kind = registry.TokenKind(kind)
-			if writer && !cmd.Flags().Changed("kind") {
+			if t.Kind = registry.TokenKind(kind); writer {
 				t.Kind = registry.KindWriter
 			}
-			operator := t.Kind == registry.KindOperator
 			switch {
-			case t.Kind != registry.KindAgent && t.Kind != registry.KindWriter && !operator:
-				return fmt.Errorf("--kind: %q is none of %s, %s and %s", kind, registry.KindAgent, registry.KindWriter, registry.KindOperator)
-			case operator && (writer || t.Site != "" || t.Agent != ""):
-				return errors.New("an operator starts and stops rehearsals of all sites: leave out --site, --agent and --writer, or leave out --kind operator")
-			case operator:
 			case t.Kind == registry.KindWriter && t.Agent != "":
 				return errors.New("--agent is for agents' tokens; leave it out, or leave out --writer")
-			case t.Kind == registry.KindWriter:
-			case t.Site == "":
+			case t.Kind == registry.KindAgent && t.Site == "":
 				return errors.New("give --site ID for a site's agent, --writer for another program such as Telegraf, or --kind operator for who starts rehearsals")
 			}
 			return withRegistry(cmd, config, func(reg *registry.Registry) error {
