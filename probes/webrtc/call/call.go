@@ -104,7 +104,8 @@ type run struct {
 	recv     *receipts
 	data     *chat         // nil without a data channel
 	began    time.Duration // when media did, since zero
-	sent     time.Duration // how long they were
+	sent     time.Duration // how long those of the profile were
+	flowed   time.Duration // the same, with the ramp's
 	shifted  time.Duration // that streams stood still because this process did not get to run
 	lateness []float64     // of frames, s
 	usage    usage
@@ -285,7 +286,7 @@ func (r *run) finish(ctx context.Context, err error) (*report.Call, error) {
 	r.phases()
 	r.report.MediaSeconds = r.sent.Seconds()
 	r.account(ending)
-	r.usage.until(&r.report.Agent, r.sent)
+	r.usage.until(&r.report.Agent, r.flowed)
 	r.report.Agent.PacingP95 = percentile(r.lateness, 95)
 	overloaded := r.limits()
 	r.report.Quality = quality.Of(&r.report, quality.Inputs{Profile: r.spec.Profile})

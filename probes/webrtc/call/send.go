@@ -158,6 +158,7 @@ func (r *run) media(ctx context.Context) error {
 	}
 	wg.Wait()
 	r.sent = time.Since(start)
+	defer func() { r.flowed = time.Since(start) }()
 	if ctx.Err() == nil && !isOver(r.call) && r.ramps() {
 		r.ramp(ctx)
 	}
