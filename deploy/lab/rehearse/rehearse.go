@@ -52,9 +52,19 @@ type Result struct {
 	CPU      map[string]time.Duration // of the processor meanwhile, by part
 }
 
-// OK reports whether exactly what was planted was found, and the hub not blamed.
+// OK reports whether exactly what was planted was found, and the hub not blamed. A hub that says that it was too busy to
+// measure well says so of this machine, and blames nobody's line.
 func (r *Result) OK() bool {
-	return len(r.Missed) == 0 && len(r.Wrong) == 0 && len(r.Unknown) == 0 && r.Detail.State == rehearsal.StateDone && r.Detail.Verdict.Hub.Mark == rehearsal.Go
+	hub := r.Detail.Verdict.Hub
+	return len(r.Missed) == 0 && len(r.Wrong) == 0 && len(r.Unknown) == 0 && r.Detail.State == rehearsal.StateDone &&
+		(hub.Mark == rehearsal.Go || hub.Why.Code == rehearsal.CodeHubOverloaded)
+}
+
+// Busy reports whether this machine was too busy for the numbers to be the lines' alone.
+func (r *Result) Busy() bool {
+	return slices.ContainsFunc(r.Detail.Verdict.Steps, func(s rehearsal.StepSummary) bool {
+		return s.Limited > 0 || s.Load.ResidenceP99 > 0.005 || s.Load.CPURatio > 0.8
+	})
 }
 
 // String tells it in a few lines.
