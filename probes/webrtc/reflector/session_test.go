@@ -266,12 +266,14 @@ func TestStreamsOfACallAreFew(t *testing.T) {
 func TestMessagesComeBackInBounds(t *testing.T) {
 	s := newStand(t, Limits{})
 	_, l := s.call(t, shared)
+	start := time.Now()
 	l.session.message([]byte("ping"))
 	l.session.message(make([]byte, maxMessage+1))
 	for range 10 * messagesPerSecond {
 		l.session.message([]byte("again"))
 	}
-	if l.messages[0] != "ping" || len(l.messages) < messagesPerSecond || len(l.messages) > 2*messagesPerSecond {
+	most := messagesPerSecond * (1 + time.Since(start).Seconds()) // a burst, and what the rate let pass since
+	if l.messages[0] != "ping" || len(l.messages) < messagesPerSecond || float64(len(l.messages)) > most {
 		t.Errorf("%d messages came back, the first is %q", len(l.messages), l.messages[0])
 	}
 }
