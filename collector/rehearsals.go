@@ -63,6 +63,7 @@ func (c *Collector) evidence(ctx context.Context, sites []string) []rehearsal.Ev
 	defer cancel()
 	now := c.o.Now()
 	out := make([]rehearsal.Evidence, 0, len(sites))
+	var failed error // of reading what endpoints say; the judge's states are known all the same
 	for _, site := range sites {
 		e := rehearsal.Evidence{Site: site}
 		status, checks, ok := c.judge.Site(site)
@@ -78,7 +79,7 @@ func (c *Collector) evidence(ctx context.Context, sites []string) []rehearsal.Ev
 		}
 		said, err := facts.Read(ctx, c.store, site, now)
 		if err != nil {
-			c.log.Warn("what endpoints say is not read for a rehearsal", "site", site, "error", err) // the judge's states are known all the same
+			failed = err
 		}
 		for _, r := range readiness.Of(checks, said, now) {
 			room := rehearsal.Room{Endpoint: r.Name, Level: int(r.Level), Known: r.Known}
@@ -88,6 +89,9 @@ func (c *Collector) evidence(ctx context.Context, sites []string) []rehearsal.Ev
 			e.Rooms = append(e.Rooms, room)
 		}
 		out = append(out, e)
+	}
+	if failed != nil {
+		c.log.Warn("a rehearsal begins without all that endpoints say of themselves", "error", failed)
 	}
 	return out
 }
