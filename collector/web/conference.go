@@ -12,8 +12,22 @@ import (
 
 // conferenceCard is what a site's page says of its conference.
 type conferenceCard struct {
-	Calls    []callCard
-	Services []serviceRow
+	Calls     []callCard
+	Endpoints []conference.Endpoint
+	Services  []serviceRow
+}
+
+// RungState is the state that a rung of the readiness ladder looks like.
+func (*sitePage) RungState(rung string) string {
+	switch rung {
+	case "reached":
+		return "ok"
+	case "failed":
+		return "down"
+	case "unknown":
+		return "no_data"
+	}
+	return "none"
 }
 
 // callCard is one check with calls: the newest call, and what became of the newest run where that is another thing.
@@ -50,7 +64,7 @@ func (w *Web) conferenceOf(r *http.Request, p *sitePage) *conferenceCard {
 		}
 		return p.Site.Checks[i]
 	}
-	card := &conferenceCard{}
+	card := &conferenceCard{Endpoints: p.Site.Endpoints}
 	seen := map[string]bool{}
 	for _, call := range known.Calls {
 		c := check(call.Kind, call.Agent, call.Target, call.Path)
@@ -73,7 +87,7 @@ func (w *Web) conferenceOf(r *http.Request, p *sitePage) *conferenceCard {
 		c := check(s.Kind, s.Agent, s.Target, s.Path)
 		card.Services = append(card.Services, serviceRow{Reading: s, State: c.State, Check: c.Reason, Says: p.says(s)})
 	}
-	if len(card.Calls)+len(card.Services) == 0 {
+	if len(card.Calls)+len(card.Services)+len(card.Endpoints) == 0 {
 		return nil
 	}
 	return card

@@ -23,6 +23,7 @@ import (
 	"communewatch/collector/api/conference"
 	"communewatch/collector/api/rehearsals"
 	"communewatch/collector/phrase"
+	"communewatch/collector/readiness"
 	"communewatch/collector/registry"
 	"communewatch/collector/rehearsal/rehearsaltest"
 	"communewatch/collector/stock"
@@ -238,11 +239,32 @@ func (f *fixture) Site(_ context.Context, id, lang string) (api.SiteDetail, erro
 			d.Checks[len(d.Checks)-1].Outcome = "held"
 		}
 	}
+	if d.Layers["conference"] != "none" {
+		d.Endpoints = []conference.Endpoint{fixtureEndpoint(lang, i%6-1, d.LastSeen)}
+	}
 	boot := "2025-01-01"
 	d.Agents = []api.Agent{{Name: "pc", Version: "0.1.0", LastSeen: d.LastSeen, BatchesReceived: 8640, BatchesMissing: uint64(i % 3),
 		Facts: map[string]float64{"spool_batches": 3, "spool_age_seconds": 34, "clock_offset_seconds": -0.182, "rss_bytes": 23 << 20}}}
 	d.Names = []api.DatedName{{Name: d.Name, Type: d.Type, Code: d.Code, Parent: d.Parent}, {ValidFrom: &boot, Name: d.Name + " mới", Type: "xã", Code: "09999"}}
 	return d, nil
+}
+
+// fixtureEndpoint is a room's endpoint that stands on a rung, worded as the collector does.
+func fixtureEndpoint(lang string, level int, at *time.Time) conference.Endpoint {
+	l := phrase.Lang(lang)
+	e := readiness.Endpoint{Name: "codec", Known: true, Level: readiness.Level(level), Possible: 4, At: *at}
+	out := conference.Endpoint{Name: e.Name, Known: true, Level: level, Possible: 4, At: at, Summary: phrase.Endpoint(l, e)}
+	for r := readiness.Level(0); r <= 4; r++ {
+		rung := conference.Rung{Level: int(r), Name: phrase.Level(l, r), State: "reached", Target: "codec", At: at}
+		switch {
+		case int(r) == level+1:
+			rung.State = "failed"
+		case int(r) > level:
+			rung.State = "unknown"
+		}
+		out.Rungs = append(out.Rungs, rung)
+	}
+	return out
 }
 
 // Conference implements Source: a call of a few minutes ago, bad where the conference layer is, and what answers beside it.

@@ -95,7 +95,7 @@ func (h *House) Icon(rw http.ResponseWriter, r *http.Request) {
 	http.Redirect(rw, r, h.assets.path("icon.svg"), http.StatusFound)
 }
 
-// Templates parses a room's templates beside those of the frame: "head", "bar" and "words".
+// Templates parses a room's templates beside those of the frame: "head", "bar", "words" and "level" (of the readiness ladder).
 func Templates(files fs.FS, patterns ...string) (*template.Template, error) {
 	t, err := template.New("").Funcs(templateFuncs).ParseFS(templateFiles, "templates/*.html")
 	if err != nil {

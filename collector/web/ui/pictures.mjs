@@ -16,6 +16,11 @@ const pictures = [
   { name: "site-vi", path: `/sites/${site}?lang=vi`, width: 1366, height: 768, scheme: "light", whole: true },
   { name: "site-en-dark", path: `/sites/${site}?lang=en`, width: 1366, height: 768, scheme: "dark" },
   { name: "site-vi-phone", path: `/sites/${site}?lang=vi`, width: 390, height: 844, scheme: "light" },
+  { name: "rehearsals-vi", path: "/rehearsals?lang=vi", width: 1366, height: 768, scheme: "light" },
+  { name: "rehearsal-vi", path: "/rehearsals?lang=vi", newest: true, width: 1366, height: 768, scheme: "light", whole: true },
+  { name: "rehearsal-en-dark", path: "/rehearsals?lang=en", newest: true, width: 1366, height: 768, scheme: "dark" },
+  { name: "rehearsal-vi-phone", path: "/rehearsals?lang=vi", newest: true, width: 390, height: 844, scheme: "light" },
+  { name: "rehearsal-plan-vi", path: "/rehearsals/new?lang=vi&meeting=Giao+ban+tr%E1%BB%B1c+tuy%E1%BA%BFn&profile=720p", width: 1366, height: 768, scheme: "light", whole: true },
   { name: "equipment-vi", path: "/inventory?lang=vi", width: 1366, height: 768, scheme: "light" },
   { name: "equipment-vi-phone", path: "/inventory?lang=vi", width: 390, height: 844, scheme: "light" },
   { name: "device-vi", path: "/inventory?lang=vi&standing=outdated", first: true, width: 1366, height: 768, scheme: "light", whole: true },
@@ -32,6 +37,15 @@ for (const p of pictures) {
   const page = await context.newPage();
   await page.goto(base + p.path, { waitUntil: "load" });
   if (p.first) await page.locator(".devices tbody th a").first().click(); // the page of the first device
+  if (p.newest) {
+    const newest = page.locator(".reh-list tbody th a").first();
+    if (!(await newest.count())) {
+      console.log(`no rehearsal was held: ${p.name} is left out`);
+      await context.close();
+      continue;
+    }
+    await newest.click(); // the page of the newest rehearsal
+  }
   await page.waitForTimeout(3000); // charts and the first live events
   await page.screenshot({ path: `${folder}/${p.name}.png`, fullPage: p.whole ?? false });
   await context.close();

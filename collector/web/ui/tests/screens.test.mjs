@@ -138,7 +138,7 @@ test("the conference layer's tip tells of the newest call", async (t) => {
   await page.waitForSelector(".tip-calls span");
   const words = await page.innerText(".tip");
   assert.match(words, /Gọi thử hub-dien-tap: Tốt/);
-  assert.match(words, /Mất gói đi .*%, về .*%/);
+  assert.match(words, /Mất gói lên .*%, xuống .*%/);
   assert.match(words, /Khứ hồi 31,2 ms/);
 });
 
@@ -150,7 +150,7 @@ test("a site's page shows both ways of its newest call, and what kept the figure
   await page.waitForSelector("#charts[data-ready]");
   const card = page.locator('.chart-card[data-kind="webrtc"]');
   assert.equal(await card.locator("canvas").count(), 4, "loss, round trip, quality, usable rate");
-  assert.match(await card.innerText(), /Đi[^]*Về/);
+  assert.match(await card.innerText(), /Lên[^]*Xuống/);
   await page.goto(`${base}/sites/s08719?lang=en`); // the fifth site's agent was too slow
   assert.match(await page.innerText("#conference .trouble"), /agent at the site could not keep up/);
 });
