@@ -51,7 +51,9 @@ func (s *Service) Hold(ctx context.Context, h rehearsal.Hold) (rehearsal.Hold, e
 	defer s.starting.Unlock()
 	h.Began = s.now()
 	h.Until, h.Told = h.Began.Add(h.For), 0
-	if err := s.o.Store.SetHold(ctx, h); err != nil {
+	wait, cancel := firm(ctx)
+	defer cancel()
+	if err := s.o.Store.SetHold(wait, h); err != nil {
 		return h, err
 	}
 	s.mu.Lock()

@@ -69,7 +69,7 @@ func (s *Service) perform(ctx context.Context, ses *session) {
 	ses.rec.State, ses.rec.Why, ses.rec.Ended = state, why, &now
 	rec := ses.course()
 	s.mu.Unlock()
-	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeWait)
+	wait, cancel := firm(ctx)
 	defer cancel()
 	s.kept("its end", ses, s.o.Store.Update(wait, &rec))
 	s.mu.Lock()
@@ -184,7 +184,9 @@ func (s *Service) step(ctx context.Context, ses *session, k int) (told int) {
 	allIn := ses.allIn
 	s.publish(rehearsal.Event{Kind: rehearsal.EventStep, ID: ses.id, Step: k + 1, State: rec.State, Sites: len(sites), Ends: ends})
 	s.mu.Unlock()
-	s.kept("a step's beginning", ses, s.o.Store.Update(ctx, &rec))
+	wait, cancel := firm(ctx)
+	s.kept("a step's beginning", ses, s.o.Store.Update(wait, &rec))
+	cancel()
 
 	for i, site := range sites {
 		offset := plan.Spread(i + 1)
@@ -318,7 +320,7 @@ func (s *Service) finish(ctx context.Context, ses *session, k int) {
 	run.Ended, run.Load = now, worse(run.Load, s.o.Hub())
 	rec := ses.course()
 	s.mu.Unlock()
-	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeWait)
+	wait, cancel := firm(ctx)
 	defer cancel()
 	s.save(wait, ses, places...)
 	s.kept("a step's end", ses, s.o.Store.Update(wait, &rec))
@@ -370,7 +372,7 @@ func (s *Service) Report(site, agent string, r wire.Report) {
 	s.publishSite(ses, res)
 	s.mu.Unlock()
 	if final {
-		wait, cancel := context.WithTimeout(context.Background(), storeWait)
+		wait, cancel := firm(context.Background())
 		defer cancel()
 		s.save(wait, ses, at)
 	}

@@ -173,7 +173,9 @@ func (s *Service) plan(ctx context.Context, e *plan.Entry, now time.Time) error 
 	}
 	// What speaks against it now may not when its time comes; it is looked at then.
 	rec := rehearsal.Record{Plan: p, State: rehearsal.StatePlanned, Created: now}
-	if err := s.o.Store.Create(ctx, &rec); err != nil {
+	wait, cancel := firm(ctx)
+	defer cancel()
+	if err := s.o.Store.Create(wait, &rec); err != nil {
 		return err
 	}
 	s.mu.Lock()

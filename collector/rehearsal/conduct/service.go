@@ -143,7 +143,9 @@ func (s *Service) Start(ctx context.Context, r rehearsal.Request) (rehearsal.ID,
 	if p.At == nil {
 		return s.begin(ctx, &rec, sites)
 	}
-	if err := s.o.Store.Create(ctx, &rec); err != nil {
+	wait, cancel := firm(ctx)
+	defer cancel()
+	if err := s.o.Store.Create(wait, &rec); err != nil {
 		return 0, err
 	}
 	s.mu.Lock()
@@ -168,7 +170,9 @@ func (s *Service) begin(ctx context.Context, rec *rehearsal.Record, sites []inve
 	if rec.ID != 0 {
 		keep = s.o.Store.Update
 	}
-	if err := keep(ctx, rec); err != nil {
+	wait, cancel := firm(ctx)
+	defer cancel()
+	if err := keep(wait, rec); err != nil {
 		return 0, err
 	}
 	ses := newSession(rec)
@@ -257,7 +261,9 @@ func (s *Service) close(ctx context.Context, rec *rehearsal.Record, state rehear
 			rec.Runs[i].Ended = now
 		}
 	}
-	if err := s.o.Store.Update(ctx, rec); err != nil {
+	wait, cancel := firm(ctx)
+	defer cancel()
+	if err := s.o.Store.Update(wait, rec); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -393,8 +399,14 @@ func (s *Service) status(rec *rehearsal.Record) rehearsal.Status {
 	return st
 }
 
-// storeWait bounds a write that nobody waits for.
+// storeWait bounds a write.
 const storeWait = 10 * time.Second
+
+// firm is for a write that must not be left half done: when who asked has gone, it may have been committed all the
+// same, and what is kept would not be what is known here.
+func firm(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), storeWait)
+}
 
 // kept logs what could not be kept; the rehearsal goes on, and what it had is still in memory.
 func (s *Service) kept(what string, ses *session, err error) {

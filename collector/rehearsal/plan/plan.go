@@ -20,6 +20,7 @@ import (
 
 	"communewatch/collector/rehearsal"
 	"communewatch/inventory"
+	"communewatch/probes"
 	"communewatch/probes/orders"
 	"communewatch/probes/webrtc/media"
 )
@@ -98,8 +99,10 @@ func (m *maker) texts() {
 	if !plain(m.plan.By, maxBy) {
 		m.problem("by", "use at most %d bytes of plain text in one line", maxBy)
 	}
-	if !plain(m.plan.Check, maxBy) {
-		m.problem("check", "use the name of one of the agents' webrtc checks")
+	if m.plan.Check != "" {
+		if err := probes.CheckName(m.plan.Check); err != nil {
+			m.problem("check", "%v", err)
+		}
 	}
 	if at := m.plan.At; at != nil {
 		ahead := at.Sub(m.known.Now)
@@ -134,8 +137,8 @@ func (m *maker) profile() {
 			m.problem("profile", "%s has rates of its own; leave it out, or leave out the rates", name)
 			return
 		}
-		if !plain(name, 40) {
-			m.problem("profile", "use at most 40 bytes of plain text in one line as its name")
+		if err := probes.CheckName(name); err != nil { // as agents want it
+			m.problem("profile", "%v", err)
 			return
 		}
 		before := len(m.plan.Problems)

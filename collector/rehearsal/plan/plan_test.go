@@ -143,6 +143,8 @@ func TestBadPlansAreRefusedWithPlaceAndFix(t *testing.T) {
 		{"twenty-one steps", rehearsal.Request{Steps: strings.TrimSuffix(strings.Repeat("1,", 21), ",")}, "steps", "more than 20"},
 		{"yesterday", rehearsal.Request{At: &past}, "at", "has passed"},
 		{"years ahead", rehearsal.Request{At: &far}, "at", "more than a year"},
+		{"name of a profile", rehearsal.Request{Profile: "Của tôi", VideoKbps: 500}, "profile", "a-z 0-9"},
+		{"name of a check", rehearsal.Request{Check: "a b"}, "check", "a-z 0-9"},
 		{"who", rehearsal.Request{By: "a\x00b"}, "by", "plain text"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
