@@ -239,7 +239,7 @@ func (f *fixture) Site(_ context.Context, id, lang string) (api.SiteDetail, erro
 			d.Checks[len(d.Checks)-1].Outcome = "held"
 		}
 	}
-	if d.Layers["conference"] != "none" {
+	if d.Layers["conference"] != "none" && d.LastSeen != nil {
 		d.Endpoints = []conference.Endpoint{fixtureEndpoint(lang, i%6-1, d.LastSeen)}
 	}
 	boot := "2025-01-01"
