@@ -51,6 +51,7 @@ const (
 	busyShare  = 0.3 // of calls that the hub was too busy for
 
 	slowHub = 0.020 // seconds that packets stay at a reflector that is too busy
+	fullHub = 0.95  // use of its processors that is too much
 )
 
 // kind is what a result is good for.
@@ -92,6 +93,8 @@ func kindOf(r *rehearsal.Result) kind {
 	}
 	_, _, measured := r.Worse()
 	switch {
+	case outcome == probes.OutcomeCanceled:
+		return kindNone // told to stop, with the whole rehearsal
 	case outcome == probes.OutcomeHeld:
 		return kindRefused
 	case outcome == probes.OutcomeBusy:
@@ -292,7 +295,7 @@ func (j *judge) hub() rehearsal.Cell {
 		}
 		tried := sum.Results + sum.Limited + sum.Failed + st.busy
 		enough := tried >= minForHub
-		if enough && float64(limited) >= busyShare*float64(tried) || sum.Load.ResidenceP99 >= slowHub {
+		if enough && float64(limited) >= busyShare*float64(tried) || sum.Load.ResidenceP99 >= slowHub || sum.Load.CPURatio >= fullHub {
 			better(rehearsal.Cell{Mark: rehearsal.AtRisk, Why: rehearsal.Why{Code: rehearsal.CodeHubOverloaded, N: limited, Of: tried, Seconds: sum.Load.ResidenceP99, Sites: sum.Sites}})
 		}
 		if st.busy > 0 {
@@ -307,6 +310,11 @@ func (j *judge) hub() rehearsal.Cell {
 		}
 		if st.setup {
 			better(rehearsal.Cell{Mark: rehearsal.NoGo, Why: rehearsal.Why{Code: rehearsal.CodeHubSetup, N: sum.Failed, Of: tried, Sites: sum.Sites}})
+		}
+	}
+	for _, n := range j.record.Why {
+		if best.Mark == rehearsal.Unknown && n.Code == rehearsal.NoteHubRefuses { // it says itself that it is too busy
+			best = rehearsal.Cell{Mark: rehearsal.AtRisk, Why: rehearsal.Why{Code: rehearsal.CodeHubOverloaded, Sites: int(n.N)}}
 		}
 	}
 	if best.Mark != rehearsal.Unknown || last < 0 {

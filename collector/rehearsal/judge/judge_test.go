@@ -491,6 +491,29 @@ func TestHealthBesideTheCalls(t *testing.T) {
 	}
 }
 
+// What was stopped says nothing of who was calling then, and no more of the hub than why.
+func TestAStoppedRehearsal(t *testing.T) {
+	rec := world(t, allSteps, func(rng *rand.Rand, r *rehearsal.Result, n int) {
+		r.Call = call(rng, clean, clean)
+		if n == 68 {
+			r.Outcome, r.Call = "canceled", nil
+		}
+	}, nil)
+	rec.Runs = rec.Runs[:3]
+	rec.Results = slices.DeleteFunc(rec.Results, func(r rehearsal.Result) bool { return r.Step == 3 })
+	rec.State, rec.Why = rehearsal.StateStopped, []rehearsal.Note{{Code: rehearsal.NoteByPerson}}
+	v := Judge(rec)
+	counts(t, &v, map[rehearsal.Mark]int{rehearsal.Go: 34, rehearsal.Unknown: 102})
+	hubIs(t, &v, rehearsal.Unknown, rehearsal.CodeFewResults)
+	rec.Why = []rehearsal.Note{{Code: rehearsal.NoteHubRefuses, N: 60}}
+	v = Judge(rec)
+	hubIs(t, &v, rehearsal.AtRisk, rehearsal.CodeHubOverloaded)
+	rec.Why = []rehearsal.Note{{Code: rehearsal.NoteHubLoad, N: 0.99}}
+	rec.Runs[2].Load = rehearsal.Load{Known: true, CPURatio: 0.99}
+	v = Judge(rec)
+	hubIs(t, &v, rehearsal.AtRisk, rehearsal.CodeHubOverloaded)
+}
+
 // Whatever is in a record, judging it must not fail.
 func TestStrangeRecords(t *testing.T) {
 	for name, r := range map[string]*rehearsal.Record{
