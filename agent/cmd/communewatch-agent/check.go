@@ -23,7 +23,7 @@ func newCheck() *cobra.Command {
 			if err != nil {
 				return &exit{exitOwn, err}
 			}
-			results, err := agent.Once(cmd.Context(), cfg, agent.Options{Log: slog.New(slog.DiscardHandler), Version: versionText()})
+			results, err := agent.Once(cmd.Context(), cfg, agent.Options{Log: slog.New(slog.DiscardHandler), Version: versionText(), Child: callProcess()})
 			if err != nil {
 				return &exit{exitOwn, err}
 			}

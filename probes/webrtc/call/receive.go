@@ -102,7 +102,7 @@ func (r *receipts) packet(p rtc.Packet) {
 		return // nothing was asked for
 	}
 	stamp, ok := media.Read(p.Payload)
-	if !ok || stamp.Session != r.run.number || stamp.Sent > at {
+	if !ok || stamp.Session != r.run.number || stamp.Sent > at+time.Second { // not to the hair: kernels time arrivals
 		r.foreign++
 		return
 	}
@@ -114,7 +114,7 @@ func (r *receipts) packet(p rtc.Packet) {
 	a := flow.Arrival{Seq: stamp.Seq, Sent: stamp.Sent, Received: at, RTPTime: p.RTPTime, Frame: stamp.Frame, FramePackets: stamp.FramePackets, Bytes: len(p.Payload)}
 	if r.run.service == Janus {
 		if s.round.Add(a) {
-			r.sample(&r.rtts, (at - stamp.Sent).Seconds())
+			r.sample(&r.rtts, max(at-stamp.Sent, 0).Seconds())
 		}
 		return
 	}

@@ -78,6 +78,9 @@ type Call struct {
 	at        struct{ offered, answered, ice, keys, media time.Time }
 }
 
+// maxTried is how many of the far end's addresses a site sends to: an answer must not make a scanner of it.
+const maxTried = 16
+
 // Dial makes a call and returns when keys are agreed. The call is returned even when that fails, closed and of no use
 // but for Phases: they tell how far it came.
 func Dial(ctx context.Context, cfg DialConfig) (*Call, error) {
@@ -122,7 +125,10 @@ func (c *Call) dial(ctx context.Context) error {
 		return fmt.Errorf("the answer: %w", err)
 	}
 	found := candidates(answer)
-	answer = withoutCandidates(answer, func(k candidate) bool { return !k.tcp })
+	found = found[:min(len(found), maxTried)]
+	answer = withoutCandidates(answer, func(k candidate) bool {
+		return !k.tcp && slices.ContainsFunc(found, func(f candidate) bool { return !f.tcp && f.addr == k.addr })
+	})
 	if err := c.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}); err != nil {
 		return fmt.Errorf("the answer: %w: %w", ErrSDP, err)
 	}

@@ -254,6 +254,7 @@ func (b *broken) WriteTo(p []byte, to net.Addr) (int, error) {
 }
 
 func TestALineThatIsGoneIsSaidBySend(t *testing.T) {
+	t.Parallel() // it takes long
 	h := newHub(t, rtc.HubConfig{})
 	gone := errors.New("gone")
 	line := &broken{PacketConn: udp(t, "127.0.0.1:0")}
