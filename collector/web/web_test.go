@@ -104,6 +104,12 @@ func TestTemplatesAskForWordsThatExist(t *testing.T) {
 		}
 	}
 	for prefix, values := range map[string][]string{"state.": states, "layer.": layers, "nav.theme_": {"auto", "light", "dark"},
+		"column.": {"lan", "broadband", "dedicated", "endpoint", "hub"}, "level.": {"0", "1", "2", "3", "4"},
+		"conference.grade_": {"good", "degraded", "bad"}, "conference.": {"up", "down", "round", "audio", "video"}, "conference.kind_": {"sip", "stun", "h323"},
+		"conference.ramp_": {"complete", "loss", "delay", "budget", "pacing", "stopped"}, "conference.phase_": {"signalling", "ice", "dtls", "first_media"},
+		"conference.gatekeeper_": {"confirmed", "rejected", "silent", "unreadable"}, "conference.share_": {"delay", "loss", "discard", "codec"},
+		"rehearsal.limited_": {"agent", "reflector"}, "conference.limited_": {"agent", "reflector"}, "rehearsal.": {"worse", "better"},
+		"rehearsal.field_": {"meeting", "profile", "sites", "steps", "step_seconds", "at", "plan"}, "rung.": {"reached", "failed", "unknown", "unchecked"},
 		"proof.": {"proved", "bound", "unproven", "wrong"}, "path.": {"lan", "broadband", "dedicated"}} {
 		for _, v := range values {
 			if _, ok := all["vi"][prefix+v]; !ok {
@@ -138,6 +144,20 @@ func TestTwinsAgree(t *testing.T) {
 	}
 	if system, chosen := block(`:root:not([data-theme="light"])`), block(`:root[data-theme="dark"]`); system != chosen {
 		t.Errorf("app.css: dark by system and dark by choice differ:\n%s\n%s", system, chosen)
+	}
+}
+
+func TestFigures(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{frame.Percent("vi", 0), "0\u00a0%"}, {frame.Percent("vi", 0.0004), "0,04\u00a0%"}, {frame.Percent("en", 0.0213), "2.1%"}, {frame.Percent("en", 0.35), "35%"},
+		{frame.Percent("en", 0.00999), "1.0%"}, {frame.Percent("en", 1), "100%"},
+		{frame.Millis("vi", 0.00042), "0,42\u00a0ms"}, {frame.Millis("vi", 0.0061), "6,1\u00a0ms"}, {frame.Millis("en", 1.24), "1,240\u00a0ms"}, {frame.Millis("en", 0), "0\u00a0ms"},
+		{frame.BitRate("vi", 32_000), "32\u00a0kbit/s"}, {frame.BitRate("vi", 2_032_000), "2,03\u00a0Mbit/s"}, {frame.BitRate("en", 340e6), "340\u00a0Mbit/s"},
+		{frame.BitRate("en", 25_600), "25.6\u00a0kbit/s"}, {frame.BitRate("en", 999_700), "1.00\u00a0Mbit/s"}, {frame.BitRate("en", 0), "0\u00a0bit/s"}, {frame.BitRate("en", 12e12), "12,000\u00a0Gbit/s"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%q, want %q", c.got, c.want)
+		}
 	}
 }
 

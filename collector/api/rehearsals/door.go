@@ -34,8 +34,9 @@ type Door struct {
 	operators Operators
 	now       func() time.Time
 
-	mu       sync.Mutex // guards the field below
+	mu       sync.Mutex // guards the fields below
 	failures map[netip.Prefix]failure
+	swept    time.Time // when old failures were last forgotten
 }
 
 type failure struct {
@@ -137,9 +138,12 @@ func (d *Door) fail(from netip.Prefix) {
 	defer d.mu.Unlock()
 	now := d.now()
 	if _, known := d.failures[from]; !known && len(d.failures) >= mostAddresses {
-		for k, f := range d.failures {
-			if now.Sub(f.since) >= failureWindow {
-				delete(d.failures, k)
+		if now.Sub(d.swept) >= failureWindow/10 { // not for each of a flood
+			d.swept = now
+			for k, f := range d.failures {
+				if now.Sub(f.since) >= failureWindow {
+					delete(d.failures, k)
+				}
 			}
 		}
 		if len(d.failures) >= mostAddresses {

@@ -15,6 +15,8 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/xuri/excelize/v2"
+
 	"communewatch/collector/api/rehearsals"
 	"communewatch/collector/registry"
 	"communewatch/collector/rehearsal/rehearsaltest"
@@ -137,5 +139,128 @@ func TestPagesSayWhatWasTestedAndWhatThatCannotSay(t *testing.T) {
 	}
 	if en := h.page(t, "/rehearsals/r2?lang=en"); !strings.Contains(en, "not the 2\u00a0Mbit/s") {
 		t.Error("English readers are not told what the profile can't say")
+	}
+}
+
+func TestMatrixIsWorstFirstAndFiltered(t *testing.T) {
+	h := newHouse(t, 136)
+	marks := regexp.MustCompile(`<tr data-state="([a-z_]+)" data-find`)
+	states := func(path string) (out []string) {
+		for _, m := range marks.FindAllStringSubmatch(h.page(t, path), -1) {
+			out = append(out, m[1])
+		}
+		return out
+	}
+	all := states("/rehearsals/r2")
+	if len(all) != 136 || all[0] != "no_go" || all[135] != "go" {
+		t.Fatalf("%d rows, first %s, last %s", len(all), all[0], all[len(all)-1])
+	}
+	for _, s := range states("/rehearsals/r2?mark=risk") {
+		if s != "risk" {
+			t.Errorf("filtered by mark, and a %s is there", s)
+		}
+	}
+	if n := len(states("/rehearsals/r2?q=dong+tinh+41")); n != 1 {
+		t.Errorf("%d rows found without accents", n)
+	}
+	if n := len(states("/rehearsals/r2?district=Huy%E1%BB%87n+3")); n != 15 {
+		t.Errorf("%d rows of a district", n)
+	}
+	if body := h.page(t, "/rehearsals/r2?q=%3Cscript%3E"); strings.Contains(body, "<script>") {
+		t.Error("what is searched for becomes markup")
+	}
+}
+
+func TestAnOrderNeedsAnOperatorAndIsToldWhyItIsNot(t *testing.T) {
+	h := newHouse(t, 136)
+	plan := url.Values{"meeting": {"Giao ban"}, "profile": {"low"}, "sites": {"all"}}
+	with := func(code string, more ...string) url.Values {
+		v := url.Values{}
+		for k, x := range plan {
+			v[k] = x
+		}
+		v.Set("code", code)
+		for i := 0; i < len(more); i += 2 {
+			v.Set(more[i], more[i+1])
+		}
+		return v
+	}
+	for _, c := range []struct {
+		form   url.Values
+		status int
+		says   string
+	}{
+		{with(""), 401, "Mã vận hành không đúng"}, {with("wrong"), 401, "Mã vận hành không đúng"}, {with("agent"), 403, "không phải mã vận hành"},
+		{with("good", "profile", "1080p"), 422, "vượt khả năng 300"}, {with("good", "step_seconds", "x"), 400, "Không đọc được"},
+		{with("good", "meeting", ""), 422, "Tên cuộc họp"},
+	} {
+		w := h.post(t, "/rehearsals", c.form)
+		if w.Code != c.status || !strings.Contains(w.Body.String(), c.says) {
+			t.Errorf("%v: %d, want %d saying %q", c.form, w.Code, c.status, c.says)
+		}
+		if strings.Contains(w.Body.String(), `value="good"`) || strings.Contains(w.Body.String(), `value="wrong"`) {
+			t.Errorf("%v: the code is sent back", c.form)
+		}
+	}
+	if all, _ := h.service.List(t.Context()); len(all) != 2 {
+		t.Fatal("one was started all the same")
+	}
+	w := h.post(t, "/rehearsals", with("good"))
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/rehearsals/r3" || len(w.Result().Cookies()) != 0 {
+		t.Fatalf("%d %v", w.Code, w.Header())
+	}
+	if body := h.page(t, "/rehearsals/r3"); !strings.Contains(body, "Bước 1/4: 10 điểm") || !strings.Contains(body, "Nguyễn Văn Trực") || !strings.Contains(body, `http-equiv="refresh"`) {
+		t.Error("one under way is not shown as it goes")
+	}
+	if w := h.post(t, "/rehearsals", with("good")); w.Code != 409 || !strings.Contains(w.Body.String(), "Đang có một buổi diễn tập khác") {
+		t.Errorf("a second at once: %d", w.Code)
+	}
+	h.service.Advance(map[string]rehearsaltest.Bad{"s003": {Up: 0.2}})
+	if w := h.post(t, "/rehearsals/r3/stop", url.Values{"code": {"wrong"}}); w.Code != 401 || !strings.Contains(w.Body.String(), "Bước 2/4") {
+		t.Errorf("stopped by anybody: %d", w.Code)
+	}
+	if w := h.post(t, "/rehearsals/r3/stop", url.Values{"code": {"good"}}); w.Code != http.StatusSeeOther {
+		t.Errorf("%d", w.Code)
+	}
+	if body := h.page(t, "/rehearsals/r3"); !strings.Contains(body, "Đã dừng") || strings.Contains(body, `http-equiv="refresh"`) {
+		t.Error("a stopped one is not shown as such")
+	}
+	if w := h.post(t, "/rehearsals/r1/stop", url.Values{"code": {"good"}}); w.Code != 409 {
+		t.Errorf("one that has ended is stopped: %d", w.Code)
+	}
+	if w := h.post(t, "/rehearsals", url.Values{"code": {"good"}, "meeting": {strings.Repeat("m", 70_000)}}); w.Code != 400 {
+		t.Errorf("a form without end: %d", w.Code)
+	}
+}
+
+func TestWhatIsNotThereSaysSo(t *testing.T) {
+	h := newHouse(t, 5)
+	for _, path := range []string{"/rehearsals/r9", "/rehearsals/9", "/rehearsals/r1/sites/nobody", "/rehearsals/r9/matrix.xlsx", "/rehearsals/r1/more"} {
+		if w := h.get(t, path); w.Code != 404 || !strings.Contains(w.Body.String(), "Không có buổi diễn tập này") {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+	if w := h.get(t, "/rehearsals/compare?a=r1&b=r1"); w.Code != 200 || !strings.Contains(w.Body.String(), "hai buổi diễn tập khác nhau") {
+		t.Errorf("one with itself: %d", w.Code)
+	}
+}
+
+func TestTheSpreadsheetHoldsTheMatrix(t *testing.T) {
+	h := newHouse(t, 136)
+	w := h.get(t, "/rehearsals/r2/matrix.xlsx")
+	if w.Code != 200 || !strings.Contains(w.Header().Get("Content-Disposition"), "dien-tap-r2-2026-11-") {
+		t.Fatalf("%d %v", w.Code, w.Header())
+	}
+	f, err := excelize.OpenReader(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := f.GetRows("Bảng sẵn sàng")
+	if err != nil || len(rows) != 136+3 { // title, note, headings
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	if !strings.Contains(rows[1][0], "96\u00a0kbit/s") || rows[3][3] != "Không đạt" {
+		t.Errorf("note %q, first row %q", rows[1], rows[3])
 	}
 }
