@@ -165,6 +165,9 @@ func TestAReflectorThatDiesLeavesWhatWasMeasured(t *testing.T) {
 	if up.Received == 0 || down.Received == 0 || c.RTT == nil {
 		t.Errorf("up %+v down %+v", up, down)
 	}
+	if c.Quality != nil {
+		t.Errorf("a call that broke off was graded: %+v", c.Quality)
+	}
 	if up.Lost != 0 || down.Lost != 0 {
 		t.Errorf("lost %d up and %d down of what was told of", up.Lost, down.Lost)
 	}

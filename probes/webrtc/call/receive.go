@@ -272,6 +272,8 @@ func (r *run) ways(ending *whip.Ending) {
 		up, returned := r.partialUp(s, got)
 		if said, back := endingOf(ending, s); said != nil {
 			up, returned = said, back
+		} else {
+			frames = min(frames, (returned+s.Packets()-1)/s.Packets())
 		}
 		if up != nil {
 			rep.Flows = append(rep.Flows, *up)
@@ -296,14 +298,16 @@ func endingOf(e *whip.Ending, s *stream) (up *report.Flow, returned int) {
 	return nil, 0
 }
 
-// partialUp is the way up as far as echoes told, when the reflector can't be asked any more: counts are of the packets
-// up to the last that came back, and times of those that did.
+// partialUp is the way up as far as it is known when the reflector can't be asked any more: counts are of the packets up
+// to the last that came back, or that the system would not send, and times of those that came back.
 func (r *run) partialUp(s *stream, got *receipt) (up *report.Flow, returned int) {
 	highest, any := got.there.Highest()
 	if !any {
 		return nil, 0
 	}
-	packets, frames := int(highest)+1, 0
+	s.mu.Lock()
+	packets, frames := int(max(highest+1, s.refusedTo)), 0
+	s.mu.Unlock()
 	if s.Media == probes.MediaVideo {
 		frames = packets / s.Packets()
 	}

@@ -23,6 +23,7 @@ type stream struct {
 	local     int           // of them for want of memory, which is not the line's fault
 	refusal   error         // the last of the others
 	refusedAt time.Duration // when, since media began
+	refusedTo uint32        // the number after that packet's
 }
 
 func (s *stream) counts() (packets, frames int) {
@@ -82,7 +83,7 @@ func (r *run) sendFrame(s *stream, shape media.Stream, buffer []byte) {
 		s.mu.Unlock()
 		media.Stamp{Stream: s.number, Last: i == packets-1, FramePackets: uint16(packets), Session: r.number, Seq: seq, Frame: frame, Sent: now}.Put(payload)
 		if err := r.call.Send(s.track, i == packets-1, rtpTime, payload); err != nil {
-			s.refuse(err, time.Since(r.zero)-r.began)
+			s.refuse(err, seq, time.Since(r.zero)-r.began)
 		}
 	}
 	s.mu.Lock()
@@ -90,7 +91,7 @@ func (r *run) sendFrame(s *stream, shape media.Stream, buffer []byte) {
 	s.mu.Unlock()
 }
 
-func (s *stream) refuse(err error, at time.Duration) {
+func (s *stream) refuse(err error, seq uint32, at time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refused++
@@ -98,7 +99,7 @@ func (s *stream) refuse(err error, at time.Duration) {
 		s.local++
 		return
 	}
-	s.refusal, s.refusedAt = err, at
+	s.refusal, s.refusedAt, s.refusedTo = err, at, seq+1
 }
 
 // refusals is why packets could not be sent over the line, and when that last was.
