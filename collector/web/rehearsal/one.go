@@ -194,6 +194,9 @@ const meetingBPS = 2_000_000
 
 // limits says what was tested with, and what that can't say.
 func (out *onePage) limits() []string {
+	if !slices.ContainsFunc(out.Report.Verdict.Steps, func(s rehearsal.StepSummary) bool { return s.Results > 0 }) {
+		return []string{out.T("rehearsal.nothing_tested")}
+	}
 	prof := out.Plan.Profile
 	said := []string{out.T("rehearsal.tested", "rate", out.BitRate(float64(prof.AudioBPS+prof.VideoBPS)), "profile", out.Profile(prof),
 		"seconds", out.Plan.StepSeconds)}

@@ -19,6 +19,7 @@ import (
 
 	"communewatch/collector/api/rehearsals"
 	"communewatch/collector/registry"
+	"communewatch/collector/rehearsal"
 	"communewatch/collector/rehearsal/rehearsaltest"
 	"communewatch/collector/web/frame"
 	"communewatch/inventory"
@@ -230,6 +231,21 @@ func TestAnOrderNeedsAnOperatorAndIsToldWhyItIsNot(t *testing.T) {
 	}
 	if w := h.post(t, "/rehearsals", url.Values{"code": {"good"}, "meeting": {strings.Repeat("m", 70_000)}}); w.Code != 400 {
 		t.Errorf("a form without end: %d", w.Code)
+	}
+}
+
+func TestARehearsalWithoutResultsPromisesNothing(t *testing.T) {
+	h := newHouse(t, 5)
+	id, err := h.service.Start(t.Context(), rehearsal.Request{Meeting: "Giao ban", Profile: "low", Steps: "2,all"})
+	if err == nil {
+		err = h.service.Stop(t.Context(), id, "Trực")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := h.page(t, "/rehearsals/r3")
+	if !strings.Contains(body, "Không có cuộc gọi nào cho kết quả") || strings.Contains(body, "Đã thử với") {
+		t.Error("what was not tested is said to be")
 	}
 }
 
