@@ -6,15 +6,16 @@ import { duration, fold, number, t } from "./i18n";
 import { listen } from "./live";
 
 const rehearsal = document.body.dataset["rehearsal"] ?? ""; // of one that is planned or under way
+const home = `/rehearsals/${rehearsal}`; // an order that did not pass is answered elsewhere
 
 /** Fetches the page anew and takes over the parts that change. When the rehearsal has ended, everything is another page. */
 const refresh = soon(() => {
   void (async () => {
-    const answer = await fetch(location.pathname, { headers: { Accept: "text/html" } });
+    const answer = await fetch(home, { headers: { Accept: "text/html" } });
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (page.body.dataset["rehearsal"] !== rehearsal) {
-      location.replace(location.pathname); // a form that did not pass stays out of the history
+      location.replace(home);
       return;
     }
     const before = document.getElementById("progress-title")?.textContent;
@@ -55,6 +56,7 @@ prepareChrome(() => {});
 const box = document.getElementById("q");
 if (box instanceof HTMLInputElement) box.addEventListener("input", soon(() => seek(box), 80));
 if (rehearsal) {
+  if (location.pathname !== home) history.replaceState(null, "", home);
   showLive("connecting");
   listen(
     {

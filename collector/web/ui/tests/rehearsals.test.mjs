@@ -160,9 +160,12 @@ test("one under way keeps itself fresh, to its end", async (t) => {
   assert.equal(await page.inputValue('.stop [name="code"]'), "dang-go");
   assert.equal(await page.evaluate(() => window.same), mark, "the page was not loaded anew");
   await page.waitForFunction(() => /2\/4/.test(document.getElementById("announce").textContent));
+  page.expected = ["401"];
+  await page.click(".stop-button"); // with what is no code
+  assert.match(await page.innerText('[role="alert"]'), /Mã vận hành không đúng/);
+  await page.waitForURL(`**${path}`); // to be loaded again, and to stay fresh
   for (let i = 0; i < 3; i++) await advance(page, site);
   await page.waitForSelector(".matrix");
-  assert.equal(await page.evaluate(() => window.same), undefined);
   assert.match(await page.innerText(".matrix tbody tr:has(.step-cell[data-state='no_go']) th"), new RegExp(bad));
 });
 
