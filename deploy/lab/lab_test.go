@@ -18,7 +18,9 @@ import (
 
 	"communewatch/collector"
 	"communewatch/collector/registry"
+	"communewatch/deploy/lab/relay"
 	"communewatch/deploy/lab/scenario"
+	"communewatch/probes"
 )
 
 func config(t *testing.T, sites int) Config {
@@ -253,5 +255,48 @@ func TestTheDocumentedScenarioPlays(t *testing.T) {
 		if !slices.ContainsFunc(s.Steps, func(st scenario.Step) bool { return st.Do == do }) {
 			t.Errorf("the example shows no order %q", do)
 		}
+	}
+}
+
+// TestOrdersReachTheLinesOfCalls: of a site and of the hub, each direction apart, and back.
+func TestOrdersReachTheLinesOfCalls(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	cfg := config(t, 2)
+	cfg.Block, cfg.Calls = 193, true
+	p, err := Prepare(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := Start(t.Context(), p, Parts{Gear: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Stop()
+	media := func(o scenario.Order) {
+		t.Helper()
+		o.Do = scenario.DoMedia
+		if err := l.Do(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := []string{p.Sites()[0]}
+	media(scenario.Order{Sites: first, Media: scenario.Media{Direction: probes.DirectionUp, Loss: 0.08, Burst: 3}})
+	media(scenario.Order{Sites: first, Delay: 40 * time.Millisecond, Media: scenario.Media{Direction: probes.DirectionDown, Rate: 2e6}})
+	want := relay.Line{Up: relay.Way{Loss: 0.08, Burst: 3}, Down: relay.Way{BPS: 2e6, Delay: 40 * time.Millisecond}}
+	if got := l.Gear().Line(0).Line(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the line is %+v", got)
+	}
+	media(scenario.Order{Sites: first, Mode: "up", Media: scenario.Media{Direction: probes.DirectionUp}})
+	if got := l.Gear().Line(0).Line(); got.Up.Loss != 0 || got.Down.BPS != 2e6 {
+		t.Errorf("the line is %+v", got)
+	}
+	media(scenario.Order{Mode: "cut", Media: scenario.Media{Hub: true}})
+	if got := l.Gear().Line(1).Line(); got.Up.Cut {
+		t.Errorf("the hub's fault is at a site: %+v", got)
+	}
+	// Without calls there is nothing to make bad.
+	bare := &Lab{province: p, log: cfg.Log, index: map[string]int{}}
+	if err := bare.Do(scenario.Order{Do: scenario.DoMedia, Mode: "cut", Media: scenario.Media{Hub: true}}); err == nil {
+		t.Error("an order for equipment that does not run was carried out")
 	}
 }

@@ -211,6 +211,7 @@ func chaosCommand() *cobra.Command {
 func rehearsalCommand() *cobra.Command {
 	var cfg lab.Config
 	var o rehearse.Options
+	var profile string
 	cmd := &cobra.Command{
 		Use: "rehearsal", Short: "Plant two bad lines, hold a rehearsal of all sites, and compare", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -232,7 +233,7 @@ func rehearsalCommand() *cobra.Command {
 			o.Command = func(dir string, collector bool, agents []string) *exec.Cmd {
 				return exec.Command(self, "part", "--data", dir, fmt.Sprintf("--collector=%t", collector), "--agents", strings.Join(agents, ","))
 			}
-			o.Out = cmd.OutOrStdout()
+			o.Out, o.Profiles = cmd.OutOrStdout(), []rehearse.Profile{{Name: profile}, rehearse.Light()}
 			cfg.Log = slog.New(slog.DiscardHandler)
 			if o.Bad, err = rehearse.Bad(cfg.Sites); err != nil {
 				return err
@@ -256,7 +257,7 @@ func rehearsalCommand() *cobra.Command {
 	cfg.Interval = time.Minute
 	f.BoolVar(&cfg.Devices, "devices", false, "with devices that answer SNMP and are polled")
 	f.DurationVar(&cfg.Poll, "poll", lab.DefaultPoll, "time between polls of a device, 10s to 1h")
-	f.StringVar(&o.Profile, "profile", "low", "of the calls: audio, low, 360p, 720p or 1080p; the more, the faster a machine it takes")
+	f.StringVar(&profile, "profile", "low", "of the calls: audio, low, 360p, 720p or 1080p; where this machine does not carry it, a lighter one is taken")
 	f.StringVar(&o.Steps, "steps", "10,34,68,all", "how many sites call at once, step by step")
 	f.IntVar(&o.StepSeconds, "step-seconds", 15, "of media in each step")
 	return cmd

@@ -43,7 +43,7 @@ func benchCalls(ctx context.Context, e *env) (*table, error) {
 		about: fmt.Sprintf("Calls of 2 Mbit/s video and 32 kbit/s audio both ways (%s), paced by frame, over loopback; %v after %v to warm up. The caller is one process for all calls, the same "+
 			"one for the reflector and for Janus, which has a network of its own. Residence is what the reflector says of itself; the round trip is what the caller sees, its own waiting for a processor and all. "+
 			"\"One core\" is a reflector that may use one processor, the caller the other: the most calls for which residence stays below %v at the 99th percentile, nothing is lost and the caller itself keeps "+
-			"its pace; the row of the next larger number tells what broke. An agent's test is one run of `probe webrtc` in its own process, its child included.",
+			"its pace; each number is tried twice, and the row of the next larger one tells what broke. An agent's test is one run of `probe webrtc` in its own process, its child included.",
 			callProfile, callMeasured, callWarm, residenceGoal),
 		columns: []string{"", "calls", "CPU of a core", "per call", "RSS", "per call", "residence p99", "round trip median, p99", "lost"},
 	}
@@ -254,10 +254,14 @@ func oneCore(ctx context.Context, e *env, t *table) error {
 	good, bad := 0, 0
 	for n := 50; ; {
 		l, err := loadReflector(ctx, e, n, true)
-		if ctx.Err() != nil {
-			return ctx.Err()
+		b := broke(l, err)
+		if b != "" { // once more: this machine has other things to do as well
+			if l, err = loadReflector(ctx, e, n, true); ctx.Err() != nil {
+				return ctx.Err()
+			}
+			b = broke(l, err)
 		}
-		if b := broke(l, err); b == "" {
+		if b == "" {
 			good, best = n, l
 		} else {
 			bad, worst, why = n, l, b

@@ -29,8 +29,10 @@ import (
 
 // Options of a rehearsal.
 type Options struct {
-	Out         io.Writer
-	Profile     string // named profile of the calls
+	Out io.Writer
+	// Profiles of the calls, the heaviest first. A lighter one is taken when this machine, which plays hub, agents and
+	// lines at once, turns out to be too busy for the one before.
+	Profiles    []Profile
 	Steps       string // "10,34,68,all"
 	StepSeconds int
 	Bad         []scenario.Order // done before it begins; each of one site, which is to be found
@@ -38,6 +40,16 @@ type Options struct {
 	// takes is not known.
 	Command func(dir string, collector bool, agents []string) *exec.Cmd
 }
+
+// Profile is what a call streams: a named profile, or a video stream of its own.
+type Profile struct {
+	Name      string
+	VideoKbps float64 // with FPS; 0: as Name says
+	FPS       int
+}
+
+// Light is the lightest stream that still shows what a line does: ten packets a second.
+func Light() Profile { return Profile{VideoKbps: 64, FPS: 10} }
 
 // Result is what a rehearsal found.
 type Result struct {
@@ -75,10 +87,18 @@ func (r *Result) String() string {
 		fmt.Fprintf(&b, "step %d: %d sites, %d results, %d lossy, %d failed, %d limited; hub: %d calls, %.0f %% of its processors, packets stayed %.1f ms (p99)\n",
 			s.Step, s.Sites, s.Results, s.Lossy, s.Failed, s.Limited, s.Load.Sessions, 100*s.Load.CPURatio, 1000*s.Load.ResidenceP99)
 	}
+	const few = 12 // of sites; the worst come first
+	told := 0
 	for _, row := range v.Rows {
-		if row.Call.Mark != rehearsal.Go {
+		if row.Call.Mark == rehearsal.Go {
+			continue
+		}
+		if told++; told <= few {
 			fmt.Fprintf(&b, "%s: %s: %s\n", row.Site, row.Call.Mark, row.Text)
 		}
+	}
+	if told > few {
+		fmt.Fprintf(&b, "and %d sites more\n", told-few)
 	}
 	fmt.Fprintf(&b, "hub: %s: %s\n", v.Hub.Mark, v.Hub.Text)
 	for i, a := range v.Actions {
@@ -93,7 +113,7 @@ func (r *Result) String() string {
 		fmt.Fprintf(&b, "%s: %.1f s of processor time, %.0f %% of a core\n", part, r.CPU[part].Seconds(), 100*r.CPU[part].Seconds()/r.Took.Seconds())
 	}
 	fmt.Fprintf(&b, "agents connected after %v, rehearsal took %v: %s\n", r.Prepared.Round(100*time.Millisecond), r.Took.Round(100*time.Millisecond), r.Detail.State)
-	fmt.Fprintf(&b, "planted %v, missed %v, wrongly accused %v, nothing known of %v", r.Planted, r.Missed, r.Wrong, r.Unknown)
+	fmt.Fprintf(&b, "planted %v, missed %v, wrongly accused %v, nothing known of %d others", r.Planted, r.Missed, r.Wrong, len(r.Unknown))
 	return b.String()
 }
 
@@ -152,34 +172,52 @@ func Run(ctx context.Context, cfg lab.Config, o Options) (*Result, error) {
 		fmt.Fprintf(o.Out, "planted: %v\n", bad)
 	}
 	slices.Sort(r.Planted)
-	request := rehearsal.Request{Meeting: "Họp toàn tỉnh (mô phỏng)", Profile: o.Profile, Steps: o.Steps, StepSeconds: o.StepSeconds}
-	if err := desk.connected(ctx, request, apart); err != nil {
-		return nil, err
+	for i, profile := range o.Profiles {
+		request := rehearsal.Request{Meeting: "Họp toàn tỉnh (mô phỏng)", Profile: profile.Name, VideoKbps: profile.VideoKbps, FPS: profile.FPS, Steps: o.Steps, StepSeconds: o.StepSeconds}
+		if err := desk.connected(ctx, request, apart); err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			r.Prepared = time.Since(begin)
+		}
+		if err := r.run(ctx, &desk, request, apart); err != nil {
+			return nil, err
+		}
+		if r.OK() || !r.Busy() {
+			break
+		}
+		if i < len(o.Profiles)-1 {
+			fmt.Fprintf(o.Out, "%v\nthis machine does not carry that; again with less\n", r)
+		}
 	}
-	r.Prepared = time.Since(begin)
+	return r, nil
+}
 
+// run holds one rehearsal.
+func (r *Result) run(ctx context.Context, desk *desk, request rehearsal.Request, apart []*process) error {
 	ran := time.Now()
 	before, err := times(apart)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if r.Detail, err = desk.hold(ctx, request, apart); err != nil {
-		return nil, err
+		return err
 	}
 	r.Took = time.Since(ran)
 	after, err := times(apart)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for part := range after {
 		r.CPU[part] = after[part] - before[part]
 	}
 	r.compare()
-	return r, nil
+	return nil
 }
 
 // compare tells what was planted from what was found, by the calls alone.
 func (r *Result) compare() {
+	r.Missed, r.Wrong, r.Unknown = nil, nil, nil
 	for _, row := range r.Detail.Verdict.Rows {
 		bad := row.Call.Mark == rehearsal.AtRisk || row.Call.Mark == rehearsal.NoGo
 		switch planted := slices.Contains(r.Planted, row.Site); {
@@ -265,7 +303,14 @@ const patience = 2 * time.Minute
 // connected waits until the plan misses no site's agent, and tells what it will take.
 func (d *desk) connected(ctx context.Context, r rehearsal.Request, apart []*process) error {
 	deadline := time.Now().Add(patience)
-	q := url.Values{"meeting": {r.Meeting}, "profile": {r.Profile}, "steps": {r.Steps}, "step_seconds": {fmt.Sprint(r.StepSeconds)}}
+	q := url.Values{"meeting": {r.Meeting}, "steps": {r.Steps}, "step_seconds": {fmt.Sprint(r.StepSeconds)}}
+	if r.Profile != "" {
+		q.Set("profile", r.Profile)
+	}
+	if r.VideoKbps > 0 {
+		q.Set("video_kbps", fmt.Sprint(r.VideoKbps))
+		q.Set("fps", fmt.Sprint(r.FPS))
+	}
 	for {
 		var plan rehearsals.Plan
 		err := d.ask(ctx, http.MethodGet, "/plan?"+q.Encode(), nil, &plan)
@@ -284,7 +329,7 @@ func (d *desk) connected(ctx context.Context, r rehearsal.Request, apart []*proc
 				for _, e := range plan.Estimates {
 					fmt.Fprintf(d.out, "plan: step %d, %d sites: %.1f Mbit/s into the hub and %.1f out of it\n", e.Step, e.Sites, e.IntoHub/1e6, e.OutOfHub/1e6)
 				}
-				fmt.Fprintf(d.out, "plan: profile %s, which this machine can carry: %d kbit/s of video and %d of audio each way; %d s in all\n",
+				fmt.Fprintf(d.out, "plan: profile %s, for this machine to carry at all of them: %d kbit/s of video and %d of audio each way; %d s in all\n",
 					plan.Profile.Name, plan.Profile.VideoBPS/1000, plan.Profile.AudioBPS/1000, plan.TotalSeconds)
 				return nil
 			}

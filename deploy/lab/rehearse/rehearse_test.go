@@ -36,7 +36,7 @@ func TestARehearsalFindsWhatWasPlanted(t *testing.T) {
 	// All of a province shares this machine, whose load looks like that of a line. Who says so itself is heard again.
 	for attempt := 1; ; attempt++ {
 		out.Reset()
-		if r, err = Run(ctx, cfg, Options{Out: &out, Profile: "low", Steps: "4,all", StepSeconds: 6, Bad: bad}); err != nil {
+		if r, err = Run(ctx, cfg, Options{Out: &out, Profiles: []Profile{{Name: "low"}, Light()}, Steps: "4,all", StepSeconds: 6, Bad: bad}); err != nil {
 			t.Fatalf("%v\n%s", err, out.String())
 		}
 		t.Logf("%s%v", out.String(), r)
@@ -46,7 +46,7 @@ func TestARehearsalFindsWhatWasPlanted(t *testing.T) {
 		if !r.Busy() {
 			t.Fatal("it did not find what was planted, and no more, although the machine kept up")
 		}
-		if attempt == 3 {
+		if attempt == 2 {
 			t.Skip("this machine is too busy to hold a rehearsal")
 		}
 	}
