@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"communewatch/deploy/lab/bench"
+	"communewatch/deploy/lab/bench/calls"
 	"communewatch/deploy/lab/load"
 
 	"github.com/spf13/cobra"
@@ -60,7 +61,7 @@ func loadCommand() *cobra.Command {
 			if o.Local, err = netip.ParseAddr(local); err != nil {
 				return err
 			}
-			return bench.Load(cmd.Context(), cmd.OutOrStdout(), o)
+			return calls.Load(cmd.Context(), cmd.OutOrStdout(), o)
 		},
 	}
 	f := cmd.Flags()

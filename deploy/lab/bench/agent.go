@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"communewatch/agent/spool"
+	"communewatch/deploy/lab/bench/program"
 	"communewatch/deploy/lab/gear"
 )
 
@@ -32,7 +33,7 @@ func benchAgent(ctx context.Context, e *env) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer st.stop()
+	defer st.Stop()
 	equipment, err := gear.Start(agentBlock, agentTargets/4)
 	if err != nil {
 		return nil, err
@@ -56,31 +57,31 @@ func benchAgent(ctx context.Context, e *env) (*table, error) {
 	if err := os.WriteFile(config, []byte(b.String()), 0o600); err != nil {
 		return nil, err
 	}
-	program := filepath.Join(e.bin, "communewatch-agent")
-	p, err := start(program, "run", "--config", config)
+	file := filepath.Join(e.bin, "communewatch-agent")
+	p, err := program.Start(file, "run", "--config", config)
 	if err != nil {
 		return nil, err
 	}
-	defer p.stop()
+	defer p.Stop()
 	if err := wait(ctx, agentEvery); err != nil {
 		return nil, err
 	}
-	before, err := p.cpu()
+	before, err := p.CPU()
 	if err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, p.out.String())
+		return nil, fmt.Errorf("%w\n%s", err, p.Output())
 	}
 	if err := wait(ctx, agentMeasured); err != nil {
 		return nil, err
 	}
-	after, err := p.cpu()
+	after, err := p.CPU()
 	if err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, p.out.String())
+		return nil, fmt.Errorf("%w\n%s", err, p.Output())
 	}
-	_, peak, err := p.memory()
+	_, peak, err := p.Memory()
 	if err != nil {
 		return nil, err
 	}
-	info, err := os.Stat(program)
+	info, err := os.Stat(file)
 	if err != nil {
 		return nil, err
 	}

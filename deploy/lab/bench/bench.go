@@ -14,6 +14,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"communewatch/deploy/lab/bench/calls"
 )
 
 // Options of a run.
@@ -70,6 +72,8 @@ func (t *table) markdown() string {
 	return b.String()
 }
 
+func mib(bytes float64) string { return fmt.Sprintf("%.0f MiB", bytes/(1<<20)) }
+
 // section is one part of a run.
 type section struct {
 	name string
@@ -94,7 +98,10 @@ func sections() []section {
 		{"snmp", benchSNMP},
 		{"polls", benchPolls},
 		{"judge", benchJudge},
-		{"calls", benchCalls},
+		{"calls", func(ctx context.Context, e *env) (*table, error) {
+			about, columns, rows, err := calls.Measure(ctx, e.bin, e.dir)
+			return &table{title: "Conference calls", about: about, columns: columns, rows: rows}, err
+		}},
 	}
 }
 

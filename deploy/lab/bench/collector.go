@@ -10,6 +10,7 @@ import (
 
 	"communewatch/collector"
 	"communewatch/collector/registry"
+	"communewatch/deploy/lab/bench/program"
 	"communewatch/inventory"
 
 	"golang.org/x/sync/errgroup"
@@ -17,7 +18,7 @@ import (
 
 // station is a collector with sites and a token for each.
 type station struct {
-	*process
+	*program.Program
 	url    string
 	config string
 	sites  []string
@@ -30,7 +31,7 @@ func prepareStation(ctx context.Context, e *env, name string, n int) (*station, 
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	address, err := freeAddress()
+	address, err := program.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -87,8 +88,8 @@ func startStation(ctx context.Context, e *env, name string, n int) (*station, er
 
 func (s *station) start(ctx context.Context, e *env) error {
 	var err error
-	if s.process, err = start(filepath.Join(e.bin, "communewatch-collector"), "serve", "--config", s.config); err != nil {
+	if s.Program, err = program.Start(filepath.Join(e.bin, "communewatch-collector"), "serve", "--config", s.config); err != nil {
 		return err
 	}
-	return s.ready(ctx, s.url+"/health")
+	return s.Ready(ctx, s.url+"/health")
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"communewatch/deploy/lab/bench/program"
 )
 
 const (
@@ -127,24 +129,24 @@ func benchIngest(ctx context.Context, e *env) (*table, error) {
 		if err := st.start(ctx, e); err != nil {
 			return nil, err
 		}
-		ours, err := measureIngest(ctx, st.process, st.url+"/api/v2/write?org=communewatch&bucket=communewatch", bodies)
-		st.stop()
+		ours, err := measureIngest(ctx, st.Program, st.url+"/api/v2/write?org=communewatch&bucket=communewatch", bodies)
+		st.Stop()
 		if err != nil {
 			return nil, fmt.Errorf("collector: %w", err)
 		}
-		address, err := freeAddress()
+		address, err := program.FreeAddress()
 		if err != nil {
 			return nil, err
 		}
-		peer, err := start(vm, "-storageDataPath", filepath.Join(e.dir, "vm-"+strconv.Itoa(lines)), "-httpListenAddr", address, "-retentionPeriod", "1y")
+		peer, err := program.Start(vm, "-storageDataPath", filepath.Join(e.dir, "vm-"+strconv.Itoa(lines)), "-httpListenAddr", address, "-retentionPeriod", "1y")
 		if err != nil {
 			return nil, err
 		}
-		if err := peer.ready(ctx, "http://"+address+"/health"); err != nil {
+		if err := peer.Ready(ctx, "http://"+address+"/health"); err != nil {
 			return nil, err
 		}
 		theirs, err := measureIngest(ctx, peer, "http://"+address+"/api/v2/write", bodies)
-		peer.stop()
+		peer.Stop()
 		if err != nil {
 			return nil, fmt.Errorf("VictoriaMetrics: %w", err)
 		}
@@ -157,8 +159,8 @@ func benchIngest(ctx context.Context, e *env) (*table, error) {
 
 type ingestFigures struct{ perSecond, nsPerValue, rss float64 }
 
-func measureIngest(ctx context.Context, p *process, url string, bodies [][]body) (f ingestFigures, err error) {
-	before, err := p.cpu()
+func measureIngest(ctx context.Context, p *program.Program, url string, bodies [][]body) (f ingestFigures, err error) {
+	before, err := p.CPU()
 	if err != nil {
 		return f, err
 	}
@@ -166,12 +168,12 @@ func measureIngest(ctx context.Context, p *process, url string, bodies [][]body)
 	if err != nil {
 		return f, err
 	}
-	after, err := p.cpu()
+	after, err := p.CPU()
 	if err != nil {
 		return f, err
 	}
 	const values = float64(ingestRuns / ingestSites * ingestSites * valuesPerRun)
-	_, f.rss, err = p.memory()
+	_, f.rss, err = p.Memory()
 	f.perSecond = values / took.Seconds()
 	f.nsPerValue = float64(after-before) / values
 	return f, err

@@ -30,7 +30,7 @@ func benchQuery(ctx context.Context, e *env) (*table, error) {
 	if err := st.start(ctx, e); err != nil {
 		return nil, err
 	}
-	defer st.stop()
+	defer st.Stop()
 	t := &table{
 		title: "Questions of a site's page",
 		about: fmt.Sprintf("One site with %d checks every %v for %d days: %s values stored. Over HTTP, median of ten. Loss is a ratio of two "+

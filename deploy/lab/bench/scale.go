@@ -47,7 +47,7 @@ func scale(ctx context.Context, e *env, n int) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer st.stop()
+	defer st.Stop()
 	fleet, stopFleet := context.WithCancel(ctx)
 	defer stopFleet()
 	group, fleet := errgroup.WithContext(fleet)
@@ -57,7 +57,7 @@ func scale(ctx context.Context, e *env, n int) ([]string, error) {
 	if err := wait(fleet, scaleWarm); err != nil {
 		return nil, group.Wait()
 	}
-	before, err := st.cpu()
+	before, err := st.CPU()
 	if err != nil {
 		return nil, err
 	}
@@ -73,12 +73,12 @@ func scale(ctx context.Context, e *env, n int) ([]string, error) {
 	if err := wait(fleet, scaleMeasured-time.Since(begin)); err != nil {
 		return nil, group.Wait()
 	}
-	after, err := st.cpu()
+	after, err := st.CPU()
 	if err != nil {
 		return nil, err
 	}
 	took := time.Since(begin)
-	rss, _, err := st.memory()
+	rss, _, err := st.Memory()
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,6 @@
-package bench
+// Package calls loads a reflector with conference calls, and Janus beside it with the same ones, and asks what one call
+// takes of an agent's machine.
+package calls
 
 import (
 	"bufio"
@@ -17,10 +19,12 @@ import (
 	"syscall"
 	"time"
 
+	"communewatch/deploy/lab/bench/program"
 	"communewatch/deploy/lab/janus"
 	"communewatch/deploy/lab/lifeline"
 	"communewatch/deploy/lab/load"
 	"communewatch/deploy/lab/usage"
+	"communewatch/probes/webrtc/reflector"
 )
 
 const (
@@ -36,34 +40,52 @@ const (
 	mostCalls     = 400
 )
 
-// benchCalls loads the reflector with calls, and Janus's EchoTest with the same ones.
-func benchCalls(ctx context.Context, e *env) (*table, error) {
-	t := &table{
-		title: "Conference calls",
-		about: fmt.Sprintf("Calls of 2 Mbit/s video and 32 kbit/s audio both ways (%s), paced by frame, over loopback; %v after %v to warm up. The caller is one process for all calls, the same "+
-			"one for the reflector and for Janus, which has a network of its own. Residence is what the reflector says of itself; the round trip is what the caller sees, its own waiting for a processor and all. "+
-			"\"One core\" is a reflector that may use one processor, the caller the other: the most calls for which residence stays below %v at the 99th percentile, nothing is lost and the caller itself keeps "+
-			"its pace; each number is tried twice, and the row of the next larger one tells what broke. An agent's test is one run of `probe webrtc` in its own process, its child included.",
-			callProfile, callMeasured, callWarm, residenceGoal),
-		columns: []string{"", "calls", "CPU of a core", "per call", "RSS", "per call", "residence p99", "round trip median, p99", "lost"},
+// table collects rows.
+type table struct{ rows [][]string }
+
+func (t *table) add(cells ...any) {
+	row := make([]string, len(cells))
+	for i, c := range cells {
+		row[i] = fmt.Sprint(c)
 	}
+	t.rows = append(t.rows, row)
+}
+
+// env is where the programs are, and a folder for files.
+type env struct{ bin, dir string }
+
+// Measure loads the programs in bin with calls, and says how that was done, and what came of it as a table's columns and
+// rows. dir is a folder for files.
+func Measure(ctx context.Context, bin, dir string) (about string, columns []string, rows [][]string, err error) {
+	about = fmt.Sprintf("Calls of 2 Mbit/s video and 32 kbit/s audio both ways (%s), paced by frame, over loopback; %v after %v to warm up. The caller is one process for all calls, the same "+
+		"one for the reflector and for Janus, which has a network of its own. Residence is what the reflector says of itself; the round trip is what the caller sees, its own waiting for a processor and all. "+
+		"\"One core\" is a reflector that may use one processor, the caller the other: the most calls for which residence stays below %v at the 99th percentile, nothing is lost and the caller itself keeps "+
+		"its pace; each number is tried twice, and the row of the next larger one tells what broke. An agent's test is one run of `probe webrtc` in its own process, its child included.",
+		callProfile, callMeasured, callWarm, residenceGoal)
+	columns = []string{"", "calls", "CPU of a core", "per call", "RSS", "per call", "residence p99", "round trip median, p99", "lost"}
+	e, t := &env{bin, dir}, &table{}
 	base := map[int]loaded{}
 	for _, n := range []int{1, 10, 50, 100} {
 		l, err := loadReflector(ctx, e, n, false)
 		if err != nil {
-			return nil, fmt.Errorf("%d calls: %w", n, err)
+			return "", nil, nil, fmt.Errorf("%d calls: %w", n, err)
 		}
 		base[n] = l
 		t.rows = append(t.rows, l.row("reflector"))
 	}
 	if err := oneCore(ctx, e, t); err != nil {
-		return nil, err
+		return "", nil, nil, err
 	}
 	if err := beside(ctx, e, t, base); err != nil {
-		return nil, err
+		return "", nil, nil, err
 	}
-	return t, agentTest(ctx, e, t)
+	if err := agentTest(ctx, e, t); err != nil {
+		return "", nil, nil, err
+	}
+	return about, columns, t.rows, nil
 }
+
+func mib(bytes float64) string { return fmt.Sprintf("%.0f MiB", bytes/(1<<20)) }
 
 // loaded is a far end under a load.
 type loaded struct {
@@ -89,7 +111,7 @@ func (l loaded) row(name string) []string {
 // loadReflector measures a reflector of its own under n calls. Apart puts it onto the first processor and the caller
 // onto the second.
 func loadReflector(ctx context.Context, e *env, n int, apart bool) (loaded, error) {
-	signal, err := freeAddress()
+	signal, err := program.FreeAddress()
 	if err != nil {
 		return loaded{}, err
 	}
@@ -104,16 +126,16 @@ func loadReflector(ctx context.Context, e *env, n int, apart bool) (loaded, erro
 		return command
 	}
 	command := onto("0", filepath.Join(e.bin, "communewatch-collector"), "reflector", "--listen", signal, "--media", "127.0.0.1:0", "--token-file", file)
-	p, err := start(command[0], command[1:]...)
+	p, err := program.Start(command[0], command[1:]...)
 	if err != nil {
 		return loaded{}, err
 	}
-	defer p.stop()
+	defer p.Stop()
 	url := "http://" + signal + "/whip/"
-	if err := p.ready(ctx, url+"status"); err != nil {
+	if err := p.Ready(ctx, url+"status"); err != nil {
 		return loaded{}, err
 	}
-	idle, _, err := p.memory()
+	idle, _, err := p.Memory()
 	if err != nil {
 		return loaded{}, err
 	}
@@ -122,7 +144,7 @@ func loadReflector(ctx context.Context, e *env, n int, apart bool) (loaded, erro
 		return loaded{}, err
 	}
 	args := onto("1", self, "load", "--service", "reflector", "--url", url+"echo", "--token", callToken, "--calls", strconv.Itoa(n))
-	l, err := underLoad(p.cmd.Process.Pid, exec.CommandContext(ctx, args[0], args[1:]...), func(l *loaded) error {
+	l, err := underLoad(p.PID(), exec.CommandContext(ctx, args[0], args[1:]...), func(l *loaded) error {
 		l.residence, err = residence(ctx, url+"status")
 		return err
 	})
@@ -217,15 +239,14 @@ func residence(ctx context.Context, url string) (float64, error) {
 		return 0, err
 	}
 	defer resp.Body.Close()
-	var doc any
-	if err := json.NewDecoder(resp.Body).Decode(&doc); err != nil {
+	var st reflector.Status
+	if err := json.NewDecoder(resp.Body).Decode(&st); err != nil {
 		return 0, err
 	}
-	v, ok := find(doc, "p99_seconds")
-	if !ok {
-		return 0, fmt.Errorf("the reflector does not say how long packets stay: %v", doc)
+	if st.Residence == nil {
+		return 0, fmt.Errorf("the reflector does not say how long packets stay: %+v", st)
 	}
-	return v, nil
+	return st.Residence.P99, nil
 }
 
 // oneCore searches how many calls a reflector with one processor holds.
@@ -325,18 +346,18 @@ func beside(ctx context.Context, e *env, t *table, base map[int]loaded) error {
 
 // agentTest is what one test takes of an agent's machine.
 func agentTest(ctx context.Context, e *env, t *table) error {
-	signal, err := freeAddress()
+	signal, err := program.FreeAddress()
 	if err != nil {
 		return err
 	}
 	file := filepath.Join(e.dir, "reflector.token")
-	r, err := start(filepath.Join(e.bin, "communewatch-collector"), "reflector", "--listen", signal, "--media", "127.0.0.1:0", "--token-file", file)
+	r, err := program.Start(filepath.Join(e.bin, "communewatch-collector"), "reflector", "--listen", signal, "--media", "127.0.0.1:0", "--token-file", file)
 	if err != nil {
 		return err
 	}
-	defer r.stop()
+	defer r.Stop()
 	url := "http://" + signal + "/whip/"
-	if err := r.ready(ctx, url+"status"); err != nil {
+	if err := r.Ready(ctx, url+"status"); err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(e.bin, "communewatch-agent"), "probe", "webrtc", url+"echo", "--token-file", file,

@@ -1,4 +1,5 @@
-package bench
+// Package program runs programs under measurement, each as a process of its own, and tells what they take of the machine.
+package program
 
 import (
 	"context"
@@ -15,15 +16,16 @@ import (
 	"communewatch/deploy/lab/usage"
 )
 
-// process is a program under measurement.
-type process struct {
+// Program is a program under measurement. Make it with Start.
+type Program struct {
 	cmd  *exec.Cmd
 	done chan error
 	out  strings.Builder
 }
 
-func start(name string, args ...string) (*process, error) {
-	p := &process{cmd: exec.Command(name, args...), done: make(chan error, 1)}
+// Start runs a program.
+func Start(name string, args ...string) (*Program, error) {
+	p := &Program{cmd: exec.Command(name, args...), done: make(chan error, 1)}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	lifeline.DieWithParent(p.cmd)
 	if err := p.cmd.Start(); err != nil {
@@ -33,8 +35,8 @@ func start(name string, args ...string) (*process, error) {
 	return p, nil
 }
 
-// stop ends the process in good order.
-func (p *process) stop() {
+// Stop ends the process in good order.
+func (p *Program) Stop() {
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
@@ -44,8 +46,8 @@ func (p *process) stop() {
 	}
 }
 
-// ready waits until url answers.
-func (p *process) ready(ctx context.Context, url string) error {
+// Ready waits until url answers.
+func (p *Program) Ready(ctx context.Context, url string) error {
 	deadline := time.After(60 * time.Second)
 	for {
 		if resp, err := http.Get(url); err == nil {
@@ -68,14 +70,14 @@ func (p *process) ready(ctx context.Context, url string) error {
 	}
 }
 
-// cpu is the processor time that the process has used.
-func (p *process) cpu() (time.Duration, error) { return usage.CPU(p.cmd.Process.Pid) }
+// CPU is the processor time that the process has used.
+func (p *Program) CPU() (time.Duration, error) { return usage.CPU(p.cmd.Process.Pid) }
 
-// memory is the process's resident set in bytes, now and at its highest.
-func (p *process) memory() (now, peak float64, err error) { return usage.Memory(p.cmd.Process.Pid) }
+// Memory is the process's resident set in bytes, now and at its highest.
+func (p *Program) Memory() (now, peak float64, err error) { return usage.Memory(p.cmd.Process.Pid) }
 
-// freeAddress finds a port on loopback.
-func freeAddress() (string, error) {
+// FreeAddress finds a port on loopback.
+func FreeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
@@ -84,4 +86,8 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), nil
 }
 
-func mib(bytes float64) string { return fmt.Sprintf("%.0f MiB", bytes/(1<<20)) }
+// PID is its process.
+func (p *Program) PID() int { return p.cmd.Process.Pid }
+
+// Output is what it has said.
+func (p *Program) Output() string { return p.out.String() }
