@@ -175,7 +175,7 @@ func TestDocumentedThresholdsHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	rules := DefaultConfig().Health
-	row := regexp.MustCompile("(?m)^(\\| `(?:icmp|tcp|dns|http|snmp_[a-z]+)\\.[a-z0-9_]+` \\|.*\\|) [^|]* \\|$")
+	row := regexp.MustCompile("(?m)^(\\| `(?:icmp|tcp|dns|http|webrtc|webrtc_flow|sip|stun|h323|snmp_[a-z]+)\\.[a-z0-9_]+` \\|.*\\|) [^|]* \\|$")
 	var got, want []string
 	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
 		got = append(got, strings.ReplaceAll(m[1], "| |", "|  |"))
