@@ -341,7 +341,8 @@ func (p *Province) siteChecks(i int) string {
 	return b.String()
 }
 
-// callEvery is how often a site makes a test call: seldom, since the calls of 136 sites share the machine.
+// callEvery is how often a site makes a test call: seldom, since the calls of 136 sites share the machine. For the same
+// reason they measure no data channel, whose own protocols take more than a light stream of media.
 const callEvery = 15 * time.Minute
 
 // callChecks are the checks of simulated site i that speak a conference's own protocols: a call over the site's line to
@@ -349,7 +350,7 @@ const callEvery = 15 * time.Minute
 func (p *Province) callChecks(i int) string {
 	endpoint := p.cfg.Block.Addr(i, gear.HostEndpoint)
 	var b strings.Builder
-	fmt.Fprintf(&b, "  - {name: conference-call, kind: webrtc, path: dedicated, layer: conference, interval: %v, address: \"http://%s:%d/whip/echo\", options: {profile: low, duration: 5s, token_file: %q}}\n",
+	fmt.Fprintf(&b, "  - {name: conference-call, kind: webrtc, path: dedicated, layer: conference, interval: %v, address: \"http://%s:%d/whip/echo\", options: {profile: low, duration: 5s, data_channel: false, token_file: %q}}\n",
 		callEvery, p.cfg.Block.Addr(i, gear.HostDedicated), gear.PortCall, filepath.Join(p.agentDir(p.sites[i].ID), "token"))
 	every := max(p.cfg.Interval, time.Minute)
 	fmt.Fprintf(&b, "  - {name: endpoint-options, kind: sip, path: lan, layer: conference, interval: %v, address: \"%s:%d\", options: {timeout: 4s}}\n", every, endpoint, gear.PortSIP)

@@ -253,8 +253,8 @@ func rehearsalCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.Lookup("listen").DefValue = "127.0.0.1:8789"
 	cfg.Listen = "127.0.0.1:8789"
-	f.Lookup("interval").DefValue = "1m0s"
-	cfg.Interval = time.Minute
+	f.Lookup("interval").DefValue = "5m0s"
+	cfg.Interval = 5 * time.Minute
 	f.BoolVar(&cfg.Devices, "devices", false, "with devices that answer SNMP and are polled")
 	f.DurationVar(&cfg.Poll, "poll", lab.DefaultPoll, "time between polls of a device, 10s to 1h")
 	f.StringVar(&profile, "profile", "low", "of the calls: audio, low, 360p, 720p or 1080p; where this machine does not carry it, a lighter one is taken")
