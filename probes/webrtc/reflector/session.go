@@ -214,9 +214,14 @@ func (s *session) received(p *packet) {
 	sent := l != nil && (*l).echo(*p) == nil
 	stay := r.monotonic() - p.at
 	s.mu.Lock()
+	// What came before somebody read its track waited for keys and for the track to be made. That is setting up, not the
+	// reflector's noise: with many calls beginning at once it would look overloaded with time to spare.
+	settled := p.at >= st.read
 	if sent {
 		st.next++ // not before: a number that was never sent would be lost on the way back
-		s.residence.Add(stay)
+		if settled {
+			s.residence.Add(stay)
+		}
 	} else {
 		st.unsent++
 	}
@@ -225,7 +230,9 @@ func (s *session) received(p *packet) {
 		r.total.unsent.Add(1)
 		return
 	}
-	r.residence.Add(stay)
+	if settled {
+		r.residence.Add(stay)
+	}
 	r.total.echoed.Add(1)
 	r.total.downBytes.Add(uint64(size))
 }
@@ -241,6 +248,7 @@ func (s *session) stream(number uint8, m probes.Media, stamped bool) *stream {
 		return nil
 	}
 	st := newStream(number, m, stamped)
+	st.read = s.r.monotonic()
 	s.streams = append(s.streams, st)
 	return st
 }

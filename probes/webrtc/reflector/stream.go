@@ -22,6 +22,7 @@ type stream struct {
 	next    uint32 // number for the way back
 	unsent  uint32 // could not be sent back
 	stamped bool
+	read    time.Duration // when its first packet was, whenever that arrived
 
 	first, last         time.Duration // arrivals
 	firstSent, lastSent time.Duration // of the packets of frames
