@@ -75,8 +75,9 @@ type probeFunc func(ctx context.Context) ([]probes.Point, error)
 
 func (f probeFunc) Probe(ctx context.Context) ([]probes.Point, error) { return f(ctx) }
 
-// caller makes a check's probe into one that calls can be ordered of. Their rows are the check's, as those of its own
-// runs are.
+// caller makes a check's probe into one that calls can be ordered of. What they measure is kept as the check's, but
+// they give no verdict: a rehearsal loads the hub on purpose, together with all other sites, and what that comes to is
+// the rehearsal's to judge. The check's state is what its own, lonely calls say.
 func (a *Agent) caller(check *schedule.Check, c caller, bound time.Duration) orders.Caller {
 	made := orders.Caller{Check: check.Target.Name, Path: check.Target.Path, Spare: bound + grace}
 	if check.Prove != nil {

@@ -50,8 +50,8 @@ type Result struct {
 	Outcome probes.Outcome
 	Proof   probes.Proof
 	Error   string // cleaned; "" when Outcome is OK
-	// Points is what was measured, ready to be sent: identity tags and time filled in, the row "check" last. It is nil
-	// for a canceled run, which is no measurement.
+	// Points is what was measured, ready to be sent: identity tags and time filled in. The row "check" comes last, save
+	// of RunAs, which makes none. It is nil for a canceled run, which is no measurement.
 	Points []probes.Point
 
 	ran bool // the probe did
@@ -68,11 +68,16 @@ type Runner struct {
 
 // Run runs the check once.
 func (r *Runner) Run(ctx context.Context, c *Check) Result {
-	return r.RunAs(ctx, c, c.Probe, c.Timeout)
+	res := r.RunAs(ctx, c, c.Probe, c.Timeout)
+	if res.Outcome != probes.OutcomeCanceled {
+		r.verdict(c, &res)
+	}
+	return res
 }
 
-// RunAs runs the check once, out of turn, with another probe than its own in its place and for at most timeout. It must
-// not be called while the check runs.
+// RunAs makes a run out of turn, with another probe than the check's own in its place and for at most timeout. What it
+// measures carries the check's identity, but there is no row "check": it says nothing about how the target is, since
+// what was asked for is not what the check looks at. It may overlap with a run by schedule; their times differ.
 func (r *Runner) RunAs(ctx context.Context, c *Check, probe probes.Probe, timeout time.Duration) Result {
 	res := Result{Target: c.Target, Proof: c.Bound}
 	points, err := r.measure(ctx, c, probe, timeout, &res)
@@ -88,10 +93,18 @@ func (r *Runner) RunAs(ctx context.Context, c *Check, probe probes.Probe, timeou
 		res.Error = "the agent was stopping"
 		return res
 	}
-	if !res.Outcome.Measured() {
-		points = nil // the agent's own trouble is no evidence about the target
+	if err != nil {
+		res.Error = CleanError(err.Error())
 	}
-	r.finish(c, &res, points, err)
+	if !res.Outcome.Measured() {
+		return res // the agent's own trouble is no evidence about the target
+	}
+	for i := range points {
+		tags := append(points[i].Tags[:len(points[i].Tags):len(points[i].Tags)], r.identity(c.Target)...)
+		points[i].Tags = sorted(tags)
+		points[i].Time = res.Start
+	}
+	res.Points = points
 	return res
 }
 
@@ -99,7 +112,8 @@ func (r *Runner) RunAs(ctx context.Context, c *Check, probe probes.Probe, timeou
 func (r *Runner) Missed(c *Check) Result {
 	res := Result{Target: c.Target, Proof: c.Bound, Outcome: probes.OutcomeOverrun}
 	res.Start, res.Clock = c.stamp(r.Clock)
-	r.finish(c, &res, nil, errors.New("not run: the run before was still going; raise the check's interval or lower its timeouts"))
+	res.Error = "not run: the run before was still going; raise the check's interval or lower its timeouts"
+	r.verdict(c, &res)
 	return res
 }
 
@@ -150,18 +164,10 @@ func (c *Check) stamp(clock Clock) (time.Time, int) {
 	return now, n
 }
 
-// finish writes the final points and logs a change of outcome.
-func (r *Runner) finish(c *Check, res *Result, points []probes.Point, err error) {
-	if err != nil {
-		res.Error = CleanError(err.Error())
-	}
+// verdict adds the row "check" to what a run measured, and logs a change of outcome.
+func (r *Runner) verdict(c *Check, res *Result) {
 	t := c.Target
-	for i := range points {
-		tags := append(points[i].Tags[:len(points[i].Tags):len(points[i].Tags)], r.identity(t)...)
-		points[i].Tags = sorted(tags)
-		points[i].Time = res.Start
-	}
-	verdict := probes.Point{
+	row := probes.Point{
 		Measurement: "check",
 		Tags:        sorted(append(r.identity(t), probes.Tag{Key: "kind", Value: string(t.Kind)}, probes.Tag{Key: "layer", Value: string(t.Layer)})),
 		Time:        res.Start,
@@ -172,16 +178,16 @@ func (r *Runner) finish(c *Check, res *Result, points []probes.Point, err error)
 		},
 	}
 	if res.ran {
-		verdict.Fields = append(verdict.Fields, probes.Seconds("late_seconds", res.Late))
+		row.Fields = append(row.Fields, probes.Seconds("late_seconds", res.Late))
 	}
-	verdict.Fields = append(verdict.Fields,
+	row.Fields = append(row.Fields,
 		probes.Seconds("interval_seconds", c.Interval),
 		probes.String("path_proof", string(res.Proof)),
 	)
 	if res.Error != "" {
-		verdict.Fields = append(verdict.Fields, probes.String("error", res.Error))
+		row.Fields = append(row.Fields, probes.String("error", res.Error))
 	}
-	res.Points = append(points, verdict)
+	res.Points = append(res.Points, row)
 
 	c.mu.Lock()
 	changed := res.Outcome != c.outcome
