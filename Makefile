@@ -76,11 +76,12 @@ identify-score: ## score identification against recordings of real devices (need
 		--cmd 'bin/communewatch-agent identify --json --community {community} {target}'
 
 .PHONY: pictures
-pictures: build ## take the pictures in docs/images from a demo that has run for four minutes
+pictures: build ## take the pictures in docs/images from a demo that has run for four minutes and held a rehearsal
 	@deploy/setup/need.sh chromium
 	@mkdir -p docs/images
-	@bin/communewatch-lab demo --listen 127.0.0.1:8797 --local=false --block 60 --data $$(mktemp -d) $(ARGS) & demo=$$!; \
-	sleep 240; (cd $(UI) && node pictures.mjs http://127.0.0.1:8797 ../../../docs/images s08878); done=$$?; \
+	@data=$$(mktemp -d); bin/communewatch-lab demo --listen 127.0.0.1:8797 --local=false --block 60 --data $$data $(ARGS) & demo=$$!; \
+	sleep 120; bin/communewatch-collector rehearsal start --config $$data/collector/collector.yaml --meeting 'Giao ban tuần' --profile low --step-seconds 8; \
+	sleep 60; (cd $(UI) && node pictures.mjs http://127.0.0.1:8797 ../../../docs/images s08878); done=$$?; \
 	kill -INT $$demo; wait $$demo; exit $$done
 
 .PHONY: clean
