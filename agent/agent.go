@@ -94,7 +94,7 @@ func New(cfg Config, o Options) (*Agent, error) {
 	jobs := []schedule.Job{{Name: "agent itself", Interval: cfg.SelfInterval, Timeout: selfTimeout, Run: a.reportSelf}}
 	for i, c := range a.checks {
 		jobs = append(jobs, schedule.Job{
-			Name: c.Target.Name, Interval: c.Interval, Timeout: cfg.Checks[i].longest(cfg.binding(c.Target.Path)),
+			Name: c.Target.Name, Interval: c.Interval, Timeout: cfg.Checks[i].longest(cfg.binding(c.Target.Path)) + cfg.patience(i),
 			Run:    func(ctx context.Context) { a.take(a.runner.Run(ctx, c)) },
 			Missed: func() { a.take(a.runner.Missed(c)) },
 		})

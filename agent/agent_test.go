@@ -72,7 +72,7 @@ func (m memorySender) Stats() ship.Stats { return ship.Stats{Failures: 2} }
 
 func newAgent(t *testing.T, checks string, o Options, fails error) (*Agent, *memory) {
 	t.Helper()
-	cfg, err := ParseConfig("test.yaml", []byte("site: s1\nagent: a\nself_interval: 1s\ncollectors: [{url: 'http://127.0.0.1:1', token: x}]\nchecks:\n"+checks))
+	cfg, err := ParseConfig("test.yaml", fmt.Appendf(nil, "site: s1\nagent: a\nstate_dir: '%s'\nself_interval: 1s\ncollectors: [{url: 'http://127.0.0.1:1', token: x}]\nchecks:\n%s", t.TempDir(), checks))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,7 @@ type Config struct {
 
 	bindings map[probes.Path]binding
 	meetings orders.Meetings
+	holds    string // file that a hold of the collector's is kept in; "" where it gives no orders
 }
 
 // Collector is one address of the collector.
@@ -211,11 +212,15 @@ func parseConfig(file string, data []byte, kit *snmp.Kit) (Config, error) {
 	v.paths(&cfg)
 	v.checks(&cfg)
 	v.orders(&cfg)
+	if cfg.Orders.Enabled && len(cfg.Collectors) > 0 {
+		cfg.holds = filepath.Join(cfg.StateDir, "hold.json")
+	}
 	return cfg, doc.Err()
 }
 
 // ParseCheck makes the config of a single run from a document that holds the keys "paths" and "checks" and nothing
-// else: no site, no collector. With a base, a path is bound as it is there unless the document itself says how.
+// else: no site, no collector. With a base, a path is bound as it is there unless the document itself says how, and no
+// media are sent during the meetings that it knows of; see DuringMeetings.
 func ParseCheck(data []byte, base *Config) (Config, error) {
 	cfg := DefaultConfig()
 	cfg.Site = "here" // never sent
@@ -229,9 +234,13 @@ func ParseCheck(data []byte, base *Config) (Config, error) {
 				cfg.bindings[path] = b
 			}
 		}
+		cfg.meetings, cfg.holds = base.meetings, base.holds
 	}
 	return cfg, doc.Err()
 }
+
+// DuringMeetings makes the config one that knows of no meetings, neither by its settings nor by the collector's word.
+func (c *Config) DuringMeetings() { c.meetings, c.holds = nil, "" }
 
 var errUnvalidated = errors.New("config was not validated: get it from ReadConfig or ParseConfig")
 

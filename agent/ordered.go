@@ -22,6 +22,9 @@ type caller interface {
 
 // takeOrders puts the media tests behind the gate, and makes the client that has calls made of them.
 func (a *Agent) takeOrders(gate *orders.Gate) {
+	if a.cfg.holds != "" {
+		gate.KeepHold(a.cfg.holds, a.log)
+	}
 	var callers []orders.Caller
 	for i, check := range a.checks {
 		if check.Target.Kind != probes.KindWebRTC {
@@ -31,7 +34,8 @@ func (a *Agent) takeOrders(gate *orders.Gate) {
 		if c, ok := check.Probe.(caller); ok {
 			callers = append(callers, a.caller(check, c, bound))
 		}
-		check.Probe = gated{check.Probe, gate, bound}
+		g := gated{check.Probe, gate, bound, a.cfg.patience(i)}
+		check.Probe, check.Timeout = g, check.Timeout+g.patience
 	}
 	if a.cfg.Orders.Enabled && len(a.cfg.Collectors) > 0 {
 		a.orders = orders.New(orders.Options{
@@ -41,20 +45,33 @@ func (a *Agent) takeOrders(gate *orders.Gate) {
 	}
 }
 
+// patience is how long a run of check i may wait for another test with media to end: as long as its interval has room
+// for that.
+func (c *Config) patience(i int) time.Duration {
+	check := &c.Checks[i]
+	if check.Kind != probes.KindWebRTC {
+		return 0
+	}
+	return max(0, min(orders.Patience, check.Interval-check.longest(c.binding(check.Path))))
+}
+
 // gated is a probe that sends media, and does so only when the gate lets it.
 type gated struct {
-	probe probes.Probe
-	gate  *orders.Gate
-	bound time.Duration // the longest it may take
+	probe    probes.Probe
+	gate     *orders.Gate
+	bound    time.Duration // the longest it may take
+	patience time.Duration // the longest it may wait to begin
 }
 
 func (g gated) Probe(ctx context.Context) ([]probes.Point, error) {
-	ctx, leave, err := g.gate.Test(ctx, g.bound)
+	ctx, leave, err := g.gate.Test(ctx, g.bound, g.patience)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	points, err := g.probe.Probe(ctx)
+	timed, cancel := context.WithTimeout(ctx, g.bound+grace) // from here on: the run's own has room for waiting
+	defer cancel()
+	points, err := g.probe.Probe(timed)
 	if why := heldBack(ctx); why != nil {
 		return nil, why // half a test is no measurement
 	}

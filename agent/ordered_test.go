@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"communewatch/agent/orders"
+	"communewatch/agent/schedule"
 	"communewatch/probes"
 	said "communewatch/probes/orders"
 	"communewatch/probes/webrtc/report"
@@ -291,5 +292,100 @@ checks: [{name: hub, kind: tcp, address: '127.0.0.1:1', path: lan, options: {tim
 	res := a.runner.Run(t.Context(), a.checks[0])
 	if res.Outcome != probes.OutcomeHeld || !strings.Contains(res.Error, "Giao ban") {
 		t.Errorf("got %v: %s", res.Outcome, res.Error)
+	}
+}
+
+// Whoever restarts a PC in the middle of a meeting has no media tests begin, whether or not the collector is there.
+func TestHoldOutlivesTheAgent(t *testing.T) {
+	h, _, a := running(t, talker{})
+	h.tell(t, said.Order{ID: "h1", Kind: said.KindHold, Expires: said.Seconds(time.Second), Hold: &said.Hold{For: said.Seconds(time.Hour), Note: "Giao ban"}})
+	h.until(t, "h1")
+	again, err := New(a.cfg, Options{Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func() schedule.Result {
+		again.checks[0].Target.Kind, again.checks[0].Probe = probes.KindWebRTC, talker{}
+		again.takeOrders(orders.NewGate(nil, time.Now))
+		return again.runner.Run(t.Context(), again.checks[0])
+	}
+	if res := run(); res.Outcome != probes.OutcomeHeld || !strings.Contains(res.Error, "by the collector's word") || !strings.Contains(res.Error, "Giao ban") {
+		t.Errorf("after a restart: %v: %s", res.Outcome, res.Error)
+	}
+	h.tell(t, said.Order{ID: "h2", Kind: said.KindHold, Expires: said.Seconds(time.Second), Hold: &said.Hold{}})
+	h.until(t, "h2")
+	if res := run(); res.Outcome != probes.OutcomeBusy {
+		t.Errorf("after a restart with the hold ended: %v: %s", res.Outcome, res.Error)
+	}
+}
+
+// Two checks of one office don't measure each other: the second waits, and is not cut off for having waited.
+func TestTestsWithMediaTakeTurns(t *testing.T) {
+	gate := orders.NewGate(nil, time.Now)
+	_, leave, err := gate.Test(t.Context(), time.Second, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _ := newAgent(t, `- {name: hub, kind: webrtc, address: 'http://127.0.0.1:1/whip', path: lan, options: {token: x, timeout: 1s, duration: 3s}}`, Options{}, nil)
+	check := a.checks[0]
+	before := check.Timeout
+	begun := make(chan struct{})
+	check.Probe = probeFunc(func(ctx context.Context) ([]probes.Point, error) {
+		close(begun)
+		end, ok := ctx.Deadline()
+		if left := time.Until(end); !ok || left > a.cfg.Checks[0].options.bound+grace {
+			t.Errorf("it may go on for %v, want what a run may take", left)
+		}
+		return nil, nil
+	})
+	a.takeOrders(gate)
+	if check.Timeout-before != orders.Patience || before-a.cfg.Checks[0].options.bound-grace != orders.Patience {
+		t.Errorf("runs end after %v, want %v more for the wait", check.Timeout, orders.Patience)
+	}
+	done := make(chan schedule.Result, 1)
+	go func() { done <- a.runner.Run(t.Context(), check) }()
+	select {
+	case <-begun:
+		t.Error("it began beside the other")
+	case <-done:
+		t.Error("it did not wait")
+	case <-time.After(50 * time.Millisecond):
+	}
+	leave()
+	if res := <-done; res.Outcome != probes.OutcomeOK {
+		t.Errorf("got %v: %s", res.Outcome, res.Error)
+	}
+}
+
+// A run by hand keeps to the meetings of the settings that it goes by, unless it is told not to.
+func TestRunByHandKeepsToMeetings(t *testing.T) {
+	now := time.Now()
+	base, err := ParseConfig("test.yaml", fmt.Appendf(nil, `
+site: s1
+state_dir: '%s'
+collectors: [{url: 'http://127.0.0.1:1', token: x}]
+meetings: [{from: '%s', to: '%s', note: Giao ban}]
+checks: []
+`, t.TempDir(), now.Add(-time.Hour).Format(time.RFC3339), now.Add(time.Hour).Format(time.RFC3339)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcome := func() probes.Outcome {
+		cfg, err := ParseCheck([]byte(`{"checks": [{"name": "probe", "kind": "webrtc", "path": "lan", "address": "http://127.0.0.1:1/whip", "options": {"token": "x", "timeout": "2s"}}]}`), &base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := Once(t.Context(), cfg, Options{Log: quiet()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res[0].Outcome
+	}
+	if got := outcome(); got != probes.OutcomeHeld {
+		t.Errorf("while a meeting is on: %v", got)
+	}
+	base.DuringMeetings()
+	if got := outcome(); got == probes.OutcomeHeld {
+		t.Errorf("told not to care: %v", got)
 	}
 }

@@ -383,7 +383,7 @@ func TestScheduleMakesWayForTheCall(t *testing.T) {
 		gate := NewGate(nil, time.Now)
 		f := &office{}
 		c := start(t, []string{"hub"}, f, gate, "hub")
-		ctx, leave, err := gate.Test(t.Context(), 30*time.Second)
+		ctx, leave, err := gate.Test(t.Context(), 30*time.Second, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -394,7 +394,7 @@ func TestScheduleMakesWayForTheCall(t *testing.T) {
 			leave()
 		})
 		c.tell(callOf("r1", 20, 10))
-		_, _, err = gate.Test(t.Context(), time.Second)
+		_, _, err = gate.Test(t.Context(), time.Second, 0)
 		if probes.OutcomeOf(err) != probes.OutcomeHeld {
 			t.Errorf("a test while a call is planned: %v", err)
 		}
@@ -402,11 +402,11 @@ func TestScheduleMakesWayForTheCall(t *testing.T) {
 		if ended != 17*time.Second || f.made() != "20s hub 360p" || probes.OutcomeOf(context.Cause(ctx)) != probes.OutcomeHeld {
 			t.Errorf("the test ended after %v, by %v; calls %q", ended, context.Cause(ctx), f.made())
 		}
-		if _, _, err = gate.Test(t.Context(), time.Second); probes.OutcomeOf(err) != probes.OutcomeHeld {
+		if _, _, err = gate.Test(t.Context(), time.Second, 0); probes.OutcomeOf(err) != probes.OutcomeHeld {
 			t.Errorf("a test during a call: %v", err)
 		}
 		c.pass(10 * time.Second)
-		_, leave, err = gate.Test(t.Context(), time.Second)
+		_, leave, err = gate.Test(t.Context(), time.Second, 0)
 		if err != nil {
 			t.Fatalf("a test after the call: %v", err)
 		}
