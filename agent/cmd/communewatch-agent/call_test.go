@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -80,5 +81,23 @@ func TestProbeWebRTC(t *testing.T) {
 	// Nobody starts the process of a call by hand.
 	if code, _, errs := execTest(t, callCommand); code != exitOwn || !strings.Contains(errs, "for the agent itself") {
 		t.Errorf("exit code %d: %s", code, errs)
+	}
+}
+
+// Who tries out a call by hand with the office's settings does not disturb the office's meeting without knowing it.
+func TestProbeWebRTCKeepsOffAMeeting(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "agent.yaml")
+	now := time.Now()
+	text := fmt.Sprintf("site: s1\nstate_dir: '%s'\ncollectors: [{url: 'http://127.0.0.1:1', token: x}]\nmeetings: [{from: '%s', to: '%s', note: Giao ban}]\nchecks: []\n",
+		t.TempDir(), now.Add(-time.Hour).Format(time.RFC3339), now.Add(time.Hour).Format(time.RFC3339))
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"probe", "webrtc", "http://127.0.0.1:1/whip", "--token", "x", "--timeout", "2s", "--config", file}
+	if code, out, _ := execTest(t, args...); code != exitOwn || !strings.Contains(out, "held") || !strings.Contains(out, "Giao ban") {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+	if code, out, _ := execTest(t, append(args, "--"+duringMeeting)...); code != exitNotUp || strings.Contains(out, "held") {
+		t.Errorf("told to call anyway: exit code %d:\n%s", code, out)
 	}
 }

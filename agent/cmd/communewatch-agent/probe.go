@@ -137,7 +137,7 @@ func newProbe() *cobra.Command {
 		Use: "probe", Short: "Run one probe now, without settings file and collector",
 		Long: "Run one probe now and show what it measured. Nothing is sent or kept.\n\n" +
 			"The exit code is 0 if the target is up, 1 if it is not, and 2 if it could not be measured\n" +
-			"because of the command line, a missing permission or a missing network device.",
+			"because of the command line, a missing permission, a missing network device or a meeting.",
 		// With it an unknown kind is an error; without it cobra shows this help and says that all is well.
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -199,7 +199,7 @@ func newProbeOf(k probeKind) *cobra.Command {
 	f.StringVar(&w.path, "path", string(probes.PathLAN), "path that the result is for: lan, broadband or dedicated; bound as --config says")
 	f.StringVar(&w.device, "device", "", "network `device` to bind to (Linux)")
 	f.StringVar(&w.source, "source", "", "source `address` to send from")
-	f.StringVar(&w.config, "config", "", "settings `file` whose paths apply")
+	f.StringVar(&w.config, "config", "", "settings `file` whose paths and meetings apply")
 	f.BoolVar(&w.json, "json", false, "print JSON, one object per run")
 	return cmd
 }
@@ -241,7 +241,7 @@ func repeat(cmd *cobra.Command, cfg agent.Config, asJSON bool, count int, interv
 			return fmt.Errorf("print the result: %w", err)
 		}
 		switch {
-		case r.Outcome.Own():
+		case r.Outcome.Own(), r.Outcome == probes.OutcomeHeld:
 			worst = exitOwn
 		case r.Outcome != probes.OutcomeOK:
 			worst = max(worst, exitNotUp)
@@ -283,6 +283,9 @@ func (k probeKind) config(f *pflag.FlagSet, target string, w way) (agent.Config,
 		cfg, err := agent.ReadConfig(w.config)
 		if err != nil {
 			return agent.Config{}, err
+		}
+		if anyway, err := f.GetBool(duringMeeting); err == nil && anyway {
+			cfg.DuringMeetings()
 		}
 		base = &cfg
 	}
