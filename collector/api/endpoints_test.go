@@ -36,13 +36,13 @@ func TestASiteTellsHowReadyItsRoomIs(t *testing.T) {
 	if e.Name != "room" || !e.Known || e.Level != 2 || e.Possible != 4 || e.StopCode != "unregistered" || e.At == nil || !e.At.Equal(t0) || len(e.Rungs) != 5 {
 		t.Errorf("%+v", e)
 	}
-	if e.Summary != "Mức 2/4: trả lời SIP hoặc H.323" || e.Stop != "room chưa đăng ký được với gatekeeper hoặc máy chủ SIP" {
+	if e.Summary != "Mức 2/4: trả lời SIP" || e.Stop != "room chưa đăng ký được với gatekeeper hoặc máy chủ SIP" {
 		t.Errorf("%q, %q", e.Summary, e.Stop)
 	}
-	if r := e.Rungs[2]; r.State != "reached" || r.Target != "room-sip" || r.Kind != "sip" || r.Name != "Trả lời SIP hoặc H.323" {
+	if r := e.Rungs[2]; r.State != "reached" || r.Target != "room-sip" || r.Kind != "sip" || r.Name != "Trả lời SIP hoặc mở cổng báo hiệu H.323" {
 		t.Errorf("%+v", r)
 	}
-	if e := decode[SiteDetail](t, h.get(t, "/api/v1/sites/s1?lang=en")).Endpoints[0]; e.Summary != "Level 2/4: answers SIP or H.323" {
+	if e := decode[SiteDetail](t, h.get(t, "/api/v1/sites/s1?lang=en")).Endpoints[0]; e.Summary != "Level 2/4: answers SIP" {
 		t.Errorf("%q", e.Summary)
 	}
 

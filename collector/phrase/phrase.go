@@ -178,10 +178,7 @@ func (p phraser) outcome(r health.Reason) string {
 	}
 	if r.Outcome == probes.OutcomeFailed && r.Check.Kind == probes.KindWebRTC {
 		text := p.pick("Gọi thử tới ", "The test call to ") + t + p.pick(" không thành công", " failed")
-		if r.Text != "" {
-			text += ": " + r.Text
-		}
-		return text
+		return p.quoting(text, r.Text)
 	}
 	switch r.Outcome {
 	case probes.OutcomeTimeout:
@@ -194,11 +191,20 @@ func (p phraser) outcome(r health.Reason) string {
 		return p.pick("Không phân giải được tên của ", "The name of ") + t + p.pick("", " does not resolve")
 	}
 	text := t + p.pick(" trả lời không đúng", " answers wrongly")
-	if r.Text != "" {
-		text += ": " + r.Text
-	}
-	return text
+	return p.quoting(text, r.Text)
 }
+
+// quoting adds what an agent said, which is English: beside Vietnamese it stands in brackets.
+func (p phraser) quoting(text, said string) string {
+	if said == "" {
+		return text
+	}
+	return text + p.pick(" ("+said+")", ": "+said)
+}
+
+// Own says in words of a sentence what kept an agent from measuring, for outcomes that are the agent's own; of others it
+// returns the outcome's name.
+func Own(l Lang, o probes.Outcome) string { return phraser{lang: l}.own(o) }
 
 // own says what keeps an agent from measuring.
 func (p phraser) own(o probes.Outcome) string {
@@ -236,9 +242,9 @@ func (p phraser) flow(row string) string {
 	var way string
 	switch probes.Direction(direction) {
 	case probes.DirectionUp:
-		way = p.pick("chiều đi", "on the way up")
+		way = p.pick("chiều lên", "on the way up")
 	case probes.DirectionDown:
-		way = p.pick("chiều về", "on the way down")
+		way = p.pick("chiều xuống", "on the way down")
 	default:
 		way = p.pick("cả hai chiều", "both ways together")
 	}

@@ -5,6 +5,7 @@ import (
 
 	"communewatch/collector/health"
 	"communewatch/collector/readiness"
+	"communewatch/probes"
 )
 
 // Level names a rung of the readiness ladder.
@@ -14,9 +15,9 @@ func Level(l Lang, level readiness.Level) string {
 	case readiness.Ping:
 		return p.pick("Có trả lời", "Answers at all")
 	case readiness.Port:
-		return p.pick("Mở cổng tín hiệu hoặc trang web", "Port or web page answers")
+		return p.pick("Mở cổng hoặc trang web", "Port or web page answers")
 	case readiness.Signalling:
-		return p.pick("Trả lời SIP hoặc H.323", "Answers SIP or H.323")
+		return p.pick("Trả lời SIP hoặc mở cổng báo hiệu H.323", "Answers SIP or takes H.323 signalling connections")
 	case readiness.Registration:
 		return p.pick("Đã nhận dạng và đăng ký", "Identified and registered")
 	case readiness.Quality:
@@ -34,7 +35,16 @@ func Endpoint(l Lang, e readiness.Endpoint) string {
 	case e.Level == readiness.None:
 		return Level(l, e.Level)
 	}
-	return p.pick("Mức ", "Level ") + p.number(float64(e.Level), 0) + "/" + p.number(float64(readiness.Quality), 0) + ": " + lower(Level(l, e.Level))
+	text := Level(l, e.Level)
+	if e.Level == readiness.Signalling {
+		switch e.Rungs[e.Level].Kind { // of the check that says so
+		case probes.KindSIP:
+			text = p.pick("Trả lời SIP", "Answers SIP")
+		case probes.KindH323: // a connection, which is no call
+			text = p.pick("Mở cổng báo hiệu H.323", "Takes H.323 signalling connections")
+		}
+	}
+	return p.pick("Mức ", "Level ") + p.number(float64(e.Level), 0) + "/" + p.number(float64(readiness.Quality), 0) + ": " + lower(text)
 }
 
 // Stop says in a sentence why a rung is not reached, "" for one that is.

@@ -15,6 +15,10 @@ func TestEndpointsAreToldByWhatIsKnown(t *testing.T) {
 		{readiness.Endpoint{}, "Chưa có kết quả mới", "Nothing fresh is known"},
 		{readiness.Endpoint{Known: true, Level: readiness.None}, "Không trả lời", "Does not answer"},
 		{readiness.Endpoint{Known: true, Level: readiness.Ping}, "Mức 0/4: có trả lời", "Level 0/4: answers at all"},
+		{readiness.Endpoint{Known: true, Level: readiness.Signalling, Rungs: [readiness.Levels]readiness.Rung{readiness.Signalling: {Kind: probes.KindH323}}},
+			"Mức 2/4: mở cổng báo hiệu H.323", "Level 2/4: takes H.323 signalling connections"},
+		{readiness.Endpoint{Known: true, Level: readiness.Signalling, Rungs: [readiness.Levels]readiness.Rung{readiness.Signalling: {Kind: probes.KindSIP}}},
+			"Mức 2/4: trả lời SIP", "Level 2/4: answers SIP"},
 		{readiness.Endpoint{Known: true, Level: readiness.Quality}, "Mức 4/4: cuộc gọi gần đây đạt chất lượng", "Level 4/4: recent call went well"},
 	} {
 		if got := Endpoint(Vietnamese, tc.e); got != tc.vi {

@@ -3,7 +3,7 @@
 //
 //	0  it answers at all: pings, or anything above
 //	1  its signalling port takes connections, or its web page loads
-//	2  it answers SIP or H.323
+//	2  it answers SIP, or takes H.323 signalling connections
 //	3  it says what it is, and that it is registered (SNMP)
 //	4  it said how the last call was, and that was well (SNMP)
 //
@@ -31,7 +31,7 @@ const (
 	None         Level = iota - 1 // not even the lowest
 	Ping                          // answers at all
 	Port                          // a port or the web page answers
-	Signalling                    // SIP or H.323 answers
+	Signalling                    // SIP answers, or a connection to H.323's signalling port is taken, which is no call
 	Registration                  // says what it is, and is registered
 	Quality                       // a call of the last day went well
 )
@@ -104,7 +104,8 @@ type Facts struct {
 
 	Code       int    // sip: status code of a final response; 0: none came
 	Connected  bool   // sip and h323: the signalling port took a connection
-	Gatekeeper string // h323: "confirmed" and so on
+	Signalling bool   // h323: the signalling port was looked at, whether or not it took a connection
+	Gatekeeper string // h323: "confirmed" and so on; of another machine than the endpoint
 
 	Endpoint  bool   // snmp: it is a conference endpoint (measurement snmp_endpoint)
 	H323, SIP string // registered, unregistered, failed, disabled; "": not told
@@ -115,14 +116,14 @@ type Facts struct {
 
 // Of makes the ladders of a site's endpoints, by name. Checks of an endpoint are those of layer conference over the
 // office's own network, and those of devices that tell of themselves that they are one; what is reached over a line is
-// a service somewhere else. Checks of one endpoint share its name: "room-ping", "room-sip" and "room" are of "room".
+// a service somewhere else, and so is a gatekeeper. Checks of one endpoint share its name, as Name finds it.
 func Of(checks []health.CheckStatus, facts map[health.CheckID]Facts, now time.Time) []Endpoint {
 	rooms := map[string][]evidence{}
 	var names []string
 	for i := range checks {
 		c := &checks[i]
 		e := evidence{c, facts[bare(c.ID)]}
-		if c.ID.Path != probes.PathLAN || c.ID.Layer != probes.LayerConference && !e.facts.Endpoint || !counts(c.ID.Kind) {
+		if c.ID.Path != probes.PathLAN || c.ID.Layer != probes.LayerConference && !e.facts.Endpoint || !counts(c.ID.Kind) || e.gatekeepers() {
 			continue
 		}
 		name := Name(c.ID.Target)
@@ -145,14 +146,29 @@ func bare(id health.CheckID) health.CheckID {
 	return id
 }
 
-// Name is the endpoint that a check is of, by the check's name.
+// asks are the words of names that say how something is asked, the longer before those that they end with.
+var asks = []string{"ping", "icmp", "call-port", "port", "tcp", "web", "https", "http", "sips", "sip", "options", "h323", "snmp"}
+
+// Name is the endpoint that a check is of, by the check's name without one word at its end and one at its beginning that
+// only say how it is asked: "room-ping", "room-sip", "snmp-room" and "room" are of "room".
 func Name(target string) string {
-	for _, s := range []string{"-ping", "-icmp", "-tcp", "-web", "-http", "-https", "-sip", "-sips", "-h323", "-snmp"} {
-		if name, ok := strings.CutSuffix(target, s); ok && name != "" {
+	for _, s := range asks {
+		if name, ok := strings.CutSuffix(target, "-"+s); ok && name != "" {
+			target = name
+			break
+		}
+	}
+	for _, s := range asks {
+		if name, ok := strings.CutPrefix(target, s+"-"); ok && name != "" {
 			return name
 		}
 	}
 	return target
+}
+
+// gatekeepers reports whether a check is answered by a gatekeeper alone: that is another machine than the endpoint.
+func (e *evidence) gatekeepers() bool {
+	return e.ID.Kind == probes.KindH323 && e.facts.Gatekeeper != "" && !e.facts.Signalling
 }
 
 // evidence is one check with what its newest rows say.
@@ -213,11 +229,13 @@ func (e *evidence) rungs(now time.Time) []Rung {
 		// That a run ended well says less than its row, which may not be there (any more).
 		told, spoke := e.fresh(e.facts.At), e.facts.Code > 0
 		if e.ID.Kind == probes.KindH323 {
-			spoke = e.facts.Connected || e.facts.Gatekeeper == "confirmed"
+			spoke = e.facts.Connected // which is all that is looked at: no call is made
 		}
 		switch {
 		case answered && told && spoke:
 			out = append(out, same(Port), same(Signalling))
+		case e.ID.Kind == probes.KindH323 && base.State == StateFailed && told && spoke: // a gatekeeper did not answer, which is another machine
+			out = append(out, on(Ping, StateReached, CodeNone), on(Port, StateReached, CodeNone), on(Signalling, StateReached, CodeNone))
 		case answered:
 			out = append(out, on(Signalling, StateUnknown, CodeStale))
 		case base.State == StateFailed && told && e.facts.Connected: // somebody is there who does not speak

@@ -87,9 +87,12 @@ func TestLadder(t *testing.T) {
 			level: 0, possible: 2, known: true, stop: readiness.CodeNoAnswer, at: 2},
 		{name: "takes the connection and says nothing", checks: []health.CheckStatus{sip(down)}, sip: readiness.Facts{At: t0, Connected: true},
 			level: 1, possible: 2, known: true, stop: readiness.CodeNoAnswer, at: 2},
-		{name: "SIP is off, H.323 answers", checks: []health.CheckStatus{sip(down), h323(ok)}, h323: readiness.Facts{At: t0, Connected: true},
+		{name: "SIP is off, H.323 answers", checks: []health.CheckStatus{sip(down), h323(ok)}, h323: readiness.Facts{At: t0, Signalling: true, Connected: true},
 			level: 2, possible: 2, known: true, stop: readiness.CodeUnchecked, at: 3},
-		{name: "a gatekeeper", checks: []health.CheckStatus{h323(ok)}, h323: readiness.Facts{At: t0, Gatekeeper: "confirmed"},
+		{name: "a gatekeeper confirms, which is another machine", checks: []health.CheckStatus{ping(ok), h323(ok)}, h323: readiness.Facts{At: t0, Gatekeeper: "confirmed"},
+			level: 0, possible: 0, known: true, stop: readiness.CodeUnchecked, at: 1},
+		{name: "a gatekeeper is silent beside a port that takes connections", checks: []health.CheckStatus{h323(down)},
+			h323:  readiness.Facts{At: t0, Signalling: true, Connected: true, Gatekeeper: "silent"},
 			level: 2, possible: 2, known: true, stop: readiness.CodeUnchecked, at: 3},
 		{name: "registered", checks: []health.CheckStatus{ping(ok), sip(ok), snmp(ok)}, sip: sipOK, snmp: gear("registered", "disabled", 0, 0),
 			level: 3, possible: 4, known: true, stop: readiness.CodeNoCall, at: 4},
@@ -164,8 +167,23 @@ func TestWhichChecksAreOfAnEndpoint(t *testing.T) {
 	if len(names) != 3 || names[0] != "big" || names[1] != "codec" || names[2] != "small" {
 		t.Errorf("endpoints %v, want big, codec and small", names)
 	}
-	if readiness.Name("-sip") != "-sip" {
-		t.Error("an endpoint without a name")
+	// Names as they are given, of one endpoint.
+	for _, name := range []string{"endpoint", "endpoint-h323", "endpoint-sip", "endpoint-web", "endpoint-options", "endpoint-call-port", "endpoint-snmp", "snmp-endpoint", "ping-endpoint-tcp"} {
+		if got := readiness.Name(name); got != "endpoint" {
+			t.Errorf("%s is of %q", name, got)
+		}
+	}
+	for _, name := range []string{"-sip", "sip-", "sip", "webex", "room-sipura", "small-room"} {
+		if got := readiness.Name(name); got != name {
+			t.Errorf("%s is of %q", name, got)
+		}
+	}
+	poll := check("snmp-endpoint", probes.KindSNMP, ok)
+	poll.ID.Layer = probes.LayerLAN
+	one := readiness.Of([]health.CheckStatus{check("endpoint-h323", probes.KindH323, ok), check("endpoint-call-port", probes.KindH323, ok), poll}, map[health.CheckID]readiness.Facts{
+		id("endpoint-h323", probes.KindH323): {At: t0, Signalling: true, Connected: true}, id("snmp-endpoint", probes.KindSNMP): {At: t0, Endpoint: true, H323: "registered"}}, t0)
+	if len(one) != 1 || one[0].Name != "endpoint" || one[0].Level != readiness.Registration {
+		t.Errorf("%+v, want one endpoint that is registered", one)
 	}
 	if got := readiness.Of(nil, nil, t0); len(got) != 0 {
 		t.Errorf("%+v", got)

@@ -64,8 +64,11 @@ func (e *Refused) Error() string {
 // Problem is one thing that speaks against a plan. Field is as in Request's JSON ("steps").
 type Problem struct {
 	Field string `json:"field"`
-	Text  string `json:"text"`            // English, with the fix
-	Force bool   `json:"force,omitempty"` // Request.Force overrules it
+	// Code says which problem it is, for room words, with the parameters that it carries; "": Text is all there is.
+	Code   string   `json:"code,omitempty"`
+	Params []string `json:"params,omitempty"`
+	Text   string   `json:"text"`            // English, with the fix
+	Force  bool     `json:"force,omitempty"` // Request.Force overrules it
 }
 
 // Request is what a person or the schedule asks for.
@@ -154,9 +157,10 @@ const (
 	NoteNoCapacity    = "no_capacity"    // of a plan: the hub's capacity is not set
 	NoteOneStep       = "one_step"       // of a plan: with one step, hub and sites are hard to tell apart
 	NoteByPerson      = "by_person"      // of an end: Text stopped it
-	NoteHubRefuses    = "hub_refuses"    // of an end: the hub takes no more calls; N sessions
-	NoteHubLoad       = "hub_load"       // of an end: the hub's processors were N (0..1) in use
-	NoteHubSlow       = "hub_slow"       // of an end: packets stayed N seconds at the hub
+	NoteHubRefuses    = "hub_refuses"    // of an end: the hub refused N of Of calls of a step
+	NoteHubLoad       = "hub_load"       // of an end: the hub's processors were N (0..1) in use, Of is the limit
+	NoteHubSlow       = "hub_slow"       // of an end: packets stayed N seconds at the hub, Of is the limit
+	NoteHubAway       = "hub_away"       // of an end: the hub did not say for N seconds how it fares
 	NoteHubLoss       = "hub_loss"       // of an end: nearly all sites lost more than 5 % in step N; further steps were left out
 	NoteSetup         = "setup_failures" // of an end: N of Of calls of a step could not be set up
 	NoteNobody        = "nobody"         // of an end: no site of a step was connected
@@ -263,7 +267,8 @@ type Load struct {
 	MaxSessions  int     `json:"max_sessions"`
 	CPURatio     float64 `json:"cpu_ratio"`             // of the processors it may use
 	ResidenceP99 float64 `json:"residence_p99_seconds"` // stay of packets
-	Refusing     bool    `json:"refusing"`              // it answers 503 to new calls
+	Refusing     bool    `json:"refusing"`              // it would answer 503 to a further call; no call need have come
+	Unreachable  bool    `json:"unreachable,omitempty"` // it is to be asked, and does not answer; Known is false
 }
 
 // StepRun is a step as it went.

@@ -26,6 +26,20 @@ func (m Mark) Rank() int {
 	return 1
 }
 
+// Order is the place of a mark in lists: what needs a person first. What is not known goes before risks, as it may be
+// anything.
+func (m Mark) Order() int {
+	switch m {
+	case NoGo:
+		return 0
+	case AtRisk:
+		return 2
+	case Go:
+		return 3
+	}
+	return 1
+}
+
 // Column is a column of the matrix.
 type Column string
 
@@ -58,7 +72,10 @@ const (
 	CodeHubGrows      Code = "hub_grows"       // Loss (median) in Direction at N of Of sites with Sites at once; less with fewer
 	CodeHubLoss       Code = "hub_loss"        // the same in every step: the number of sites makes no difference
 	CodeHubSetup      Code = "hub_setup"       // N of Of calls could not be set up at once
-	CodeHubOverloaded Code = "hub_overloaded"  // the hub was busy itself: N of Of calls, or Seconds stay of packets
+	CodeHubOverloaded Code = "hub_overloaded"  // the hub's test server was too busy for N of Of calls
+	CodeHubSlow       Code = "hub_slow"        // packets stayed Seconds at it, above Limit, for so long that it was stopped
+	CodeHubLoad       Code = "hub_load"        // Ratio of its processors were in use, above Limit, for so long
+	CodeHubAway       Code = "hub_away"        // it could not be asked how it fares for Seconds
 	CodeHubBusy       Code = "hub_busy"        // the hub refused N of Of calls
 	CodeMasked        Code = "masked_by_hub"   // the site was only measured while the hub lost packets itself
 	CodeLimitedAgent  Code = "limited_agent"   // the agent's machine was too slow for the numbers to be the line's
@@ -73,7 +90,7 @@ const (
 	CodeSilent        Code = "endpoint_silent" // the endpoint Text does not answer
 	CodeStale         Code = "endpoint_stale"  // nothing fresh is known of the endpoint Text
 	CodeNoEndpoint    Code = "no_endpoint"     // no endpoint of the site is known
-	CodeNotHeard      Code = "not_heard"       // of a whole site: nothing was heard of it in the rehearsal
+	CodeNotHeard      Code = "not_heard"       // of a whole site that was told: nothing was heard of it
 	CodeFewResults    Code = "few_results"     // too few calls to say anything of the hub
 )
 
@@ -84,6 +101,8 @@ type Why struct {
 	Direction probes.Direction `json:"direction,omitempty"`
 	Seconds   float64          `json:"seconds,omitempty"`
 	Score     float64          `json:"score,omitempty"`
+	Ratio     float64          `json:"ratio,omitempty"`
+	Limit     float64          `json:"limit,omitempty"` // of Seconds or Ratio
 	N         int              `json:"n,omitempty"`
 	Of        int              `json:"of,omitempty"`
 	Sites     int              `json:"sites,omitempty"`
@@ -184,7 +203,7 @@ const (
 
 // Verdict is what a rehearsal comes to.
 type Verdict struct {
-	Rows    []Row         `json:"rows"` // the worst first, then by site
+	Rows    []Row         `json:"rows"` // as Mark.Order says, then those that lost most, then by site
 	Hub     Cell          `json:"hub"`
 	Steps   []StepSummary `json:"steps"`
 	Shared  []Shared      `json:"shared,omitempty"`

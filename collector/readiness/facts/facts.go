@@ -76,7 +76,7 @@ func Read(ctx context.Context, from Store, site string, now time.Time) (map[heal
 	if err := read("h323", probes.KindH323, recently, []string{"connected", "gatekeeper"}, func(f *readiness.Facts, s *store.Series, i int) {
 		switch {
 		case s.Field == "connected" && s.Values != nil:
-			f.Connected = s.Values[i] != 0
+			f.Signalling, f.Connected = true, s.Values[i] != 0
 		case s.Field == "gatekeeper" && s.Texts != nil:
 			f.Gatekeeper = s.Texts[i]
 		}

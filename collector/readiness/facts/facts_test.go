@@ -54,6 +54,7 @@ func TestFactsAreTheNewest(t *testing.T) {
 	got, err := facts.Read(t.Context(), shelf{
 		series("sip", "code", "room-sip", []float64{200}, before), // the newer run got no answer
 		series("sip", "connected", "room-sip", []float64{1, 1}, before, now),
+		series("h323", "connected", "room-h323", []float64{0}, now),
 		series("h323", "gatekeeper", "gk", []string{"rejected", "confirmed"}, before, now),
 		series("snmp_endpoint", "h323", "room", []string{"unregistered", "registered"}, before, now),
 		series("snmp_endpoint", "in_call", "room", []float64{1, 0}, before, now),
@@ -66,8 +67,11 @@ func TestFactsAreTheNewest(t *testing.T) {
 	if f := got[id("room-sip", probes.KindSIP)]; f.Code != 0 || !f.Connected || !f.At.Equal(now) {
 		t.Errorf("sip %+v: the code is of the run before", f)
 	}
-	if f := got[id("gk", probes.KindH323)]; f.Gatekeeper != "confirmed" {
+	if f := got[id("gk", probes.KindH323)]; f.Gatekeeper != "confirmed" || f.Signalling {
 		t.Errorf("h323 %+v", f)
+	}
+	if f := got[id("room-h323", probes.KindH323)]; !f.Signalling || f.Connected {
+		t.Errorf("h323 %+v: the port was looked at, and took nothing", f)
 	}
 	f := got[id("room", probes.KindSNMP)]
 	if !f.Endpoint || f.H323 != "registered" || f.SIP != "" || !f.CallAt.Equal(before) || f.Loss < 0.0299 || f.Loss > 0.0301 {

@@ -56,7 +56,7 @@ func (j *judge) actions() []rehearsal.Action {
 			add(rehearsal.ActAgents, r.Site, call.Mark, call.Why, weightSilent)
 		case rehearsal.CodeLimitedAgent, rehearsal.CodeAgent:
 			add(rehearsal.ActMachines, r.Site, call.Mark, call.Why, weightUnknown)
-		case rehearsal.CodeLimitedHub:
+		case rehearsal.CodeLimitedHub, rehearsal.CodeHubSlow, rehearsal.CodeHubLoad, rehearsal.CodeHubAway:
 			add(rehearsal.ActHubBusy, r.Site, call.Mark, j.verdict.Hub.Why, weightRisk)
 		case rehearsal.CodeRefused:
 			add(rehearsal.ActRefusals, r.Site, call.Mark, call.Why, weightUnknown)
@@ -94,7 +94,7 @@ func (j *judge) actions() []rehearsal.Action {
 	}
 	switch hub := j.verdict.Hub; {
 	case hub.Mark.Rank() < rehearsal.AtRisk.Rank():
-	case hub.Why.Code == rehearsal.CodeHubOverloaded:
+	case server(hub.Why.Code):
 		if list[rehearsal.ActHubBusy] == nil {
 			all = append(all, weighed{Action: rehearsal.Action{Code: rehearsal.ActHubBusy, Why: hub.Why}, weight: weightUnknown})
 		}

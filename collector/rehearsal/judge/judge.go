@@ -19,8 +19,14 @@
 // # What is not known
 //
 // A site that is off, an agent that refused, a machine or reflector too busy for its numbers: none of these is the
-// line's fault, so the calls are unknown. A site that was not heard of at all is at risk, since the meeting will find it
-// as the rehearsal did; it is never a no-go by silence alone.
+// line's fault, so the calls are unknown. A busy end makes numbers worse, never better: a call that went through clean
+// says so of the line, however busy its ends were. A site that was not heard of at all is unknown as a whole, and goes
+// before those at risk in lists, since the meeting may find it as the rehearsal did.
+//
+// # Trouble of the hub
+//
+// Where the hub's own trouble ended the rehearsal, the steps before stand. Of the one under way only what was clean
+// counts; the sites that were in no step before are unknown, for the hub's reason.
 package judge
 
 import (
@@ -49,9 +55,6 @@ const (
 	minShared  = 3 // sites of a district that lose at once
 	setupShare = 0.5
 	busyShare  = 0.3 // of calls that the hub was too busy for
-
-	slowHub = 0.020 // seconds that packets stay at a reflector that is too busy
-	fullHub = 0.95  // use of its processors that is too much
 )
 
 // kind is what a result is good for.
@@ -68,6 +71,7 @@ const (
 	kindRefused
 	kindNoResult
 	kindNotConnected
+	kindHalted // the hub's trouble ended the step
 )
 
 func kindOf(r *rehearsal.Result) kind {
@@ -91,7 +95,7 @@ func kindOf(r *rehearsal.Result) kind {
 	if r.Call != nil {
 		limited = r.Call.LimitedBy
 	}
-	_, _, measured := r.Worse()
+	_, worst, measured := r.Worse()
 	switch {
 	case outcome == probes.OutcomeCanceled:
 		return kindNone // told to stop, with the whole rehearsal
@@ -99,6 +103,8 @@ func kindOf(r *rehearsal.Result) kind {
 		return kindRefused
 	case outcome == probes.OutcomeBusy:
 		return kindBusy
+	case outcome == probes.OutcomeOK && measured && worst < riskLoss && r.Proof != probes.ProofWrong:
+		return kindMeasured // whatever limited it: nobody's load makes a line better
 	case limited == "reflector":
 		return kindLimitedHub
 	case limited == "agent" || outcome == probes.OutcomeOverloaded:
@@ -135,12 +141,13 @@ type step struct {
 }
 
 type judge struct {
-	record    *rehearsal.Record
-	samples   map[string][]sample // by site, one per step
-	steps     []step
-	evidence  map[string]*rehearsal.Evidence
-	verdict   rehearsal.Verdict
-	districts int // with results
+	record   *rehearsal.Record
+	samples  map[string][]sample // by site, one per step
+	steps    []step
+	evidence map[string]*rehearsal.Evidence
+	verdict  rehearsal.Verdict
+	halt     *rehearsal.Why // the hub's trouble that ended it; nil: none
+	refusing bool           // that trouble was of calls that it did not take, and says nothing of those that it took
 }
 
 // Judge returns the verdict of a rehearsal, also of one that is under way.
@@ -149,6 +156,7 @@ func Judge(r *rehearsal.Record) rehearsal.Verdict {
 	for i := range r.Evidence {
 		j.evidence[r.Evidence[i].Site] = &r.Evidence[i]
 	}
+	j.halt, j.refusing = halted(r.Why)
 	sites := j.sites()
 	for _, s := range sites {
 		j.samples[s] = make([]sample, len(r.Plan.Steps))
@@ -170,7 +178,7 @@ func Judge(r *rehearsal.Record) rehearsal.Verdict {
 		j.overall(&rows[i])
 	}
 	slices.SortFunc(rows, func(a, b rehearsal.Row) int {
-		return cmp.Or(b.Overall.Rank()-a.Overall.Rank(), cmp.Compare(a.Site, b.Site))
+		return cmp.Or(a.Overall.Order()-b.Overall.Order(), cmp.Compare(loss(&b), loss(&a)), cmp.Compare(a.Site, b.Site))
 	})
 	j.verdict.Rows = rows
 	for k := range j.steps {
@@ -183,6 +191,14 @@ func Judge(r *rehearsal.Record) rehearsal.Verdict {
 	j.verdict.Actions = j.actions()
 	j.notes()
 	return j.verdict
+}
+
+// loss is what a row's calls lost, as far as they were judged.
+func loss(r *rehearsal.Row) float64 {
+	if r.Call.Mark == rehearsal.Unknown {
+		return 0
+	}
+	return r.Call.Why.Loss
 }
 
 // sites returns all sites that take part.
@@ -202,7 +218,7 @@ func (j *judge) take(r *rehearsal.Result) {
 	if r.Step < 0 || r.Step >= len(row) {
 		return // of a site or step that the plan does not have
 	}
-	s := sample{Result: r, kind: kindOf(r)}
+	s := sample{Result: r, kind: j.kindIn(r)}
 	if s.kind == kindMeasured {
 		up, nUp, okUp := r.Lost(probes.DirectionUp)
 		down, nDown, okDown := r.Lost(probes.DirectionDown)
@@ -212,6 +228,48 @@ func (j *judge) take(r *rehearsal.Result) {
 		s.up, s.down, s.lostUp, s.lostDown = up, down, up*float64(nUp), down*float64(nDown)
 	}
 	row[r.Step] = s
+}
+
+// kindIn is kindOf for a rehearsal that the hub's trouble may have ended.
+func (j *judge) kindIn(r *rehearsal.Result) kind {
+	k := kindOf(r)
+	if j.halt == nil || r.Step != len(j.record.Runs)-1 {
+		return k
+	}
+	_, worst, _ := r.Worse()
+	switch k {
+	case kindNone, kindNoResult:
+		return kindHalted
+	case kindMeasured:
+		if !j.refusing && worst >= riskLoss {
+			return kindHalted
+		}
+	case kindFailed, kindLimitedHub:
+		if !j.refusing {
+			return kindHalted
+		}
+	}
+	return k
+}
+
+// halted says which trouble of the hub ended the rehearsal, nil if none did. A hub that refused calls carried those that
+// it took, so that these are judged.
+func halted(notes []rehearsal.Note) (why *rehearsal.Why, refusing bool) {
+	for _, n := range notes {
+		switch n.Code {
+		case rehearsal.NoteHubSlow:
+			return &rehearsal.Why{Code: rehearsal.CodeHubSlow, Seconds: n.N, Limit: n.Of}, false
+		case rehearsal.NoteHubLoad:
+			return &rehearsal.Why{Code: rehearsal.CodeHubLoad, Ratio: n.N, Limit: n.Of}, false
+		case rehearsal.NoteHubAway:
+			return &rehearsal.Why{Code: rehearsal.CodeHubAway, Seconds: n.N}, false
+		case rehearsal.NoteHubRefuses:
+			return &rehearsal.Why{Code: rehearsal.CodeHubBusy, N: int(n.N), Of: int(n.Of)}, true
+		case rehearsal.NoteSetup:
+			return &rehearsal.Why{Code: rehearsal.CodeHubSetup, N: int(n.N), Of: int(n.Of)}, true
+		}
+	}
+	return nil, false
 }
 
 func (j *judge) judgeStep(k int) {
@@ -295,8 +353,8 @@ func (j *judge) hub() rehearsal.Cell {
 		}
 		tried := sum.Results + sum.Limited + sum.Failed + st.busy
 		enough := tried >= minForHub
-		if enough && float64(limited) >= busyShare*float64(tried) || sum.Load.ResidenceP99 >= slowHub || sum.Load.CPURatio >= fullHub {
-			better(rehearsal.Cell{Mark: rehearsal.AtRisk, Why: rehearsal.Why{Code: rehearsal.CodeHubOverloaded, N: limited, Of: tried, Seconds: sum.Load.ResidenceP99, Sites: sum.Sites}})
+		if enough && float64(limited) >= busyShare*float64(tried) {
+			better(rehearsal.Cell{Mark: rehearsal.AtRisk, Why: rehearsal.Why{Code: rehearsal.CodeHubOverloaded, N: limited, Of: tried, Sites: sum.Sites}})
 		}
 		if st.busy > 0 {
 			mark := rehearsal.AtRisk
@@ -312,10 +370,8 @@ func (j *judge) hub() rehearsal.Cell {
 			better(rehearsal.Cell{Mark: rehearsal.NoGo, Why: rehearsal.Why{Code: rehearsal.CodeHubSetup, N: sum.Failed, Of: tried, Sites: sum.Sites}})
 		}
 	}
-	for _, n := range j.record.Why {
-		if best.Mark == rehearsal.Unknown && n.Code == rehearsal.NoteHubRefuses { // it says itself that it is too busy
-			best = rehearsal.Cell{Mark: rehearsal.AtRisk, Why: rehearsal.Why{Code: rehearsal.CodeHubOverloaded, Sites: int(n.N)}}
-		}
+	if j.halt != nil {
+		better(rehearsal.Cell{Mark: rehearsal.AtRisk, Why: *j.halt})
 	}
 	if best.Mark != rehearsal.Unknown || last < 0 {
 		return best

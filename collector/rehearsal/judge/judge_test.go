@@ -307,7 +307,7 @@ func TestOverloadedEndsAreUnknown(t *testing.T) {
 	}
 }
 
-func TestSitesThatAreOffAreNoDataAndAtRisk(t *testing.T) {
+func TestSitesThatAreOffAreNoData(t *testing.T) {
 	off := func(s string) bool { return s >= "s100" && s < "s110" }
 	v := Judge(world(t, allSteps, func(rng *rand.Rand, r *rehearsal.Result, _ int) {
 		r.Call = call(rng, clean, clean)
@@ -327,13 +327,22 @@ func TestSitesThatAreOffAreNoDataAndAtRisk(t *testing.T) {
 				e.Layers[i].State = "no_data"
 			}
 		}
+		if e.Site == "s101" {
+			e.Rooms[0].Level = 0
+		}
 		if e.Site == "s109" { // its checks said so before it fell silent
 			e.Layers[1].State, e.Layers[2].State = "down", "down"
 		}
 	}))
-	counts(t, &v, map[rehearsal.Mark]int{rehearsal.Go: 123, rehearsal.AtRisk: 10, rehearsal.NoGo: 1, rehearsal.Unknown: 2})
+	counts(t, &v, map[rehearsal.Mark]int{rehearsal.Go: 123, rehearsal.NoGo: 1, rehearsal.Unknown: 12})
 	r := rowOf(t, &v, "s100")
-	if r.Call.Mark != rehearsal.Unknown || r.Call.Why.Code != rehearsal.CodeNotConnected || r.Overall != rehearsal.AtRisk || r.Why.Code != rehearsal.CodeNotHeard {
+	if r.Call.Mark != rehearsal.Unknown || r.Call.Why.Code != rehearsal.CodeNotConnected || r.Overall != rehearsal.Unknown || r.Why.Code != rehearsal.CodeNotConnected {
+		t.Errorf("%+v", r)
+	}
+	if r := rowOf(t, &v, "s101"); r.Overall != rehearsal.Unknown || r.Why.Code != rehearsal.CodeNotConnected {
+		t.Errorf("what was known of a room before its site fell silent is a risk now: %s %+v", r.Overall, r.Why)
+	}
+	if r := rowOf(t, &v, "s112"); r.Overall != rehearsal.Unknown || r.Why.Code != rehearsal.CodeNotHeard {
 		t.Errorf("%+v", r)
 	}
 	if r.Cells[rehearsal.ColumnHub].Mark != rehearsal.Unknown || r.Cells[rehearsal.ColumnDedicated].Mark != rehearsal.Unknown {
@@ -505,13 +514,109 @@ func TestAStoppedRehearsal(t *testing.T) {
 	v := Judge(rec)
 	counts(t, &v, map[rehearsal.Mark]int{rehearsal.Go: 34, rehearsal.Unknown: 102})
 	hubIs(t, &v, rehearsal.Unknown, rehearsal.CodeFewResults)
-	rec.Why = []rehearsal.Note{{Code: rehearsal.NoteHubRefuses, N: 60}}
+	rec.Runs[2].Load = rehearsal.Load{Known: true, CPURatio: 0.99, ResidenceP99: 0.3} // a moment's
 	v = Judge(rec)
-	hubIs(t, &v, rehearsal.AtRisk, rehearsal.CodeHubOverloaded)
-	rec.Why = []rehearsal.Note{{Code: rehearsal.NoteHubLoad, N: 0.99}}
-	rec.Runs[2].Load = rehearsal.Load{Known: true, CPURatio: 0.99}
-	v = Judge(rec)
-	hubIs(t, &v, rehearsal.AtRisk, rehearsal.CodeHubOverloaded)
+	hubIs(t, &v, rehearsal.Unknown, rehearsal.CodeFewResults)
+}
+
+// The hub's trouble ends a rehearsal: steps that were over stand, the sites of the one under way are unknown because of
+// it, and it is said as it was.
+func TestTheHubsTroubleIsNoSites(t *testing.T) {
+	for code, note := range map[rehearsal.Code]rehearsal.Note{
+		rehearsal.CodeHubSlow: {Code: rehearsal.NoteHubSlow, N: 0.12, Of: 0.1},
+		rehearsal.CodeHubLoad: {Code: rehearsal.NoteHubLoad, N: 0.99, Of: 0.95},
+		rehearsal.CodeHubAway: {Code: rehearsal.NoteHubAway, N: 5},
+		rehearsal.CodeHubBusy: {Code: rehearsal.NoteHubRefuses, N: 40, Of: 68},
+	} {
+		rec := world(t, allSteps, func(rng *rand.Rand, r *rehearsal.Result, n int) {
+			r.Call = call(rng, clean, clean)
+			if n == 68 {
+				r.Outcome, r.Call = "canceled", nil
+			}
+		}, nil)
+		rec.Runs = rec.Runs[:3]
+		rec.Results = slices.DeleteFunc(rec.Results, func(r rehearsal.Result) bool { return r.Step == 3 })
+		rec.State, rec.Why = rehearsal.StateStopped, []rehearsal.Note{note}
+		before, within := rec.Plan.Sites[0], rec.Plan.Sites[34:68]
+		for i := range rec.Results {
+			r := &rec.Results[i]
+			switch {
+			case r.Site == before && r.Step < 2: // its own line's
+				r.Call = call(rand.New(rand.NewPCG(3, 4)), 0.09, clean)
+			case r.Step == 2 && r.Site == within[0]: // ended in time: lossy with a hub in trouble
+				r.Outcome, r.Call = "ok", call(rand.New(rand.NewPCG(3, 4)), 0.2, 0.2)
+			case r.Step == 2 && r.Site == within[1]:
+				r.Outcome, r.Call = "ok", call(rand.New(rand.NewPCG(3, 4)), clean, clean)
+			case r.Step == 2 && r.Site == within[2]:
+				r.Progress, r.Outcome = rehearsal.ProgressNoResult, ""
+			}
+		}
+		v := Judge(rec)
+		hubIs(t, &v, rehearsal.AtRisk, code)
+		if r := rowOf(t, &v, before); r.Overall != rehearsal.NoGo || r.Why.Code != rehearsal.CodeLoss {
+			t.Errorf("%s: steps before do not stand: %s %+v", code, r.Overall, r.Why)
+		}
+		if r := rowOf(t, &v, within[1]); r.Call.Mark != rehearsal.Go {
+			t.Errorf("%s: a clean call is %s %+v", code, r.Call.Mark, r.Call.Why)
+		}
+		for _, site := range []string{within[2], within[3]} {
+			if r := rowOf(t, &v, site); r.Call.Mark != rehearsal.Unknown || r.Call.Why.Code != code || r.Overall == rehearsal.NoGo {
+				t.Errorf("%s: %s of the step under way: %s %+v", code, site, r.Call.Mark, r.Call.Why)
+			}
+		}
+		// A hub that refuses some calls carries the others well.
+		if r := rowOf(t, &v, within[0]); (r.Call.Mark == rehearsal.NoGo) != (code == rehearsal.CodeHubBusy) {
+			t.Errorf("%s: a lossy call is %s %+v", code, r.Call.Mark, r.Call.Why)
+		}
+		if code != rehearsal.CodeHubBusy && v.Actions[0].Code != rehearsal.ActHubBusy {
+			t.Errorf("%s: %+v", code, v.Actions)
+		}
+	}
+}
+
+// A busy end makes numbers worse only, so a clean call speaks for its line.
+func TestACleanCallOfABusyEndCounts(t *testing.T) {
+	v := Judge(world(t, allSteps, func(rng *rand.Rand, r *rehearsal.Result, _ int) {
+		r.Call = call(rng, clean, clean)
+		r.Call.LimitedBy = []string{"agent", "reflector"}[rng.IntN(2)]
+		switch r.Site {
+		case "s050": // bad, and not to be trusted
+			r.Call = call(rng, 0.04, clean)
+			r.Call.LimitedBy = "reflector"
+		case "s051":
+			r.Call.RTT.Median, r.Call.LimitedBy = 0.9, "agent"
+		}
+	}, nil))
+	counts(t, &v, map[rehearsal.Mark]int{rehearsal.Go: 135, rehearsal.Unknown: 1})
+	hubIs(t, &v, rehearsal.Go, rehearsal.CodeClean)
+	if v.Steps[3].Results != 135 || v.Steps[3].Limited != 1 {
+		t.Errorf("%+v", v.Steps[3])
+	}
+	if r := rowOf(t, &v, "s050"); r.Call.Why.Code != rehearsal.CodeLimitedHub {
+		t.Errorf("%+v", r.Call)
+	}
+}
+
+// What needs a person is first: no-go, unknown, at risk, go, and within each who loses most.
+func TestRowsAreInTheOrderOfNeed(t *testing.T) {
+	bad := map[string]float64{"s020": 0.07, "s101": 0.2, "s030": 0.02, "s120": 0.04}
+	v := Judge(world(t, allSteps, func(rng *rand.Rand, r *rehearsal.Result, _ int) {
+		r.Call = call(rng, max(clean, bad[r.Site]), clean)
+		if r.Site == "s130" {
+			r.Progress, r.Outcome, r.Call = rehearsal.ProgressNotConnected, "", nil
+		}
+	}, func(e *rehearsal.Evidence) {
+		if e.Site == "s002" {
+			e.Rooms[0].Level = -1
+		}
+	}))
+	var got []string
+	for i := range v.Rows[:6] {
+		got = append(got, v.Rows[i].Site)
+	}
+	if want := []string{"s101", "s020", "s002", "s130", "s120", "s030"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
 }
 
 // Whatever is in a record, judging it must not fail.

@@ -105,6 +105,8 @@ func unknown(last *sample, j *judge) rehearsal.Cell {
 	if last != nil {
 		why.Outcome, why.Text = last.Outcome, last.Reason
 		switch last.kind {
+		case kindHalted:
+			return rehearsal.Cell{Mark: rehearsal.Unknown, Why: *j.halt}
 		case kindLimitedAgent:
 			why.Code = rehearsal.CodeLimitedAgent
 			if last.Call != nil && len(last.Call.Limits) > 0 {
@@ -139,11 +141,12 @@ func (j *judge) facts(samples []sample, own, masked []int, row *rehearsal.Row) {
 	var rtts []float64
 	for _, k := range own {
 		c := samples[k].Call
-		if c.RTT != nil {
+		busy := c.LimitedBy == "agent" || c.LimitedBy == "reflector" // then what is bad may be the ends' own
+		if c.RTT != nil && !(busy && c.RTT.Median > riskRTT) {
 			rtts = append(rtts, c.RTT.Median)
 		}
 		if q := c.Quality; q != nil {
-			if q.Audio != nil && (row.MOS == nil || q.Audio.MOS < *row.MOS) && ownScore(&samples[k]) {
+			if q.Audio != nil && !(busy && q.Audio.MOS < riskScore) && (row.MOS == nil || q.Audio.MOS < *row.MOS) && ownScore(&samples[k]) {
 				mos := q.Audio.MOS
 				row.MOS = &mos
 			}
@@ -393,7 +396,7 @@ func (j *judge) overall(r *rehearsal.Row) {
 			r.Overall, r.Decided, r.Why = m, c, why
 		}
 	}
-	if hub := r.Cells[rehearsal.ColumnHub]; hub.Why.Code != rehearsal.CodeHubOverloaded && hub.Mark.Rank() >= rehearsal.AtRisk.Rank() {
+	if hub := r.Cells[rehearsal.ColumnHub]; !server(hub.Why.Code) && hub.Mark.Rank() >= rehearsal.AtRisk.Rank() {
 		take(hub.Mark, rehearsal.ColumnHub, hub.Why)
 	}
 	if e := r.Cells[rehearsal.ColumnEndpoint]; e.Why.Code != rehearsal.CodeNoEndpoint {
@@ -412,6 +415,14 @@ func (j *judge) overall(r *rehearsal.Row) {
 			take(rehearsal.AtRisk, c, cell.Why)
 		}
 	}
+	if r.Overall == rehearsal.AtRisk {
+		switch r.Call.Why.Code { // no data is no risk, whatever was known before it fell silent
+		case rehearsal.CodeNotConnected:
+			r.Overall, r.Decided, r.Why = rehearsal.Unknown, "", r.Call.Why
+		case rehearsal.CodeNoResult:
+			r.Overall = rehearsal.Unknown
+		}
+	}
 	switch r.Call.Why.Code {
 	case rehearsal.CodeNotConnected, rehearsal.CodeNoResult, rehearsal.CodeNotCalled:
 		if lines > 0 && lines == down { // silence, but the site's own checks said before that its lines are down
@@ -421,8 +432,18 @@ func (j *judge) overall(r *rehearsal.Row) {
 				}
 			}
 		}
-		if r.Call.Why.Code != rehearsal.CodeNotCalled && r.Overall.Rank() < rehearsal.AtRisk.Rank() {
-			r.Overall, r.Decided, r.Why = rehearsal.AtRisk, "", rehearsal.Why{Code: rehearsal.CodeNotHeard, Text: string(r.Call.Why.Code)}
+		if r.Call.Why.Code == rehearsal.CodeNoResult && r.Overall.Rank() < rehearsal.AtRisk.Rank() {
+			r.Decided, r.Why = "", rehearsal.Why{Code: rehearsal.CodeNotHeard}
 		}
 	}
+}
+
+// server reports whether a code is of the test server at the hub rather than of the hub or its line: the meeting does not
+// go through it.
+func server(c rehearsal.Code) bool {
+	switch c {
+	case rehearsal.CodeHubOverloaded, rehearsal.CodeHubSlow, rehearsal.CodeHubLoad, rehearsal.CodeHubAway:
+		return true
+	}
+	return false
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"communewatch/collector/phrase"
 	"communewatch/collector/rehearsal"
@@ -59,7 +61,7 @@ func (w writer) way(d probes.Direction) string {
 	case probes.DirectionDown:
 		return w.pick("chiều xuống", "from the hub")
 	case probes.DirectionRound:
-		return w.pick("cả đi và về", "there and back")
+		return w.pick("cả lên và xuống", "there and back")
 	}
 	return ""
 }
@@ -132,7 +134,7 @@ func Progress(l phrase.Lang, p rehearsal.Progress) string {
 	case rehearsal.ProgressWaiting:
 		return w.pick("Đang chờ", "Waiting")
 	case rehearsal.ProgressTold:
-		return w.pick("Đã báo", "Told")
+		return w.pick("Đã gửi lệnh", "Told")
 	case rehearsal.ProgressAccepted:
 		return w.pick("Đã nhận lệnh", "Accepted")
 	case rehearsal.ProgressStarted:
@@ -158,17 +160,37 @@ func Cell(l phrase.Lang, c *rehearsal.Cell, now time.Time) string {
 	}
 	text := Why(l, c.Why)
 	if c.Unproven {
-		text += writer{l}.pick(" (chưa chứng minh được đường đi)", " (the path is not proved)")
+		text += writer{l}.pick(" (chưa xác minh được đường truyền)", " (the path is not proved)")
 	}
 	return text
 }
 
-// because adds a cause in somebody else's words.
+// because adds a cause in words of this room, or a name.
 func because(text, cause string) string {
 	if cause == "" {
 		return text
 	}
 	return text + ": " + cause
+}
+
+// quoting adds a cause in the words of an agent, which are English: beside Vietnamese they stand in brackets.
+func (w writer) quoting(text, said string) string {
+	switch {
+	case said == "":
+		return text
+	case w.Lang == phrase.English:
+		return because(text, said)
+	}
+	return text + " (" + said + ")"
+}
+
+// lower begins a sentence as the part of another, unless it begins with a short name such as MOS.
+func lower(s string) string {
+	first, n := utf8.DecodeRuneInString(s)
+	if second, _ := utf8.DecodeRuneInString(s[n:]); unicode.IsUpper(second) {
+		return s
+	}
+	return string(unicode.ToLower(first)) + s[n:]
 }
 
 // Why is the sentence for a reason.
@@ -211,20 +233,26 @@ func Why(l phrase.Lang, y rehearsal.Why) string {
 			fmt.Sprintf("%d of %d calls could not be set up at once: a fault of the hub", y.N, y.Of))
 	case rehearsal.CodeHubOverloaded:
 		return w.pick("Máy chủ đo tại trung tâm quá tải nên số liệu không phản ánh đường truyền", "The test server at the hub was overloaded itself, so the numbers are not the lines'")
+	case rehearsal.CodeHubSlow:
+		return w.pick("Dừng giữa chừng: ", "Stopped meanwhile: ") + w.stay(y.Seconds, y.Limit)
+	case rehearsal.CodeHubLoad:
+		return w.pick("Dừng giữa chừng: ", "Stopped meanwhile: ") + w.load(y.Ratio, y.Limit)
+	case rehearsal.CodeHubAway:
+		return w.pick("Dừng giữa chừng: ", "Stopped meanwhile: ") + w.away(y.Seconds)
 	case rehearsal.CodeHubBusy:
-		return w.pick(fmt.Sprintf("Trung tâm từ chối %d/%d cuộc gọi vì đã đầy", y.N, y.Of), fmt.Sprintf("The hub refused %d of %d calls, as it was full", y.N, y.Of))
+		return w.pick(fmt.Sprintf("Trung tâm từ chối %d/%d cuộc gọi (503)", y.N, y.Of), fmt.Sprintf("The hub refused %d of %d calls (503)", y.N, y.Of))
 	case rehearsal.CodeMasked:
 		return w.pick("Chỉ đo được lúc trung tâm đang mất gói, nên chưa biết riêng điểm này", "Measured only while the hub lost packets itself, so nothing is known of the site's own line")
 	case rehearsal.CodeLimitedAgent:
-		return because(w.pick("Máy đo quá chậm, số liệu không phản ánh đường truyền", "The agent's machine was too slow, so the numbers are not the line's"), y.Text)
+		return w.quoting(w.pick("Máy đo quá chậm, số liệu không phản ánh đường truyền", "The agent's machine was too slow, so the numbers are not the line's"), y.Text)
 	case rehearsal.CodeLimitedHub:
 		return w.pick("Máy chủ đo tại trung tâm quá tải, số liệu không phản ánh đường truyền", "The test server at the hub was too busy, so the numbers are not the line's")
 	case rehearsal.CodeNotConnected:
-		return w.pick("Máy đo không kết nối", "No agent of the site was connected")
+		return w.pick("Máy đo chưa kết nối", "No agent of the site was connected")
 	case rehearsal.CodeRefused:
-		return because(w.pick("Máy đo từ chối", "The agent refused"), y.Text)
+		return w.quoting(w.pick("Máy đo từ chối", "The agent refused"), y.Text)
 	case rehearsal.CodeNoResult:
-		return because(w.pick("Đã báo nhưng không có kết quả", "Told, but no result came back"), y.Text)
+		return w.quoting(w.pick("Đã gửi lệnh nhưng không có kết quả", "Told, but no result came back"), y.Text)
 	case rehearsal.CodeAgent:
 		return because(w.pick("Máy đo không gọi được", "The agent could not call"), w.outcome(y))
 	case rehearsal.CodeNotCalled:
@@ -240,7 +268,7 @@ func Why(l phrase.Lang, y rehearsal.Why) string {
 	case rehearsal.CodeNoEndpoint:
 		return w.pick("Chưa khai báo thiết bị phòng họp", "No endpoint is known")
 	case rehearsal.CodeNotHeard:
-		return w.pick("Không nghe thấy gì từ điểm này trong buổi diễn tập", "Nothing was heard of the site in the rehearsal")
+		return w.pick("Không nhận được phản hồi nào từ điểm này trong buổi diễn tập", "Nothing was heard of the site in the rehearsal")
 	case rehearsal.CodeFewResults:
 		if y.Of > 0 {
 			return w.pick(fmt.Sprintf("Chỉ có kết quả từ %s, chưa đủ để đánh giá trung tâm", ofSites()), fmt.Sprintf("Results from %s only, too few to judge the hub", ofSites()))
@@ -250,12 +278,20 @@ func Why(l phrase.Lang, y rehearsal.Why) string {
 	return string(y.Code)
 }
 
-// outcome is why a call failed: in the agent's words, else by its outcome.
+// outcome is why a call failed: in English in the agent's words, in Vietnamese by its outcome with the agent's words in
+// brackets.
 func (w writer) outcome(y rehearsal.Why) string {
-	if y.Text != "" {
+	if w.Lang == phrase.English && y.Text != "" {
 		return y.Text
 	}
-	switch o, _ := probes.ParseOutcome(y.Outcome); o {
+	return w.quoting(w.byOutcome(y.Outcome), y.Text)
+}
+
+func (w writer) byOutcome(name string) string {
+	o, known := probes.ParseOutcome(name)
+	switch o {
+	case probes.OutcomeOK:
+		return w.pick("lỗi", "an error")
 	case probes.OutcomeTimeout:
 		return w.pick("không có trả lời", "no answer in time")
 	case probes.OutcomeRefused:
@@ -268,8 +304,29 @@ func (w writer) outcome(y rehearsal.Why) string {
 		return w.pick("gói tin đi sai đường truyền", "packets left by another path")
 	case probes.OutcomeUnbound:
 		return w.pick("không thấy cổng mạng hoặc địa chỉ của đường truyền", "the network port or address of the path is missing")
+	case probes.OutcomeFailed:
+		return w.pick("đầu bên kia trả lời không đúng", "the far end answers wrongly")
 	}
-	return y.Outcome
+	if !known {
+		return name
+	}
+	return phrase.Own(w.Lang, o)
+}
+
+// stay, load and away say what the hub's trouble was.
+func (w writer) stay(seconds, limit float64) string {
+	return w.pick("gói lưu lại máy chủ đo "+w.seconds(seconds)+" (giới hạn "+w.seconds(limit)+")",
+		"packets stayed "+w.seconds(seconds)+" at the hub's test server (limit "+w.seconds(limit)+")")
+}
+
+func (w writer) load(ratio, limit float64) string {
+	return w.pick("bộ xử lý của máy chủ đo tại trung tâm đã dùng "+w.percent(ratio)+" (giới hạn "+w.percent(limit)+")",
+		"the processors of the hub's test server were "+w.percent(ratio)+" in use (limit "+w.percent(limit)+")")
+}
+
+func (w writer) away(seconds float64) string {
+	return w.pick("không hỏi được trạng thái máy chủ đo tại trung tâm trong "+w.number(seconds, 0)+" giây",
+		"the hub's test server did not answer for "+w.number(seconds, 0)+" s")
 }
 
 func (w writer) health(state string) string {
@@ -293,9 +350,9 @@ func (w writer) level(n int) string {
 	case 0:
 		return w.pick("chỉ trả lời ping (L0), chưa biết có gọi được không", "answers ping only (L0); whether it can call is not known")
 	case 1:
-		return w.pick("chỉ mở cổng hoặc trang web (L1), chưa trả lời SIP/H.323", "a port or its page answers (L1), SIP or H.323 does not")
+		return w.pick("chỉ mở cổng hoặc trang web (L1), chưa xác nhận được SIP hoặc H.323", "a port or its page answers (L1), neither SIP nor H.323 signalling is confirmed")
 	case 2:
-		return w.pick("trả lời SIP/H.323 (L2)", "answers SIP or H.323 (L2)")
+		return w.pick("trả lời SIP hoặc mở cổng báo hiệu H.323 (L2)", "answers SIP or takes H.323 signalling connections (L2)")
 	case 3:
 		return w.pick("đã đăng ký (L3)", "is registered (L3)")
 	}
@@ -320,11 +377,13 @@ func Note(l phrase.Lang, n rehearsal.Note) string {
 	case rehearsal.NoteByPerson:
 		return because(w.pick("Dừng theo yêu cầu", "Stopped on demand"), n.Text)
 	case rehearsal.NoteHubRefuses:
-		return w.pick("Dừng vì trung tâm không nhận thêm cuộc gọi", "Stopped because the hub takes no more calls")
+		return w.pick("Dừng vì trung tâm từ chối "+of()+" cuộc gọi (503)", "Stopped because the hub refused "+of()+" calls (503)")
 	case rehearsal.NoteHubLoad:
-		return w.pick("Dừng vì bộ xử lý tại trung tâm đã dùng "+w.percent(n.N), "Stopped because the hub's processors were "+w.percent(n.N)+" in use")
+		return w.pick("Dừng vì ", "Stopped because ") + w.load(n.N, n.Of)
 	case rehearsal.NoteHubSlow:
-		return w.pick("Dừng vì gói tin nằm lại trung tâm "+w.seconds(n.N), "Stopped because packets stayed "+w.seconds(n.N)+" at the hub")
+		return w.pick("Dừng vì ", "Stopped because ") + w.stay(n.N, n.Of)
+	case rehearsal.NoteHubAway:
+		return w.pick("Dừng vì ", "Stopped because ") + w.away(n.N)
 	case rehearsal.NoteHubLoss:
 		return w.pick(fmt.Sprintf("Dừng sau bước %.0f: gần như mọi điểm mất hơn 5 %% gói, thêm điểm chỉ làm tệ hơn", n.N),
 			fmt.Sprintf("Stopped after step %.0f: nearly all sites lost more than 5 %% of packets, and more sites would only make it worse", n.N))
@@ -345,13 +404,13 @@ func Note(l phrase.Lang, n rehearsal.Note) string {
 	case rehearsal.NoteCancelled:
 		return because(w.pick("Đã huỷ trước giờ", "Taken back before its time"), n.Text)
 	case rehearsal.NoteRefused:
-		return because(w.pick("Không chạy được", "Could not be run"), n.Text)
+		return w.quoting(w.pick("Không chạy được", "Could not be run"), n.Text)
 	case rehearsal.NoteNoEndpoints:
 		return w.pick("Chưa khai báo thiết bị phòng họp nào, nên kết quả chỉ nói về đường truyền", "No room's endpoint is known, so the result speaks of lines only")
 	case rehearsal.NoteFewResults:
 		return w.pick("Chỉ "+of()+" điểm có kết quả, chưa đủ để đánh giá trung tâm", "Only "+of()+" sites gave results, too few to judge the hub")
 	case rehearsal.NoteUnprovenPaths:
-		return w.pick("Ở "+of()+" điểm chưa chứng minh được cuộc gọi đi đường nào", "At "+of()+" sites the path of the calls is not proved")
+		return w.pick("Ở "+of()+" điểm chưa xác minh được cuộc gọi đi đường truyền nào", "At "+of()+" sites the path of the calls is not proved")
 	}
 	return n.Code
 }
@@ -362,24 +421,27 @@ func Action(l phrase.Lang, a rehearsal.Action) string {
 	n := w.sites(len(a.Sites))
 	switch a.Code {
 	case rehearsal.ActHub:
-		return because(w.pick("Kiểm tra trung tâm và đường truyền của trung tâm, hoặc họp với chất lượng thấp hơn", "Look at the hub and its line, or meet with a lower profile"), Why(l, a.Why))
+		return because(w.pick("Kiểm tra trung tâm và đường truyền của trung tâm, hoặc họp với chất lượng thấp hơn", "Look at the hub and its line, or meet with a lower profile"), lower(Why(l, a.Why)))
 	case rehearsal.ActHubBusy:
+		if a.Why.Code == rehearsal.CodeHubAway {
+			return w.pick("Kiểm tra máy chủ đo tại trung tâm và kết nối tới đó rồi diễn tập lại", "Look at the test server at the hub and the way to it, and rehearse again")
+		}
 		return w.pick("Dùng máy chủ đo mạnh hơn tại trung tâm rồi diễn tập lại", "Give the test server at the hub a faster machine, and rehearse again")
 	case rehearsal.ActDistrict:
 		return w.pick(fmt.Sprintf("Kiểm tra tuyến truyền dẫn chung của %s (%s)", a.Why.District, n), fmt.Sprintf("Have the shared line of %s looked at (%s)", a.Why.District, n)) +
 			w.pick(": mất "+w.percent(a.Why.Loss)+" gói "+w.way(a.Why.Direction), ": "+w.percent(a.Why.Loss)+" of packets lost "+w.way(a.Why.Direction))
 	case rehearsal.ActLine:
-		return because(w.pick("Yêu cầu nhà mạng kiểm tra đường truyền của "+n, "Have the line of "+n+" looked at"), w.pick("nặng nhất: ", "the worst: ")+Why(l, a.Why))
+		return because(w.pick("Yêu cầu nhà mạng kiểm tra đường truyền của "+n, "Have the line of "+n+" looked at"), w.pick("nặng nhất: ", "the worst: ")+lower(Why(l, a.Why)))
 	case rehearsal.ActEndpoint:
 		return w.pick("Bật và kiểm tra thiết bị phòng họp tại "+n, "Switch on and check the room endpoint at "+n)
 	case rehearsal.ActSignal:
-		return w.pick("Kiểm tra SIP/H.323 của thiết bị phòng họp tại "+n+": mới chỉ trả lời ping hoặc cổng", "Check SIP or H.323 of the room endpoint at "+n+": it answers only ping or a port")
+		return w.pick("Kiểm tra SIP/H.323 của thiết bị phòng họp tại "+n+": mới chỉ trả lời ping hoặc mở cổng", "Check SIP or H.323 of the room endpoint at "+n+": it answers only ping or a port")
 	case rehearsal.ActAgents:
 		return w.pick("Bật máy đo tại "+n+" rồi đo lại", "Switch on the agent's machine at "+n+", and test again")
 	case rehearsal.ActMachines:
 		return w.pick("Máy đo tại "+n+" quá chậm hoặc không gọi được: đóng bớt chương trình hoặc đổi máy", "The agent's machine at "+n+" is too slow or could not call: close programs, or use another one")
 	case rehearsal.ActRefusals:
-		return because(w.pick("Xem vì sao máy đo tại "+n+" từ chối", "See why the agent at "+n+" refused"), a.Why.Text)
+		return w.quoting(w.pick("Xem vì sao máy đo tại "+n+" từ chối", "See why the agent at "+n+" refused"), a.Why.Text)
 	case rehearsal.ActLAN:
 		return w.pick("Kiểm tra mạng LAN tại "+n, "Look at the office network of "+n)
 	case rehearsal.ActAgain:
