@@ -139,7 +139,7 @@ func conferenceSchema(targetTags []TagSpec) []MeasurementSpec {
 				seconds("tls_seconds", "TLS handshake; absent without TLS"),
 				seconds("response_seconds", "request sent to final response read"),
 				count("retransmits", "", "requests sent again because no answer came"),
-				truth("connected", "the port took a connection, whether or not SIP was answered; absent for UDP"),
+				truth("connected", "the port took a TCP connection, whether or not SIP was answered; over UDP tried, and told, only where nothing answered"),
 				FieldSpec{Key: "cert_expiry_seconds", Type: TypeFloat, Unit: "seconds", Signed: true, Doc: "time until the certificate expires; absent without TLS"},
 			},
 		},

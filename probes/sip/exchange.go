@@ -2,6 +2,7 @@ package sip
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -220,11 +221,12 @@ func readHead(r *bufio.Reader) ([]byte, error) {
 		if empty && len(head) == 0 {
 			continue
 		}
+		first := len(head) == 0
 		head = append(head, line...)
 		if err != nil {
 			return nil, err
 		}
-		if !strings.HasPrefix("SIP/2.0 ", string(head[:min(len(head), 8)])) && !isRequest(head) {
+		if first && !bytes.HasPrefix(line, []byte("SIP/2.0 ")) && !isRequest(string(line)) {
 			return nil, errNotSIP
 		}
 		if empty {
@@ -233,10 +235,9 @@ func readHead(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// isRequest reports whether a message begins as a request does. Servers may send some of their own.
-func isRequest(head []byte) bool {
-	line, _, _ := strings.Cut(string(head), "\r\n")
-	words := strings.Split(line, " ")
+// isRequest reports whether a line is the first of a request. Servers may send some of their own.
+func isRequest(line string) bool {
+	words := strings.Split(strings.TrimSuffix(line, "\r\n"), " ")
 	return len(words) == 3 && words[2] == "SIP/2.0"
 }
 

@@ -10,13 +10,19 @@
 // the request (RFC 3261 17.1.3); what is left of another run, or made up, is passed over. Over TCP and TLS a port that
 // takes connections but stays silent is told from one that is closed.
 //
+// Many servers and endpoints take SIP over TCP alone. So where UDP stays silent for half of the time, or is refused, the
+// same port is tried once with a TCP connection, which is closed again without a word.
+//
 // An INVITE is never sent.
 package sip
 
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"regexp"
 	"strings"
 	"time"
@@ -182,11 +188,65 @@ func (p *probe) Probe(ctx context.Context) ([]probes.Point, error) {
 	if err == nil {
 		q := newQuestion(p.peer, conn.LocalAddr(), p.opts.MaxForwards)
 		if p.peer.Transport == connect.UDP {
-			err = q.datagrams(ctx, conn)
+			var more []probes.Field
+			more, err = p.datagrams(ctx, conn, q)
+			fields = append(fields, more...)
 		} else {
 			err = q.stream(ctx, conn)
 		}
 		fields = append(fields, q.fields()...)
 	}
 	return []probes.Point{{Measurement: string(probes.KindSIP), Fields: fields}}, err
+}
+
+// datagrams asks over UDP, and says what is known of the port by TCP where that got nowhere.
+func (p *probe) datagrams(ctx context.Context, conn *connect.Conn, q *question) ([]probes.Field, error) {
+	trying, stop := context.WithCancel(ctx)
+	defer stop()
+	now := make(chan struct{}) // closed to try TCP without waiting
+	took := make(chan bool, 1)
+	go func() { took <- p.takesTCP(trying, conn.RemoteAddr(), now) }()
+
+	err := q.datagrams(ctx, conn)
+	switch outcome := probes.OutcomeOf(err); {
+	case outcome == probes.OutcomeRefused:
+		close(now)
+	case outcome != probes.OutcomeTimeout || q.trying: // UDP does pass, or nobody knows
+		stop()
+		<-took
+		return nil, err
+	}
+	connected := <-took
+	if connected {
+		what := "no SIP answer over UDP"
+		if q.foreign {
+			what = err.Error()
+		}
+		err = probes.Errorf(probes.OutcomeOf(err), "%s, but the port takes TCP connections: try transport tcp", what)
+	}
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
+		return nil, ctx.Err()
+	}
+	return []probes.Field{probes.Bool("connected", connected)}, err
+}
+
+// takesTCP reports whether the address that was asked over UDP takes a TCP connection. It waits for half of the run's
+// time before it asks, or until now is closed, and gives up when ctx ends.
+func (p *probe) takesTCP(ctx context.Context, address net.Addr, now <-chan struct{}) bool {
+	at, err := netip.ParseAddrPort(address.String())
+	if err != nil {
+		return false
+	}
+	half := time.NewTimer(p.opts.Timeout / 2)
+	defer half.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-now:
+	case <-half.C:
+	}
+	server := connect.Server{Transport: connect.TCP, Host: at.Addr().String(), Port: at.Port()}
+	conn, _ := server.Open(ctx, p.bind, connect.Trust{}, p.opts.Timeout)
+	conn.Close()
+	return conn.Connected
 }

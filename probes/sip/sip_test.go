@@ -92,6 +92,11 @@ func serveTCP(t testing.TB, serve func(conn net.Conn)) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	acceptTCP(t, l, serve)
+	return l.Addr().String()
+}
+
+func acceptTCP(t testing.TB, l net.Listener, serve func(conn net.Conn)) {
 	done := make(chan struct{})
 	t.Cleanup(func() { l.Close(); <-done })
 	go func() {
@@ -105,7 +110,6 @@ func serveTCP(t testing.TB, serve func(conn net.Conn)) string {
 			conn.Close()
 		}
 	}()
-	return l.Addr().String()
 }
 
 // request reads one request, without body.
@@ -243,15 +247,90 @@ func TestSilenceOverUDP(t *testing.T) {
 		})
 	}
 
-	// A port with nobody behind it answers by ICMP.
+	// A port with nobody behind it answers by ICMP, and by RST over TCP.
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := conn.LocalAddr().String()
 	conn.Close()
-	if _, err := ask(t, at, nil); probes.OutcomeOf(err) != probes.OutcomeRefused || err.Error() != "refused: nothing listens on the UDP port" {
+	p, err := ask(t, at, nil)
+	if probes.OutcomeOf(err) != probes.OutcomeRefused || err.Error() != "refused: nothing listens on the UDP port" {
 		t.Errorf("closed port: %v (%v)", probes.OutcomeOf(err), err)
+	}
+	if got, want := shown(p), "transport=udp connected=0 retransmits=0"; got != want {
+		t.Errorf("closed port: %s, want %s", got, want)
+	}
+}
+
+// Many a server takes SIP over TCP alone. Where UDP gets nowhere the result says that this one may be such.
+func TestSilentOverUDPButNotOverTCP(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		reply   func(int, string) []string // nil: nobody listens
+		outcome probes.Outcome
+		says    string
+		field   string
+	}{
+		{"refused", nil, probes.OutcomeRefused, "no SIP answer over UDP, but the port takes TCP connections: try transport tcp", "connected=1"},
+		{"silent", func(int, string) []string { return nil }, probes.OutcomeTimeout, "no SIP answer over UDP, but the port takes TCP connections: try transport tcp", "connected=1"},
+		{"garbage", func(int, string) []string { return []string{"\x00"} }, probes.OutcomeTimeout,
+			"no answer to OPTIONS; what came instead answers something else or is not SIP, but the port takes TCP connections: try transport tcp", "connected=1"},
+		// Here UDP passes.
+		{"trying", func(_ int, r string) []string { return []string{answer(r, "100 Trying", "")} }, probes.OutcomeTimeout,
+			"no final answer to OPTIONS, only that it is being worked on", ""},
+		{"answered", func(_ int, r string) []string { return []string{answer(r, "200 OK", "")} }, probes.OutcomeOK, "", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			at := serveBoth(t, tc.reply)
+			p, err := ask(t, at, func(o *Options) {
+				if o.Timeout = 6 * time.Second; tc.outcome != probes.OutcomeTimeout {
+					o.Timeout = 30 * time.Second
+				}
+			})
+			if said := fmt.Sprint(err); probes.OutcomeOf(err) != tc.outcome || err != nil && said != tc.says {
+				t.Errorf("%v: %v, want %v: %s", probes.OutcomeOf(err), said, tc.outcome, tc.says)
+			}
+			got := shown(p)
+			if strings.Contains(got, "connected=") != (tc.field != "") || !strings.Contains(got, tc.field) {
+				t.Errorf("%s, want %q", got, tc.field)
+			}
+		})
+	}
+}
+
+// serveBoth is serveUDP with a TCP port of the same number beside it, which takes connections and says nothing. Without
+// a reply there is the latter alone.
+func serveBoth(t *testing.T, reply func(int, string) []string) string {
+	t.Helper()
+	silent := func(conn net.Conn) { bufio.NewReader(conn).WriteTo(&bytes.Buffer{}) }
+	if reply == nil {
+		return serveTCP(t, silent)
+	}
+	for range 100 {
+		at := serveUDP(t, reply)
+		l, err := net.Listen("tcp", at)
+		if err != nil {
+			continue // another program has it
+		}
+		acceptTCP(t, l, silent)
+		return at
+	}
+	t.Fatal("found no port that is free for UDP and TCP")
+	return ""
+}
+
+// A request of the server's own may have very many lines; each is looked at once.
+func TestLongHeadIsReadInOneGo(t *testing.T) {
+	head := "OPTIONS sip:you@127.0.0.1 SIP/2.0\r\n" + strings.Repeat("\n", maxHead-100) + "\r\n"
+	allocs := testing.AllocsPerRun(1, func() {
+		if got, err := readHead(bufio.NewReader(strings.NewReader(head))); err != nil || len(got) != len(head) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+	})
+	if allocs > 1000 {
+		t.Errorf("%.0f allocations for %d lines", allocs, strings.Count(head, "\n"))
 	}
 }
 
