@@ -86,6 +86,11 @@ func callFields(c *report.Call) []probes.Field {
 	if c.MediaSeconds > 0 {
 		f.float("pacing_p95_seconds", &c.Agent.PacingP95)
 		f.int("send_errors", &c.Agent.SendErrors)
+		f.float("send_wait_max_seconds", &c.Agent.SendWait)
+		if q := c.Agent.Queue; q != nil {
+			f.add(probes.Int("send_queue_max_bytes", *q))
+		}
+		f.int("agent_dropped", c.Agent.Dropped)
 		f.float("agent_cpu_ratio", &c.Agent.CPURatio)
 		f.add(probes.Int("agent_rss_bytes", c.Agent.RSSBytes))
 		f.int("foreign", &c.Foreign)
@@ -97,6 +102,7 @@ func callFields(c *report.Call) []probes.Field {
 		}
 		f.int("reflector_sessions", &r.Sessions)
 		f.float("reflector_cpu_ratio", &r.CPURatio)
+		f.int("reflector_dropped", r.Dropped)
 	}
 	return f
 }

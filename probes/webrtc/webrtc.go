@@ -183,6 +183,7 @@ type line struct {
 func Serve(in io.Reader, out io.Writer) error {
 	return child.Serve(in, out, func(ctx context.Context, s call.Spec, send func(any) error) error {
 		// The panic of a goroutine of the library ends the process, which says enough; one of ours too.
+		s.Alone = true
 		c, err := call.Run(ctx, s, func() { _ = send(line{Started: true}) })
 		result := line{Done: true, Call: c}
 		if err != nil {

@@ -29,12 +29,15 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"communewatch/probes"
 	"communewatch/probes/bind"
 	"communewatch/probes/orders"
+	"communewatch/probes/webrtc/call/usage"
 	"communewatch/probes/webrtc/clock"
+	"communewatch/probes/webrtc/limits"
 	"communewatch/probes/webrtc/media"
 	"communewatch/probes/webrtc/quality"
 	"communewatch/probes/webrtc/report"
@@ -75,6 +78,8 @@ type Spec struct {
 	SkipVerify bool          `json:"skip_verify,omitempty"`
 	CA         []byte        `json:"ca,omitempty"` // PEM; empty: the system's
 	Timeout    time.Duration `json:"timeout"`      // for setting up
+
+	Alone bool `json:"alone,omitempty"` // in a process of its own
 }
 
 // EndTime is the longest that ending a call takes, from the last packet sent.
@@ -108,13 +113,14 @@ type run struct {
 	flowed   time.Duration // the same, with the ramp's
 	shifted  time.Duration // that streams stood still because this process did not get to run
 	lateness []float64     // of frames, s
-	usage    usage
+	usage    usage.Usage
+	sockets  sockets
 }
 
 // Run makes a call and returns what was measured, with an error if it did not go as it should: both may be there.
 // started, if not nil, is called when media begin to flow. Cancelling ctx ends the call early, in good order.
 func Run(ctx context.Context, spec Spec, started func()) (*report.Call, error) {
-	r := &run{spec: spec, service: spec.Service, zero: time.Now(), usage: readUsage()}
+	r := &run{spec: spec, service: spec.Service, zero: time.Now(), usage: usage.Read()}
 	r.report = report.Call{Service: spec.Service, Profile: spec.Profile.Name, Rehearsal: spec.Rehearsal, LimitedBy: "none", Flows: []report.Flow{}}
 	err := r.setUp(ctx)
 	if r.call != nil {
@@ -154,12 +160,17 @@ func (r *run) setUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.sockets.add(socket)
 	r.recv = newReceipts(r)
 	profile := r.spec.Profile
 	cfg := rtc.DialConfig{
-		Socket: socket, Local: local, Audio: profile.AudioBPS > 0, Data: r.spec.Data && r.service != WHIP && r.service != WHEP,
+		Socket: socket, Local: local, Audio: profile.AudioBPS > 0, Data: r.spec.Data && r.service != WHIP && r.service != WHEP, Signalled: addr,
 		TCP: func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-			return b.Dialer("tcp", 5*time.Second).DialContext(ctx, "tcp", to.String())
+			c, err := b.Dialer("tcp", 5*time.Second).DialContext(ctx, "tcp", to.String())
+			if err == nil {
+				r.sockets.add(c)
+			}
+			return c, err
 		},
 		Signal: r.offer, OnPacket: r.recv.packet,
 	}
@@ -276,23 +287,60 @@ func (r *run) leave(ctx context.Context, sent *whip.Sent) (*whip.Ending, error) 
 // finish ends the call and puts the report together.
 func (r *run) finish(ctx context.Context, err error) (*report.Call, error) {
 	if ctx.Err() == nil && !isOver(r.call) {
-		r.settle(ctx)
+		r.settle(ctx, func() bool { return r.recv.complete() && (r.data == nil || r.data.complete()) })
 	}
 	sent := r.whatWasSent()
 	ending, endErr := r.leave(ctx, &sent)
 	if endErr != nil && r.service == Reflector && ctx.Err() == nil {
-		ending, endErr = r.leave(ctx, &sent) // once more: the first may have been lost with its connection
+		// Once more: the first may have been lost with its connection. If then the call is not known, it was the answer
+		// that got lost, unless nobody took the first.
+		again, err := r.leave(ctx, &sent)
+		if ending = again; !errors.Is(err, whip.ErrForgotten) || errors.Is(endErr, syscall.ECONNREFUSED) {
+			endErr = err
+		}
 	}
 	r.phases()
 	r.report.MediaSeconds = r.sent.Seconds()
 	r.account(ending)
-	r.usage.until(&r.report.Agent, r.flowed)
+	if r.data != nil && err == nil && (r.service != Reflector || ending != nil && ending.Ended == whip.EndedCaller) {
+		r.report.Data = r.data.result() // else what came too late for the far end would count as lost
+	}
+	r.usage.Until(&r.report.Agent, r.flowed)
 	r.report.Agent.PacingP95 = percentile(r.lateness, 95)
+	r.sockets.until(&r.report.Agent)
 	overloaded := r.limits()
-	if r.service != Reflector || ending != nil { // half an account makes a good grade of a line that went away
+	broken := r.ended(ending, endErr)
+	if broken != nil && r.report.Ramp != nil {
+		r.report.Ramp.End = "stopped"
+	}
+	if r.service != Reflector || ending != nil && broken == nil { // half an account makes a good grade of a line that went away
 		r.report.Quality = quality.Of(&r.report, quality.Inputs{Profile: r.spec.Profile})
 	}
-	return &r.report, r.verdict(ctx, err, ending, endErr, overloaded)
+	return &r.report, r.verdict(ctx, err, ending, endErr, broken, overloaded)
+}
+
+// ended says why the reflector did not hear the call out, for reasons that are not the line's; nil if it did.
+func (r *run) ended(ending *whip.Ending, endErr error) error {
+	var err error
+	switch {
+	case r.service != Reflector:
+		return nil
+	case ending == nil && errors.Is(endErr, whip.ErrForgotten):
+		err = endErr
+	case ending == nil || !whip.Early(ending.Ended):
+		return nil
+	case ending.Ended == whip.EndedRate:
+		return probes.Errorf(probes.OutcomeBadConfig, "the reflector ended the call: it sends more than a call may there. Choose a smaller profile, or raise reflector.session_mbps (--session-mbps) at the hub")
+	case ending.Ended == whip.EndedLifetime:
+		return probes.Errorf(probes.OutcomeBadConfig, "the reflector ended the call: it is longer than a call may be there. Choose a shorter duration, or raise reflector.max_lifetime (--max-lifetime) at the hub")
+	case ending.Ended == whip.EndedIdle:
+		return probes.Errorf(probes.OutcomeTimeout, "the reflector ended the call: for a while no media reached it")
+	default:
+		err = probes.Errorf(probes.OutcomeOverloaded, "the reflector was stopped during the call: the numbers are of what was before")
+	}
+	r.report.LimitedBy = "reflector"
+	r.report.Limits = append(r.report.Limits, err.Error())
+	return err
 }
 
 func isOver(c *rtc.Call) bool {
@@ -305,10 +353,12 @@ func isOver(c *rtc.Call) bool {
 }
 
 // verdict says how the call went as a whole.
-func (r *run) verdict(ctx context.Context, err error, ending *whip.Ending, endErr error, overloaded string) error {
+func (r *run) verdict(ctx context.Context, err error, ending *whip.Ending, endErr, broken error, overloaded string) error {
 	switch {
 	case ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled):
 		return fmt.Errorf("the call was cut short: %w", context.Cause(ctx))
+	case broken != nil: // the end of the connection follows from it
+		return broken
 	case err != nil:
 		return err
 	}
@@ -356,47 +406,19 @@ func (r *run) whatWasSent() whip.Sent {
 	return s
 }
 
-// limits says what kept the numbers from being the line's alone; overloaded is not empty if they can't be trusted.
+// limits says what kept the numbers from being the line's alone; overloaded is not empty if they are not to be held
+// against it.
 func (r *run) limits() (overloaded string) {
-	rep := &r.report
-	limit := func(who, text string, worst bool) {
-		rep.Limits = append(rep.Limits, text)
-		if rep.LimitedBy == "none" {
-			rep.LimitedBy = who
-		}
-		if worst && overloaded == "" {
-			overloaded = text
+	in := limits.Inputs{Shifted: r.shifted, Unsent: r.localRefusals(), Alone: r.spec.Alone}
+	for _, f := range r.report.Flows {
+		if p := time.Duration(f.Playout * float64(time.Second)); p > 0 && (in.Playout == 0 || p < in.Playout) {
+			in.Playout = p
 		}
 	}
-	if p := rep.Agent.PacingP95; p > pacingLimit {
-		limit("agent", fmt.Sprintf("the agent's machine was busy: one packet in twenty was sent %.0f ms late or later", 1000*p), p > pacingWorst)
-	}
-	if r.shifted > 0 {
-		limit("agent", fmt.Sprintf("the agent's machine was busy: streams stood still for %.1f s", r.shifted.Seconds()), r.shifted > r.sent/20)
-	}
-	if n := r.localRefusals(); n > 0 {
-		limit("agent", fmt.Sprintf("the agent's machine would not take %d packets for want of memory", n), n*100 > r.total())
-	}
-	if f := rep.Reflector; f != nil {
-		if f.Residence != nil && f.Residence.P99 > residenceLimit {
-			limit("reflector", fmt.Sprintf("the reflector was busy: one packet in a hundred stayed there for %.0f ms or longer", 1000*f.Residence.P99), f.Residence.P99 > residenceWorst)
-		}
-		if f.CPURatio > cpuLimit {
-			limit("reflector", fmt.Sprintf("the reflector's machine used %.0f %% of its processors", 100*f.CPURatio), false)
-		}
-	}
-	return overloaded
+	v := limits.Of(&r.report, in)
+	r.report.LimitedBy, r.report.Limits = v.By, v.Texts
+	return v.Overloaded
 }
-
-// Limits of what the two ends may add. Half the time between two packets of speech still leaves jitter readable; a
-// video frame's time and a half does not.
-const (
-	pacingLimit    = 0.010 // s, p95
-	pacingWorst    = 0.050
-	residenceLimit = 0.005 // s, p99
-	residenceWorst = 0.050
-	cpuLimit       = 0.8
-)
 
 // delay tells one-way delay, if both clocks are proven to be right.
 func (r *run) delay(far clock.Clock) {

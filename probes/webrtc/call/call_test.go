@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -28,8 +29,10 @@ const token = "a-token-of-the-tests"
 
 // far is a reflector that can be taken away.
 type far struct {
-	url  string
-	stop func()
+	url   string
+	inner http.Handler
+	halt  func() // the reflector, but not its door
+	stop  func()
 }
 
 func newFar(t *testing.T, limits reflector.Limits) *far {
@@ -43,12 +46,12 @@ func newFar(t *testing.T, limits reflector.Limits) *far {
 	done := make(chan struct{})
 	go func() { defer close(done); r.Run(ctx) }()
 	s := httptest.NewServer(r.Handler())
-	f := &far{url: s.URL + reflector.EchoPath, stop: sync.OnceFunc(func() {
+	f := &far{url: s.URL + reflector.EchoPath, inner: r.Handler(), halt: func() { cancel(); <-done }}
+	f.stop = sync.OnceFunc(func() {
 		s.Close()
-		cancel()
-		<-done
+		f.halt()
 		r.Close()
-	})}
+	})
 	t.Cleanup(f.stop)
 	return f
 }
@@ -91,6 +94,11 @@ func good(t *testing.T, err error) {
 	}
 }
 
+// dropped says whether packets were lost because a starved machine did not read them in time.
+func dropped(c *report.Call) bool {
+	return c.Agent.Dropped != nil && *c.Agent.Dropped > 0 || c.Reflector != nil && c.Reflector.Dropped != nil && *c.Reflector.Dropped > 0
+}
+
 func TestAPerfectLineReadsPerfect(t *testing.T) {
 	f := newFar(t, reflector.Limits{})
 	started := false
@@ -104,6 +112,9 @@ func TestAPerfectLineReadsPerfect(t *testing.T) {
 		t.Errorf("%d flows, want audio and video each way", len(c.Flows))
 	}
 	for _, fl := range c.Flows {
+		if dropped(c) {
+			continue // not by the loopback
+		}
 		if fl.Lost != 0 || fl.Received != fl.Sent || fl.Duplicates != 0 || fl.Reordered != 0 || fl.LossRuns != 0 {
 			t.Errorf("%s %s: %d of %d lost, %d duplicates, %d reordered on a loopback", fl.Direction, fl.Media, fl.Lost, fl.Sent, fl.Duplicates, fl.Reordered)
 		}
@@ -121,8 +132,11 @@ func TestAPerfectLineReadsPerfect(t *testing.T) {
 	if p.Signalling == nil || p.ICE == nil || p.DTLS == nil || p.FirstMedia == nil || p.Setup == nil || *p.Setup <= *p.Signalling {
 		t.Errorf("phases %+v", p)
 	}
-	if c.RTT == nil || c.RTT.Median <= 0 || c.RTT.Max < c.RTT.Median || c.Data == nil || c.Data.Lost != 0 || c.Data.Sent < 5 || c.Data.RTT == nil {
+	if c.RTT == nil || c.RTT.Median <= 0 || c.RTT.Max < c.RTT.Median || c.Data == nil || c.Data.Lost != 0 && len(c.Limits) == 0 || c.Data.Sent < 5 || c.Data.RTT == nil {
 		t.Errorf("rtt %+v, data channel %+v", c.RTT, c.Data)
+	}
+	if a := c.Agent; a.SendWait <= 0 || runtime.GOOS == "linux" && (a.Queue == nil || a.Dropped == nil) {
+		t.Errorf("what the agent took: %+v", a)
 	}
 	if c.Reflector == nil || c.Reflector.Residence == nil || c.Reflector.Sessions != 1 || c.Foreign != 0 || c.Agent.SendErrors != 0 {
 		t.Errorf("reflector %+v, foreign %d, agent %+v", c.Reflector, c.Foreign, c.Agent)
@@ -168,7 +182,10 @@ func TestAReflectorThatDiesLeavesWhatWasMeasured(t *testing.T) {
 	if c.Quality != nil {
 		t.Errorf("a call that broke off was graded: %+v", c.Quality)
 	}
-	if up.Lost != 0 || down.Lost != 0 {
+	if c.Data != nil {
+		t.Errorf("messages of a call that broke off were counted: %+v", c.Data)
+	}
+	if !dropped(c) && (up.Lost != 0 || down.Lost != 0) {
 		t.Errorf("lost %d up and %d down of what was told of", up.Lost, down.Lost)
 	}
 }

@@ -80,6 +80,14 @@ func (c *chat) echoed(data []byte, at time.Time) {
 	}
 	c.echoes[n] = true
 	c.rtts = append(c.rtts, max(at.Sub(c.run.zero)-c.sent[n], 0).Seconds())
+	c.run.recv.wake()
+}
+
+// complete says whether all messages came back.
+func (c *chat) complete() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.echoes) == len(c.sent)
 }
 
 // result is nil if no message was sent.

@@ -17,6 +17,7 @@ const (
 
 	rampLoss      = 0.02                   // above which a step is not clean, or
 	rampVariation = 0.100                  // s, p95
+	rampPacing    = 0.050                  // s, p95, above which what was asked of the line is not what was meant
 	hurtingLoss   = 2 * rampLoss           // there and back together, above which a step is cut short
 	rampLook      = 200 * time.Millisecond // how often that is looked for
 	rampLate      = 500 * time.Millisecond // how long a packet may take before it counts as lost meanwhile
@@ -51,10 +52,10 @@ func (r *run) ramp(ctx context.Context) {
 			ramp.End = "stopped"
 			return
 		}
-		r.settle(ctx)
+		r.settle(ctx, r.recv.complete)
 		step := r.recv.step(s, from)
 		step.BPS = float64(bps)
-		pacing := percentile(lateness, 95) > pacingWorst || shifted > 0
+		pacing := percentile(lateness, 95) > rampPacing || shifted > 0
 		step.Clean = step.Loss <= rampLoss && step.Variation <= rampVariation && !pacing
 		ramp.Steps = append(ramp.Steps, step)
 		switch {

@@ -2,6 +2,7 @@ package call
 
 import (
 	"bytes"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -58,6 +59,14 @@ func newReceipts(r *run) *receipts {
 	return &receipts{run: r, more: make(chan struct{}, 1), streams: map[uint8]*receipt{}, plain: map[int]*unstamped{}}
 }
 
+// wake tells whoever waits that something came.
+func (r *receipts) wake() {
+	select {
+	case r.more <- struct{}{}:
+	default:
+	}
+}
+
 func (r *receipts) playout(m probes.Media) time.Duration {
 	if m == probes.MediaAudio {
 		return r.run.spec.AudioPlayout
@@ -88,12 +97,7 @@ func (r *receipts) packet(p rtc.Packet) {
 	at := p.At.Sub(r.run.zero)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	defer func() {
-		select {
-		case r.more <- struct{}{}:
-		default:
-		}
-	}()
+	defer r.wake()
 	switch r.run.service {
 	case WHEP:
 		r.takePlain(p, at)
@@ -216,7 +220,9 @@ func (r *run) account(ending *whip.Ending) {
 	rep.Foreign = r.recv.foreign
 	rep.RTT = spread(r.recv.rtts)
 	for _, s := range r.streams {
-		rep.Agent.SendErrors += s.refusedCount()
+		refused, wait := s.troubles()
+		rep.Agent.SendErrors += refused
+		rep.Agent.SendWait = max(rep.Agent.SendWait, wait.Seconds())
 	}
 	switch r.service {
 	case Reflector:
@@ -239,13 +245,15 @@ func (r *run) account(ending *whip.Ending) {
 		}
 	}
 	r.recv.mu.Unlock()
-	if r.data != nil {
-		rep.Data = r.data.result()
-	}
 	if ending == nil {
 		return
 	}
 	rep.Reflector = &ending.Reflector
+	rep.Reflector.Dropped = nil
+	if ending.Drops != nil {
+		n := int(min(*ending.Drops, math.MaxInt32))
+		rep.Reflector.Dropped = &n
+	}
 	rep.Foreign += ending.Foreign
 	r.delay(ending.Clock)
 }
@@ -270,19 +278,29 @@ func (r *run) ways(ending *whip.Ending) {
 		}
 		got := r.recv.stream(s.number, s.Media)
 		up, returned := r.partialUp(s, got)
-		if said, back := endingOf(ending, s); said != nil {
+		said, back := endingOf(ending, s)
+		if said != nil {
 			up, returned = said, back
-		} else {
+		}
+		if up == nil || up.Sent == 0 {
+			continue
+		}
+		length := r.sent
+		if said == nil || whip.Early(ending.Ended) { // the stream as far as it is known
+			length = min(length, s.lasting(up.Sent))
 			frames = min(frames, (returned+s.Packets()-1)/s.Packets())
 		}
-		if up != nil {
-			rep.Flows = append(rep.Flows, *up)
-		}
+		rep.Flows = append(rep.Flows, *up)
 		if returned > 0 {
-			down = append(down, got.back.Report(returned, frames, r.sent))
+			down = append(down, got.back.Report(returned, frames, length))
 		}
 	}
 	rep.Flows = append(rep.Flows, down...)
+}
+
+// lasting is how long so many packets of the stream take to be sent.
+func (s *stream) lasting(packets int) time.Duration {
+	return time.Duration((packets+s.Packets()-1)/s.Packets()) * s.Interval
 }
 
 // endingOf is what the reflector says of a stream: its flow, and how many packets it sent back.
@@ -311,7 +329,7 @@ func (r *run) partialUp(s *stream, got *receipt) (up *report.Flow, returned int)
 	if s.Media == probes.MediaVideo {
 		frames = packets / s.Packets()
 	}
-	f := got.there.Report(packets, frames, time.Duration(packets/s.Packets())*s.Interval)
+	f := got.there.Report(packets, frames, s.lasting(packets))
 	f.Received = min(int(got.count), packets)
 	f.Lost = packets - f.Received
 	f.LossRatio = float64(f.Lost) / float64(packets)
@@ -354,10 +372,11 @@ func (r *run) profileStreams() []*stream {
 	return slices.DeleteFunc(slices.Clone(r.streams), func(s *stream) bool { return s.number == rampNumber })
 }
 
-func (s *stream) refusedCount() int {
+// troubles is how many packets were refused, and the longest that sending one took.
+func (s *stream) troubles() (refused int, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.refused
+	return s.refused, s.wait
 }
 
 // spread is the distribution of times; nil of none.

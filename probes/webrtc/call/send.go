@@ -20,6 +20,7 @@ type stream struct {
 	seq       uint32     // packets sent so far, those included that the system refused
 	frame     uint32
 	refused   int
+	wait      time.Duration // the longest that sending one packet took
 	local     int           // of them for want of memory, which is not the line's fault
 	refusal   error         // the last of the others
 	refusedAt time.Duration // when, since media began
@@ -82,13 +83,19 @@ func (r *run) sendFrame(s *stream, shape media.Stream, buffer []byte) {
 		now := time.Since(r.zero)
 		s.mu.Unlock()
 		media.Stamp{Stream: s.number, Last: i == packets-1, FramePackets: uint16(packets), Session: r.number, Seq: seq, Frame: frame, Sent: now}.Put(payload)
-		if err := r.call.Send(s.track, i == packets-1, rtpTime, payload); err != nil {
-			s.refuse(err, seq, time.Since(r.zero)-r.began)
+		err := r.call.Send(s.track, i == packets-1, rtpTime, payload)
+		after := time.Since(r.zero)
+		if err != nil {
+			s.refuse(err, seq, after-r.began)
 		}
+		s.mu.Lock()
+		s.wait = max(s.wait, after-now)
+		s.mu.Unlock()
 	}
 	s.mu.Lock()
 	s.frame++
 	s.mu.Unlock()
+	r.sockets.look()
 }
 
 func (s *stream) refuse(err error, seq uint32, at time.Duration) {
@@ -119,14 +126,6 @@ func (r *run) localRefusals() (n int) {
 		s.mu.Lock()
 		n += s.local
 		s.mu.Unlock()
-	}
-	return n
-}
-
-func (r *run) total() (n int) {
-	for _, s := range r.streams {
-		packets, _ := s.counts()
-		n += packets
 	}
 	return n
 }
@@ -198,12 +197,12 @@ func (r *run) keepAlive(ctx context.Context) {
 	}
 }
 
-// settle waits for packets that are still on their way: until all came, or until none can be.
-func (r *run) settle(ctx context.Context) {
+// settle waits for what is still on its way: until all came, or until nothing can be.
+func (r *run) settle(ctx context.Context, complete func() bool) {
 	until := time.NewTimer(settleMost)
 	defer until.Stop()
 	for {
-		if r.recv.complete() {
+		if complete() {
 			return
 		}
 		select {

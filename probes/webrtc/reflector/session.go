@@ -21,14 +21,14 @@ import (
 
 // How calls end.
 const (
-	endCaller   = "caller"   // by DELETE
-	endGone     = "gone"     // the connection was closed or lost
-	endSetup    = "setup"    // the offer could not be answered
-	endConnect  = "connect"  // not connected in time
-	endIdle     = "idle"     // no media for a while
-	endLifetime = "lifetime" // as long as a call may be
-	endRate     = "rate"     // more media than a call may send
-	endClosing  = "closing"  // the reflector stops
+	endCaller   = whip.EndedCaller
+	endGone     = whip.EndedGone
+	endSetup    = whip.EndedSetup
+	endConnect  = whip.EndedConnect
+	endIdle     = whip.EndedIdle
+	endLifetime = whip.EndedLifetime
+	endRate     = whip.EndedRate
+	endClosing  = whip.EndedClosing
 )
 
 // packet is one RTP packet as the hub hands it over.
@@ -334,6 +334,9 @@ func (s *session) forgotten(now time.Time) bool {
 func (s *session) ending(sent *whip.Sent) whip.Ending {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if whip.Early(s.how) {
+		sent = nil // most of it was not for this call any more
+	}
 	e := whip.Ending{
 		Reflector: report.Reflector{Residence: s.residence.Spread(), Sessions: s.calls, CPURatio: s.cpu},
 		Clock:     clock.Read(s.r.zero),

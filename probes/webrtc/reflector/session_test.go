@@ -89,6 +89,23 @@ func TestTheTwoWaysAreToldApart(t *testing.T) {
 	}
 }
 
+// What was sent after the reflector had ended a call was not lost on the line.
+func TestACallEndedEarlyIsCountedToItsLastPacket(t *testing.T) {
+	for how, counted := range map[string]int{endRate: 5, endLifetime: 5, endIdle: 5, endClosing: 5, endGone: 100} {
+		s := newStand(t, Limits{})
+		location, l := s.call(t, shared)
+		for _, seq := range []uint32{0, 1, 2, 4} {
+			l.session.received(l.stamped(seq))
+		}
+		l.session.end(how)
+		l.session.received(l.stamped(5))
+		e := s.end(t, location, shared, &whip.Sent{MediaSeconds: 2, Streams: []whip.SentStream{{Stream: 0, Media: probes.MediaAudio, Sent: 100, Frames: 100}}})
+		if f := e.Flows[0]; e.Ended != how || f.Sent != counted || f.Lost != counted-4 {
+			t.Errorf("%s: ended %s, %+v", how, e.Ended, f)
+		}
+	}
+}
+
 // What could not be sent back takes no number on the way back, so it is not lost there.
 func TestWhatCantBeSentBackIsNotLostOnTheWay(t *testing.T) {
 	s := newStand(t, Limits{})

@@ -143,6 +143,9 @@ type Shares struct {
 type Agent struct {
 	PacingP95  float64 `json:"pacing_p95_seconds"`
 	SendErrors int     `json:"send_errors"`
+	SendWait   float64 `json:"send_wait_max_seconds"`          // the longest that the system took to take one packet
+	Queue      *int64  `json:"send_queue_max_bytes,omitempty"` // the most that waited in the system to be sent, as seen after each frame
+	Dropped    *int    `json:"dropped,omitempty"`              // packets that arrived and were dropped by the system: not read in time
 	CPURatio   float64 `json:"cpu_ratio"`
 	RSSBytes   int64   `json:"rss_bytes"`
 }
@@ -152,6 +155,7 @@ type Reflector struct {
 	Residence *Spread `json:"residence,omitempty"` // stay of packets there
 	Sessions  int     `json:"sessions"`            // calls at once, at most
 	CPURatio  float64 `json:"cpu_ratio"`           // of the processors it may use, at most
+	Dropped   *int    `json:"dropped,omitempty"`   // packets of all calls that its system dropped during this one: not read in time
 }
 
 // Worst returns the flow with the largest loss, discards included, of all directions and media; nil without flows.

@@ -81,6 +81,9 @@ func (c *Client) KeepAlive(context.Context) error { return nil }
 // ErrNoResource is returned by End when the service named no address of its own at which a call could be ended.
 var ErrNoResource = errors.New("the service named no resource of the call at its own address (Location)")
 
+// ErrForgotten is returned by End when a reflector does not know the call that it took.
+var ErrForgotten = errors.New("the reflector does not know the call any more: it was started anew during it")
+
 // End deletes the call's resource (RFC 9725 4.2). Towards a reflector it says what was sent, and returns the Ending.
 func (c *Client) End(ctx context.Context, sent *Sent) (*Ending, error) {
 	if c.resource == nil {
@@ -99,6 +102,8 @@ func (c *Client) End(ctx context.Context, sent *Sent) (*Ending, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("ending the call: %w", err)
+	case c.numbered && (resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone):
+		return nil, probes.Errorf(probes.OutcomeOverloaded, "ending the call: %w (status %d)", ErrForgotten, resp.StatusCode)
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		return nil, fmt.Errorf("ending the call: %w", refusal(resp, answer, c.Token != ""))
 	case !c.numbered:
@@ -222,7 +227,7 @@ func ParseEnding(data []byte) (*Ending, error) {
 	if r.Residence != nil {
 		numbers = append(numbers, r.Residence.Median, r.Residence.P95, r.Residence.P99, r.Residence.Max)
 	}
-	if !sensible(numbers) || !sensible([]int{r.Sessions, e.Foreign}) {
+	if !sensible(numbers) || !sensible([]int{r.Sessions, e.Foreign}) || e.Drops != nil && *e.Drops > 1<<40 {
 		return bad(errors.New("it has numbers that can't be"))
 	}
 	return &e, nil

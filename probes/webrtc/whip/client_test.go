@@ -3,6 +3,7 @@ package whip
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,6 +67,36 @@ func TestACallIsOfferedAndEndedWithWhatBothSidesKnow(t *testing.T) {
 	e, err := c.End(t.Context(), &Sent{MediaSeconds: 2, Streams: []SentStream{{Media: probes.MediaAudio, Sent: 10}}})
 	if err != nil || e.Flows[0].Lost != 1 || e.Foreign != 3 || sent.Streams[0].Sent != 10 {
 		t.Errorf("ending %+v, err %v, the reflector was told %+v", e, err, sent)
+	}
+}
+
+// A reflector that does not know its own call was started anew; another service has only lost its resource.
+func TestAForgottenCall(t *testing.T) {
+	for _, numbered := range []bool{true, false} {
+		u := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodDelete {
+				http.NotFound(w, r)
+				return
+			}
+			w.Header().Set("Location", "/whip/echo/abc")
+			w.Header().Set("Content-Type", MediaTypeSDP)
+			if numbered {
+				w.Header().Set(HeaderSession, "00000000000000ff")
+			}
+			w.WriteHeader(201)
+		})
+		c := &Client{URL: u, HTTP: client()}
+		if _, err := c.Offer(t.Context(), "v=0 offer"); err != nil {
+			t.Fatal(err)
+		}
+		_, err := c.End(t.Context(), &Sent{})
+		want := probes.OutcomeFailed
+		if numbered {
+			want = probes.OutcomeOverloaded
+		}
+		if probes.OutcomeOf(err) != want || errors.Is(err, ErrForgotten) != numbered {
+			t.Errorf("numbered %v: %v", numbered, err)
+		}
 	}
 }
 

@@ -32,7 +32,9 @@ type SentStream struct {
 
 // Ending is the answer to that DELETE: what the reflector received.
 type Ending struct {
-	Flows     []report.Flow    `json:"flows"`   // the way up; one for each of Streams, in the same order
+	// Flows are the way up, one for each of Streams, in the same order: of a call that the reflector ended itself, up to
+	// the last packet received.
+	Flows     []report.Flow    `json:"flows"`
 	Streams   []Stream         `json:"streams"` // stamped or not
 	Reflector report.Reflector `json:"reflector"`
 	Clock     clock.Clock      `json:"clock"`   // of the reflector; with its Zero the times in echoes are times of day
@@ -40,7 +42,24 @@ type Ending struct {
 	// Drops is how many packets, of all calls, the reflector's kernel dropped during the call because they were not read
 	// in time; nil where it does not tell. What is lost while it grows may not have been lost on the line.
 	Drops *uint64 `json:"udp_drops,omitempty"`
-	Ended string  `json:"ended"` // how: "caller" by this DELETE; else before it, as in communewatch_reflector_sessions_ended_total
+	Ended string  `json:"ended"` // how, as in communewatch_reflector_sessions_ended_total
+}
+
+// How calls end at a reflector.
+const (
+	EndedCaller   = "caller"   // by DELETE
+	EndedGone     = "gone"     // the connection was closed or lost
+	EndedSetup    = "setup"    // the offer could not be answered
+	EndedConnect  = "connect"  // not connected in time
+	EndedIdle     = "idle"     // no media for a while
+	EndedLifetime = "lifetime" // as long as a call may be
+	EndedRate     = "rate"     // more media than a call may send
+	EndedClosing  = "closing"  // the reflector stops
+)
+
+// Early says whether the reflector ended the call on its own account. What was sent after that was not lost on the line.
+func Early(ended string) bool {
+	return ended == EndedIdle || ended == EndedLifetime || ended == EndedRate || ended == EndedClosing
 }
 
 // Stream is what came of one stream.

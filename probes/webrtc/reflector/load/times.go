@@ -1,4 +1,4 @@
-// Package load is what a reflector knows of its own load: how long packets stay, what it uses of the processors, what
+// Package load is what an end of a call knows of its own load: how long packets stay, what it uses of the processors, what
 // the kernel dropped because it was not read in time.
 package load
 

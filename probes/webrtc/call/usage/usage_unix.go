@@ -1,6 +1,6 @@
 //go:build unix
 
-package call
+package usage
 
 import (
 	"os"
@@ -14,20 +14,21 @@ import (
 	"communewatch/probes/webrtc/report"
 )
 
-// usage is what this process had used of the machine at a moment. Where a call has no process of its own it is
+// Usage is what this process had used of the machine at a moment. Where a call has no process of its own it is
 // everybody's.
-type usage struct{ cpu time.Duration }
+type Usage struct{ cpu time.Duration }
 
-func readUsage() usage {
+// Read returns what was used so far.
+func Read() Usage {
 	var u unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return usage{}
+		return Usage{}
 	}
-	return usage{time.Duration(u.Utime.Nano() + u.Stime.Nano())}
+	return Usage{time.Duration(u.Utime.Nano() + u.Stime.Nano())}
 }
 
-// until writes down what was used since, setting up included.
-func (u usage) until(a *report.Agent, length time.Duration) {
+// Until writes down what was used since.
+func (u Usage) Until(a *report.Agent, length time.Duration) {
 	var now unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &now) != nil || length <= 0 {
 		return
