@@ -39,7 +39,7 @@ const (
 
 // MaxPackets is how many packets of a stream are measured: ten minutes of video of 4 Mbit/s. Packets numbered from it on
 // count nowhere, neither as sent nor as lost, so a report of a longer stream is a report of its beginning. Memory is
-// 24 bytes for each, taken by the kilobyte where numbers were seen.
+// 24 bytes for each, taken by the page of 64 where numbers were seen, and for what was received: see Add.
 const MaxPackets = 1 << 18
 
 const (
@@ -72,6 +72,7 @@ type Flow struct {
 	cfg Config
 
 	pages    []*page // by number; nil where nothing arrived
+	taken    int     // of them
 	received int
 	any      bool
 	highest  uint32
@@ -84,7 +85,14 @@ type Flow struct {
 	jitterPairs int
 }
 
-const pageSize = 64
+// A page is 1.5 kB. A stream may take sparePages of them whatever its numbers are, 16,384 packets or a minute of 720p, and
+// one more for each sparsest packets received: so a peer that sends one packet of each page is given memory no faster
+// than one that sends media, and a line that loses nine packets of ten for a minute is still counted to the last.
+const (
+	pageSize   = 64
+	sparePages = 256
+	sparsest   = 8
+)
 
 type page [pageSize]record
 
@@ -121,7 +129,8 @@ func New(cfg Config) *Flow {
 }
 
 // Add takes a packet, in order of arrival. It returns false for one that counts as no packet of the stream: a copy of
-// one that came before, or one that can't be: a number from MaxPackets on, a time that is negative or beyond 36 years.
+// one that came before, or one that can't be: a number from MaxPackets on, a time that is negative or beyond 36 years,
+// and, once numbers were all over the place, one far from all others.
 func (f *Flow) Add(a Arrival) bool {
 	if a.Seq >= MaxPackets || a.Sent < 0 || a.Sent > maxTime || a.Received < 0 || a.Received > maxTime {
 		f.rejected++
@@ -132,7 +141,12 @@ func (f *Flow) Add(a Arrival) bool {
 	}
 	p := &f.pages[a.Seq/pageSize]
 	if *p == nil {
+		if f.taken >= sparePages+f.received/sparsest {
+			f.rejected++
+			return false
+		}
 		*p = new(page)
+		f.taken++
 	}
 	r := &(*p)[a.Seq%pageSize]
 	if r.packets != 0 {

@@ -552,3 +552,33 @@ func TestAnyListOfDropsComesBack(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Numbers all over the place don't buy memory, and a line that loses nearly everything is still counted.
+func TestMemoryIsForWhatWasReceived(t *testing.T) {
+	f := flow.New(flow.Config{Direction: probes.DirectionUp, Media: probes.MediaVideo})
+	taken := 0
+	for page := range uint32(flow.MaxPackets / 64) {
+		if f.Add(flow.Arrival{Seq: page * 64, Bytes: 100}) {
+			taken++
+		}
+	}
+	if taken > 300 {
+		t.Errorf("%d pages were taken for as many packets", taken)
+	}
+	if f.Rejected() != flow.MaxPackets/64-taken {
+		t.Errorf("%d of the others were rejected", f.Rejected())
+	}
+	f = flow.New(flow.Config{Direction: probes.DirectionUp, Media: probes.MediaVideo})
+	const sent = 16_000 // a minute of 720p
+	for seq := range uint32(sent / 50) {
+		if !f.Add(flow.Arrival{Seq: seq * 50, Bytes: 100}) {
+			t.Fatalf("packet %d, one of fifty, was not taken", seq*50)
+		}
+	}
+	f = flow.New(flow.Config{Direction: probes.DirectionUp, Media: probes.MediaVideo})
+	for seq := range uint32(flow.MaxPackets / 8) { // however long, if one of eight arrives
+		if !f.Add(flow.Arrival{Seq: seq * 8, Bytes: 100}) {
+			t.Fatalf("packet %d, one of eight, was not taken", seq*8)
+		}
+	}
+}

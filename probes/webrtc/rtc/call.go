@@ -45,6 +45,9 @@ type DialConfig struct {
 	Data   bool
 	Mode   Mode
 
+	// Signalled is where Signal's request goes. An answer from another machine can't make the site send packets to
+	// itself: its loopback addresses are left out. Zero: not known, loopback addresses are taken.
+	Signalled netip.Addr
 	// Signal carries the offer, complete with all candidates, to the far end and returns its answer.
 	Signal func(ctx context.Context, offer string) (answer string, err error)
 	// OnPacket and OnMessage are called as things arrive, OnPacket from one goroutine for each track. They must not
@@ -79,7 +82,11 @@ type Call struct {
 }
 
 // maxTried is how many of the far end's addresses a site sends to: an answer must not make a scanner of it.
-const maxTried = 16
+// Connections are more than packets: of those few are made, the signalling host's own address first.
+const (
+	maxTried     = 16
+	maxConnected = 2
+)
 
 // Dial makes a call and returns when keys are agreed. The call is returned even when that fails, closed and of no use
 // but for Phases: they tell how far it came.
@@ -124,7 +131,7 @@ func (c *Call) dial(ctx context.Context) error {
 	if _, err := checkSDP(answer); err != nil {
 		return fmt.Errorf("the answer: %w", err)
 	}
-	found := candidates(answer)
+	found := slices.DeleteFunc(candidates(answer), func(k candidate) bool { return !c.mayTry(k.addr.Addr()) })
 	found = found[:min(len(found), maxTried)]
 	answer = withoutCandidates(answer, func(k candidate) bool {
 		return !k.tcp && slices.ContainsFunc(found, func(f candidate) bool { return !f.tcp && f.addr == k.addr })
@@ -182,15 +189,35 @@ func (c *Call) noMedia(err, tcpErr error, udp, tcp bool) error {
 	return probes.Errorf(probes.OutcomeTimeout, "no path for media: none of the addresses in the answer was reached (ICE); a firewall may drop UDP: %w", err)
 }
 
+// mayTry says whether an address of an answer can be one host's, to be reached over the line.
+func (c *Call) mayTry(a netip.Addr) bool {
+	switch {
+	case a.IsUnspecified(), a.IsMulticast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return false
+	case a.IsLoopback():
+		return !c.cfg.Signalled.IsValid() || c.cfg.Signalled.IsLoopback()
+	}
+	return true
+}
+
 // addTunnel connects to the first of the candidates that takes a connection.
 func (c *Call) addTunnel(ctx context.Context, tcp []candidate) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	var errs []error
-	for _, k := range tcp[:min(len(tcp), 4)] {
-		if c.socket.Local != nil && c.socket.Local.IP.To4() != nil != k.addr.Addr().Is4() {
-			continue
+	tcp = slices.DeleteFunc(slices.Clone(tcp), func(k candidate) bool {
+		return c.socket.Local != nil && c.socket.Local.IP.To4() != nil != k.addr.Addr().Is4()
+	})
+	slices.SortStableFunc(tcp, func(a, b candidate) int {
+		own := func(k candidate) int {
+			if k.addr.Addr() == c.cfg.Signalled.Unmap() {
+				return 0
+			}
+			return 1
 		}
+		return own(a) - own(b)
+	})
+	for _, k := range tcp[:min(len(tcp), maxConnected)] {
 		conn, err := c.cfg.TCP(ctx, k.addr)
 		if err != nil {
 			errs = append(errs, err)

@@ -282,7 +282,7 @@ func TestAHubThatDoesNotAnswerIsATimeoutThatTellsHowFarItCame(t *testing.T) {
 	h := newHub(t, rtc.HubConfig{})
 	deaf := udp(t, "127.0.0.1:0")
 	t.Cleanup(func() { deaf.Close() })
-	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // so that signalling is over by then
 	defer cancel()
 	c, err := rtc.Dial(ctx, rtc.DialConfig{Socket: udp(t, "127.0.0.1:0"), Audio: true,
 		Signal: func(ctx context.Context, offer string) (string, error) {
@@ -296,6 +296,56 @@ func TestAHubThatDoesNotAnswerIsATimeoutThatTellsHowFarItCame(t *testing.T) {
 	}
 	if p := c.Phases(); p.Signalling == 0 || p.ICE != 0 || p.Setup != 0 {
 		t.Errorf("phases %+v, want signalling alone", p)
+	}
+}
+
+// An answer can't have a site send packets or make connections wherever it likes.
+func TestAddressesThatCantBeTheFarEndsAreLeftOut(t *testing.T) {
+	h := newHub(t, rtc.HubConfig{})
+	asked := make(chan netip.AddrPort, 100)
+	try := func(signalled string, lines ...string) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		c, err := rtc.Dial(ctx, rtc.DialConfig{Socket: udp(t, "127.0.0.1:0"), Audio: true, Signalled: netip.MustParseAddr(signalled),
+			Signal: func(ctx context.Context, offer string) (string, error) {
+				answer, err := answerer(h, echoing())(ctx, offer)
+				var b strings.Builder
+				for line := range strings.Lines(answer) {
+					if !strings.HasPrefix(line, "a=candidate:") {
+						b.WriteString(line)
+					}
+				}
+				for _, l := range lines {
+					b.WriteString("a=candidate:1 1 " + l + "\r\n")
+				}
+				return b.String(), err
+			},
+			TCP: func(_ context.Context, at netip.AddrPort) (net.Conn, error) {
+				asked <- at
+				return nil, errors.New("no way")
+			}})
+		c.Close()
+		return err
+	}
+	none := []string{"udp 1 127.0.0.1 9999 typ host", "udp 1 224.0.0.1 9999 typ host", "udp 1 0.0.0.0 9999 typ host", "udp 1 255.255.255.255 9999 typ host",
+		"udp 1 ff02::1 9999 typ host", "udp 1 :: 9999 typ host", "udp 1 ::1 9999 typ host", "tcp 1 127.0.0.1 22 typ host tcptype passive"}
+	if err := try("192.0.2.7", none...); err == nil || !strings.Contains(err.Error(), "names no address for media") {
+		t.Errorf("err = %v, want that no address is left", err)
+	}
+	var tcp []string
+	for _, a := range []string{"192.0.2.4", "192.0.2.5", "192.0.2.6", "192.0.2.7", "192.0.2.8"} {
+		tcp = append(tcp, "tcp 1 "+a+" 9999 typ host tcptype passive")
+	}
+	if err := try("192.0.2.7", tcp...); err == nil {
+		t.Error("there was nobody")
+	}
+	close(asked)
+	var got []string
+	for a := range asked {
+		got = append(got, a.String())
+	}
+	if strings.Join(got, " ") != "192.0.2.7:9999 192.0.2.4:9999" {
+		t.Errorf("connections were made to %s, want to the signalling host and one other", got)
 	}
 }
 
