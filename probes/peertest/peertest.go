@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	mathrand "math/rand/v2"
@@ -43,8 +44,9 @@ func Need(t testing.TB, program string) string {
 }
 
 // Serve starts the program that command makes for a port of 127.0.0.1, which is free for TCP and UDP as is the next
-// one, and returns the port as soon as ready reports true for it. The program ends with the test. What it said is shown
-// when it does not start.
+// one, and returns the port as soon as ready reports true for it. A program that ends before, or stays silent, is begun
+// again with other ports, since another one may have been faster at taking them. The program ends with the test. What it
+// said is shown when it does not start.
 func Serve(t testing.TB, command func(port int) *exec.Cmd, ready func(port int) bool) int {
 	t.Helper()
 	var said string
@@ -99,12 +101,18 @@ func wait(gone <-chan struct{}, ready func() bool) bool {
 	}
 }
 
-// freePorts finds two ports that follow each other. They are below those that the system gives to whoever asks for any,
-// so that other tests don't get them in the meantime.
+// The ports that servers get: above those that the lab's services have (21081 to 21200), and below those that the system
+// gives to whoever asks for any, so that other tests don't get them in the meantime.
+const (
+	portsFrom = 22000
+	portsTo   = 32000
+)
+
+// freePorts finds two ports that follow each other.
 func freePorts(t testing.TB) int {
 	t.Helper()
 	for range 1000 {
-		if port := 20000 + 2*mathrand.IntN(6000); free(port) && free(port+1) {
+		if port := portsFrom + 2*mathrand.IntN((portsTo-portsFrom)/2); free(port) && free(port+1) {
 			return port
 		}
 	}
@@ -112,13 +120,18 @@ func freePorts(t testing.TB) int {
 	return 0
 }
 
+// free reports whether nobody has the port. TCP is dialed: had this process listened there, a child that is being forked
+// just then would hold the port a moment longer.
 func free(port int) bool {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	conn, err := net.DialTimeout("tcp", address, time.Second)
+	if err == nil {
+		conn.Close()
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return false
 	}
-	l.Close()
-	u, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
+	u, err := net.ListenPacket("udp", address) // who does not listen on UDP does not answer either way
 	if err != nil {
 		return false
 	}
