@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -53,6 +54,8 @@ type Options struct {
 	CAFile    string             `yaml:"ca_file"`   // PEM file of the authorities to trust instead of the system's
 	// SkipVerify accepts any certificate.
 	SkipVerify bool `yaml:"skip_verify"`
+	// AllowPlaintext sends the token over HTTP too, where whoever is on the way reads it.
+	AllowPlaintext bool `yaml:"allow_plaintext"`
 }
 
 // Profile is the streams of a meeting. What is absent is as in the built-in profile of that name, else no such stream.
@@ -164,8 +167,10 @@ func (o Options) overBudget(what string, wire float64) error {
 
 // Validate reports what is wrong with the options or with the target's address.
 func (o Options) Validate(t probes.Target, problem func(at, format string, args ...any)) {
-	if _, err := call.ParseURL(t.Address); err != nil {
+	if u, err := call.ParseURL(t.Address); err != nil {
 		problem("address", "%v", err)
+	} else if u.Scheme == "http" && o.hasToken() && !o.AllowPlaintext && !isLoopback(u.Hostname()) {
+		problem("address", "sends the token unprotected; use https, or say allow_plaintext: true if that is meant")
 	}
 	if services := []string{call.Auto, call.Reflector, call.WHIP, call.WHEP, call.Janus}; !slices.Contains(services, o.Service) {
 		problem("service", "%.20q is not one of %s", o.Service, strings.Join(services, ", "))
@@ -258,6 +263,13 @@ func (o Options) validateRamp(problem func(at, format string, args ...any)) {
 			}
 		}
 	}
+}
+
+func (o Options) hasToken() bool { return o.Token != "" || o.TokenFile != "" || o.TokenEnv != "" }
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // secret is the token.

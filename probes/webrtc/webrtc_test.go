@@ -241,6 +241,36 @@ func TestMistakesInOptions(t *testing.T) {
 			t.Errorf("got %s\nwant %s", text, want)
 		}
 	}
+	for _, c := range []struct {
+		address string
+		change  func(*webrtc.Options)
+		bad     bool
+	}{
+		{"http://10.1.2.3/whip/echo", nil, true},
+		{"http://hub.example/whip/echo", nil, true},
+		{"http://hub.example/whip/echo", func(o *webrtc.Options) { o.AllowPlaintext = true }, false},
+		{"http://hub.example/whip/echo", func(o *webrtc.Options) { o.Token = "" }, false},
+		{"https://hub.example/whip/echo", nil, false},
+		{"http://127.9.0.1:8080/whip/echo", nil, false},
+		{"http://[::1]:8080/whip/echo", nil, false},
+		{"http://localhost/whip/echo", nil, false},
+	} {
+		o := webrtc.DefaultOptions()
+		o.Token = token
+		if c.change != nil {
+			c.change(&o)
+		}
+		bad := false
+		o.Validate(probes.Target{Address: c.address}, func(at, format string, args ...any) {
+			bad = true
+			if text := fmt.Sprintf(format, args...); at != "address" || !strings.Contains(text, "allow_plaintext: true") {
+				t.Errorf("%s: %s: %s", c.address, at, text)
+			}
+		})
+		if bad != c.bad {
+			t.Errorf("%s with %+v: refused %v", c.address, o, bad)
+		}
+	}
 	for _, address := range []string{"", "10.1.2.3", "ftp://10.1.2.3/", "http://", "http://user:pass@10.1.2.3/", "http://[::1"} {
 		bad := false
 		webrtc.DefaultOptions().Validate(probes.Target{Address: address}, func(at, _ string, _ ...any) { bad = bad || at == "address" })

@@ -31,10 +31,11 @@ func conferenceKinds() []probeKind {
 				f.Duration("timeout", 20*time.Second, "`time` that setting up may take")
 				f.String("ca-file", "", "PEM `file` of the authorities to trust instead of the system's")
 				f.Bool("skip-verify", false, "accept any certificate")
+				f.Bool("allow-plaintext", false, "send the token over http too: it can be read on the way")
 				f.Bool(duringMeeting, false, "call even while a meeting is on by the settings of --config, or by the collector's word to its agent")
 			},
 			options: map[string]string{"token": "token", "token-file": "token_file", "service": "service", "profile": "profile", "duration": "duration",
-				"ramp": "ramp.enabled", "data-channel": "data_channel", "line-kbps": "line_kbps", "share": "share", "timeout": "timeout",
+				"allow-plaintext": "allow_plaintext", "ramp": "ramp.enabled", "data-channel": "data_channel", "line-kbps": "line_kbps", "share": "share", "timeout": "timeout",
 				"ca-file": "ca_file", "skip-verify": "skip_verify"},
 		},
 		{

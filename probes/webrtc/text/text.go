@@ -13,10 +13,20 @@ import (
 	"communewatch/probes/webrtc/report"
 )
 
-// Write writes all that is known of a call.
+// Write writes all that is known of a call: nothing of one that was not answered.
 func Write(w io.Writer, c *report.Call) error {
+	if c.Phases.Signalling == nil {
+		return nil
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "  service\t%s\n  profile\t%s, %.1f s of media\n", c.Service, c.Profile, c.MediaSeconds)
+	if c.Service != "auto" { // what it is was not told yet
+		fmt.Fprintf(t, "  service\t%s\n", c.Service)
+	}
+	fmt.Fprintf(t, "  profile\t%s", c.Profile)
+	if c.MediaSeconds > 0 {
+		fmt.Fprintf(t, ", %.1f s of media", c.MediaSeconds)
+	}
+	fmt.Fprintln(t)
 	if c.Transport != "" {
 		fmt.Fprintf(t, "  transport\t%s\n", strings.ToUpper(c.Transport))
 	}
@@ -199,17 +209,30 @@ func printEnds(w io.Writer, c *report.Call) error {
 	}
 	fmt.Fprintf(t, "  this end\tsent 95 %% of frames within %s of their time, %d packets refused, processor %.1f %%, %.0f MB\n",
 		in(c.Agent.PacingP95), c.Agent.SendErrors, 100*c.Agent.CPURatio, float64(c.Agent.RSSBytes)/1e6)
+	queue := ""
+	if c.Agent.Queue != nil {
+		queue = fmt.Sprintf(", %.1f kB at most waited to be sent", float64(*c.Agent.Queue)/1e3)
+	}
+	fmt.Fprintf(t, "\tthe longest packet took %s to send%s%s\n", in(c.Agent.SendWait), queue, dropped(c.Agent.Dropped))
 	if r := c.Reflector; r != nil {
 		stay := ""
 		if r.Residence != nil {
 			stay = fmt.Sprintf("packets stayed %s, 99 %% less than %s; ", in(r.Residence.Median), in(r.Residence.P99))
 		}
-		fmt.Fprintf(t, "  reflector\t%s%d calls at most, processor %.1f %%\n", stay, r.Sessions, 100*r.CPURatio)
+		fmt.Fprintf(t, "  reflector\t%s%d calls at most, processor %.1f %%%s\n", stay, r.Sessions, 100*r.CPURatio, dropped(r.Dropped))
 	}
 	if c.Foreign > 0 {
 		fmt.Fprintf(t, "  foreign\t%d packets that were not of this call, or damaged\n", c.Foreign)
 	}
 	return t.Flush()
+}
+
+// dropped tells of packets that arrived and were not read in time.
+func dropped(n *int) string {
+	if n == nil || *n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d packets dropped that had arrived", *n)
 }
 
 // in writes a length of time.
