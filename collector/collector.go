@@ -22,6 +22,7 @@ import (
 	"communewatch/collector/registry"
 	"communewatch/collector/rehearsal/conduct"
 	"communewatch/collector/rehearsal/desk"
+	"communewatch/collector/rehearsal/hub"
 	"communewatch/collector/stock"
 	"communewatch/collector/store"
 	"communewatch/collector/store/embedded"
@@ -57,6 +58,7 @@ type Collector struct {
 	web    *web.Web
 
 	reflector  *reflector.Reflector // nil: there is none
+	hub        *hub.Client          // asks a hub outside how it fares; nil: there is none
 	rehearsals *conduct.Service
 }
 
@@ -101,6 +103,12 @@ func (c *Collector) Run(ctx context.Context) (err error) {
 	}
 	if c.reflector != nil {
 		defer func() { err = errors.Join(err, c.close("reflector", c.reflector.Close)) }()
+	}
+	if err := c.openHub(); err != nil {
+		return fmt.Errorf("rehearsal.hub_status: %w", err)
+	}
+	if c.hub != nil {
+		defer c.hub.Close()
 	}
 	if c.store, err = embedded.Open(embedded.Options{
 		Dir: c.cfg.StoreDir(), Retention: c.cfg.Retention, LateWindow: c.cfg.OutOfOrder, Texts: closedTexts(), Now: c.o.Now, Log: c.log,

@@ -84,7 +84,7 @@ func ParseConfig(file string, data []byte) (Config, error) {
 	c := DefaultConfig()
 	doc := settings.Read(file, data, &c)
 	dir := filepath.Dir(file)
-	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.DataDir, &c.Boundaries, &c.Reflector.TokenFile} {
+	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.DataDir, &c.Boundaries, &c.Reflector.TokenFile, &c.Rehearsal.HubStatus.TokenFile, &c.Rehearsal.HubStatus.CAFile} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -140,6 +140,7 @@ func (c *Config) validate(doc *settings.Doc) {
 	}
 	c.Reflector.validate(doc)
 	c.Rehearsal.Validate(func(at, format string, args ...any) { doc.Problem("rehearsal."+at, format, args...) })
+	validateHub(c.Rehearsal.HubStatus, doc)
 	c.Health.Validate(func(at, format string, args ...any) {
 		if at == "" {
 			at = "health"

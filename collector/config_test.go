@@ -98,6 +98,10 @@ func TestShippedExampleShowsEveryKey(t *testing.T) {
 	}
 	dir := t.TempDir()
 	certificate(t, filepath.Join(dir, "collector.pem"), filepath.Join(dir, "collector.key"))
+	certificate(t, filepath.Join(dir, "hub-ca.pem"), filepath.Join(dir, "hub-ca.key"))
+	if err := os.WriteFile(filepath.Join(dir, "hub-token"), []byte("0123456789abcdef\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "communes.geojson"), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +113,7 @@ func TestShippedExampleShowsEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, all)
 	}
-	if cfg.TLS.CertFile != filepath.Join(dir, "collector.pem") || cfg.Boundaries == "" || cfg.Reflector.Media == "" || len(cfg.Health.Limits) != 1 {
+	if cfg.TLS.CertFile != filepath.Join(dir, "collector.pem") || cfg.Boundaries == "" || cfg.Reflector.Media == "" || cfg.Rehearsal.HubStatus.CAFile != filepath.Join(dir, "hub-ca.pem") || len(cfg.Health.Limits) != 1 {
 		t.Errorf("%+v", cfg)
 	}
 	// Every kind of entry is shown once at least; between them they hold every key.

@@ -51,9 +51,18 @@ func (r *Reflector) validate(doc *settings.Doc) {
 			doc.Problem("reflector."+n.key, "must be from %d to %d", n.lo, n.top)
 		}
 	}
-	if r.MaxLifetime < time.Minute || r.MaxLifetime > 24*time.Hour {
-		doc.Problem("reflector.max_lifetime", "must be between 1m and 24h")
+	if err := CheckLifetime(r.MaxLifetime); err != nil {
+		doc.Problem("reflector.max_lifetime", "%v", err)
 	}
+}
+
+// CheckLifetime says what is wrong with the longest time that a reflector keeps a call: the longest tests last a minute,
+// or a step of a rehearsal's, and their calls have to be begun and ended too.
+func CheckLifetime(d time.Duration) error {
+	if d < 5*time.Minute || d > 24*time.Hour {
+		return errors.New("must be between 5m and 24h")
+	}
+	return nil
 }
 
 // sessionsOfASite is how many calls the agents of one site may have at once: two lines, and a few by hand.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"time"
 
@@ -14,8 +15,10 @@ import (
 	"communewatch/collector/rehearsal"
 	"communewatch/collector/rehearsal/conduct"
 	"communewatch/collector/rehearsal/desk"
+	"communewatch/collector/rehearsal/hub"
 	"communewatch/collector/rehearsal/plan"
 	"communewatch/probes"
+	"communewatch/probes/settings"
 )
 
 // RehearsalSettings are the settings of rehearsals with what follows from others: a hub that is not described is the
@@ -37,21 +40,40 @@ func (c *Config) RehearsalSettings() plan.Settings {
 // openRehearsals makes the service of rehearsals; what agents report of orders goes to it.
 func (c *Collector) openRehearsals() {
 	o := conduct.Options{Store: c.reg.Rehearsals(), Channel: c.orders, Sites: c.reg, Evidence: c.evidence, Settings: c.cfg.RehearsalSettings(), Now: c.o.Now, Log: c.log}
-	if c.reflector != nil {
-		o.Hub = c.hubLoad
+	if c.hub != nil {
+		o.Hub = c.askHub
+	} else if c.reflector != nil {
+		o.Hub = func(context.Context) rehearsal.Load { return hub.Load(c.reflector.Status()) }
 	}
 	c.rehearsals = conduct.New(o)
 	c.orders.OnReport(c.rehearsals.Report)
 }
 
-// hubLoad is how the collector's own reflector fares.
-func (c *Collector) hubLoad() rehearsal.Load {
-	st := c.reflector.Status()
-	l := rehearsal.Load{Known: true, Sessions: st.Sessions, MaxSessions: st.MaxSessions, CPURatio: st.CPURatio, Refusing: !st.Accepting}
-	if st.Residence != nil {
-		l.ResidenceP99 = st.Residence.P99
+// askHub asks a hub outside how it fares; why it does not answer is for the log.
+func (c *Collector) askHub(ctx context.Context) rehearsal.Load {
+	l := c.hub.Load(ctx)
+	if err := c.hub.Err(); err != nil && ctx.Err() == nil {
+		c.log.Warn("the hub does not say how it fares (rehearsal.hub_status)", "error", err)
 	}
 	return l
+}
+
+// openHub makes ready to ask a hub outside, if there is one.
+func (c *Collector) openHub() (err error) {
+	if c.cfg.Rehearsal.HubStatus != (plan.HubStatus{}) {
+		c.hub, err = hub.New(c.cfg.Rehearsal.HubStatus)
+	}
+	return err
+}
+
+func validateHub(s plan.HubStatus, doc *settings.Doc) {
+	if s == (plan.HubStatus{}) {
+		return
+	}
+	if _, err := hub.New(s); err != nil {
+		key, what, _ := strings.Cut(err.Error(), ": ")
+		doc.Problem("rehearsal.hub_status."+key, "%s", what)
+	}
 }
 
 // evidenceWait bounds how long a rehearsal waits for what is known of rooms: its agents are to be told soon.

@@ -32,7 +32,7 @@ func TestMistakesOfTheReflectorsCommandLine(t *testing.T) {
 		"bad address":       {[]string{good, "--address", "hub"}, `--address: "hub"`},
 		"two addresses":     {[]string{good, "--address", "192.0.2.1", "--address", "192.0.2.2"}, "at most one IPv4"},
 		"no sessions":       {[]string{good, "--max-sessions", "0"}, "--max-sessions: 0: must be 1 or more"},
-		"no time":           {[]string{good, "--max-lifetime", "0s"}, "--max-lifetime: 0s"},
+		"little time":       {[]string{good, "--max-lifetime", "1m"}, "--max-lifetime: 1m0s: must be between 5m and 24h"},
 		"an argument":       {[]string{"x"}, `unknown command "x"`},
 	} {
 		code, out, errs := run(t, append([]string{"reflector"}, c.args...)...)

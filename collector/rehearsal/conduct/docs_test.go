@@ -25,7 +25,9 @@ func TestDocumentedNumbersHold(t *testing.T) {
 		fmt.Sprintf("%.0f s at first", plan.Lead.Seconds()),
 		fmt.Sprintf("begin %d ms apart", plan.Stagger.Milliseconds()),
 		fmt.Sprintf("%.0f s after its media; %.0f s later the next begins", resultWait.Seconds(), plan.Pause.Seconds()),
-		fmt.Sprintf("processors %.0f %% in use, packets staying %.0f ms", fullCPU*100, slowPackets*1000),
+		fmt.Sprintf("processors %.0f %% in use (`rehearsal.cpu_limit`) for %d s, packets staying %d ms (99th percentile; `rehearsal.residence_limit`) for %d s",
+			plan.DefaultSettings().CPULimit*100, fullFor, plan.DefaultSettings().ResidenceLimit.Milliseconds(), slowFor),
+		fmt.Sprintf("no answer from it for %.0f s", awayFor.Seconds()),
 		fmt.Sprintf("`%s` (the default)", plan.DefaultProfile),
 	} {
 		if !strings.Contains(flat, says) {

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"communewatch/collector/orders"
 	"communewatch/collector/rehearsal"
 	"communewatch/collector/rehearsal/judge"
 	"communewatch/collector/rehearsal/plan"
+	"communewatch/probes"
 	wire "communewatch/probes/orders"
 )
 
@@ -20,50 +22,67 @@ const (
 	haltWait   = 3 * time.Second  // for reports after a stop
 	watchEvery = time.Second      // the hub is looked at
 
-	// The hub is in trouble when it was so for troubleFor looks in a row.
-	troubleFor  = 3
-	fullCPU     = 0.95
-	slowPackets = 0.100 // seconds at the hub, 99th percentile
+	// The hub is in trouble when it was so for as many looks in a row. A hub tells the stay of packets over the last
+	// 5 s, so that one bad moment is seen in five looks: it takes as many again to last.
+	fullFor = 5
+	slowFor = 10
+	awayFor = 5 * time.Second // it does not answer
+
+	// Calls of a step that may fail at set-up, and that the hub may refuse.
 	failedShare = 1.0 / 3
 	failedLeast = 5
 )
 
-// trouble counts looks at the hub in which it was in trouble.
-type trouble struct{ cpu, slow, refusing int }
+// trouble counts looks at the hub in which it was in trouble. That a hub would refuse a further call is none: it is so
+// too when it is as full as planned, and when packets stayed long for a moment. Calls that it did refuse are counted by
+// what the agents report.
+type trouble struct {
+	cpu, slow int
+	away      time.Time // since when it does not answer; zero: it does
+}
 
-// look takes a look and says what the trouble is.
-func (t *trouble) look(l rehearsal.Load) (why rehearsal.Note, bad bool) {
-	count := func(n *int, is bool) bool {
+// look takes a look at a time and says what the trouble is.
+func (t *trouble) look(l rehearsal.Load, s *plan.Settings, at time.Time) (why rehearsal.Note, bad bool) {
+	count := func(n *int, is bool) int {
+		*n++
 		if !is {
 			*n = 0
-			return false
 		}
-		*n++
-		return *n >= troubleFor
+		return *n
 	}
-	cpu := count(&t.cpu, l.Known && l.CPURatio >= fullCPU)
-	slow := count(&t.slow, l.Known && l.ResidenceP99 >= slowPackets)
-	// A hub that is as full as it may be refuses too, and fares well.
-	refusing := count(&t.refusing, l.Known && l.Refusing && (l.MaxSessions == 0 || l.Sessions < l.MaxSessions))
+	limit := s.ResidenceLimit.Seconds()
+	cpu := count(&t.cpu, l.Known && l.CPURatio >= s.CPULimit)
+	slow := count(&t.slow, l.Known && l.ResidenceP99 >= limit)
 	switch {
-	case refusing:
-		return rehearsal.Note{Code: rehearsal.NoteHubRefuses, N: float64(l.Sessions)}, true
-	case slow:
-		return rehearsal.Note{Code: rehearsal.NoteHubSlow, N: l.ResidenceP99}, true
-	case cpu:
-		return rehearsal.Note{Code: rehearsal.NoteHubLoad, N: l.CPURatio}, true
+	case !l.Unreachable:
+		t.away = time.Time{}
+	case t.away.IsZero():
+		t.away = at
+	}
+	switch {
+	case !t.away.IsZero() && at.Sub(t.away) >= awayFor:
+		return rehearsal.Note{Code: rehearsal.NoteHubAway, N: at.Sub(t.away).Seconds()}, true
+	case slow >= slowFor:
+		return rehearsal.Note{Code: rehearsal.NoteHubSlow, N: l.ResidenceP99, Of: limit}, true
+	case cpu >= fullFor:
+		return rehearsal.Note{Code: rehearsal.NoteHubLoad, N: l.CPURatio, Of: s.CPULimit}, true
 	}
 	return rehearsal.Note{}, false
 }
 
 func worse(a, b rehearsal.Load) rehearsal.Load {
-	return rehearsal.Load{Known: a.Known || b.Known, Sessions: max(a.Sessions, b.Sessions), MaxSessions: max(a.MaxSessions, b.MaxSessions),
+	return rehearsal.Load{Known: a.Known || b.Known, Unreachable: a.Unreachable || b.Unreachable, Sessions: max(a.Sessions, b.Sessions), MaxSessions: max(a.MaxSessions, b.MaxSessions),
 		CPURatio: max(a.CPURatio, b.CPURatio), ResidenceP99: max(a.ResidenceP99, b.ResidenceP99), Refusing: a.Refusing || b.Refusing}
 }
 
 // perform runs a session to its end.
 func (s *Service) perform(ctx context.Context, ses *session) {
+	looking, enough := context.WithCancel(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() { s.watch(looking, ses) })
 	state, why := s.steps(ctx, ses)
+	enough()
+	watcher.Wait()
 	now := s.now()
 	s.mu.Lock()
 	ses.rec.State, ses.rec.Why, ses.rec.Ended = state, why, &now
@@ -156,7 +175,7 @@ func (s *Service) hubFails(ses *session, k int) (rehearsal.Note, bool) {
 	case rehearsal.CodeHubSetup:
 		return rehearsal.Note{Code: rehearsal.NoteSetup, N: float64(hub.Why.N), Of: float64(hub.Why.Of)}, true
 	case rehearsal.CodeHubBusy:
-		return rehearsal.Note{Code: rehearsal.NoteHubRefuses, N: float64(hub.Why.N)}, true
+		return rehearsal.Note{Code: rehearsal.NoteHubRefuses, N: float64(hub.Why.N), Of: float64(hub.Why.Of)}, true
 	}
 	return rehearsal.Note{Code: rehearsal.NoteHubLoss, N: float64(k + 1)}, true
 }
@@ -173,7 +192,7 @@ func (s *Service) step(ctx context.Context, ses *session, k int) (told int) {
 	order := fmt.Sprintf("%v-%d-%s", ses.id, k+1, strings.ToLower(rand.Text()[:8]))
 
 	s.mu.Lock()
-	ses.step, ses.order, ses.pending, ses.told, ses.failed, ses.ends, ses.allIn = k, order, len(sites), 0, 0, ends, make(chan struct{})
+	ses.step, ses.order, ses.pending, ses.told, ses.failed, ses.refused, ses.ends, ses.allIn = k, order, len(sites), 0, 0, 0, ends, make(chan struct{})
 	ses.orders[order] = k
 	ses.trouble = trouble{}
 	ses.rec.Runs = append(ses.rec.Runs, rehearsal.StepRun{Began: now})
@@ -237,48 +256,59 @@ func (s *Service) final(ses *session) {
 func (s *Service) await(ctx context.Context, ses *session, ends time.Time, allIn chan struct{}) {
 	deadline := time.NewTimer(ends.Sub(s.o.Now()))
 	defer deadline.Stop()
-	watch := time.NewTicker(watchEvery)
-	defer watch.Stop()
-	for {
+	select {
+	case <-allIn:
+	case <-deadline.C:
+		s.tellStop(ses) // who is still at it would disturb the next step
+	case <-ses.stop:
+		s.tellStop(ses)
+		ses.isHalted()
+		late := time.NewTimer(haltWait)
+		defer late.Stop()
 		select {
 		case <-allIn:
-			return
-		case <-deadline.C:
-			s.tellStop(ses) // who is still at it would disturb the next step
-			return
-		case <-ses.stop:
-			s.tellStop(ses)
-			ses.isHalted()
-			late := time.NewTimer(haltWait)
-			defer late.Stop()
-			select {
-			case <-allIn:
-			case <-late.C:
-			case <-ctx.Done():
-			}
-			return
+		case <-late.C:
 		case <-ctx.Done():
-			s.tellStop(ses)
-			return
-		case <-watch.C:
-			s.watch(ses)
 		}
+	case <-ctx.Done():
+		s.tellStop(ses)
 	}
 }
 
-// watch looks at the hub, and ends the session when it is in trouble.
-func (s *Service) watch(ses *session) {
-	load := s.o.Hub()
+// watch looks at the hub until ctx ends: beside the steps, which must not wait for a hub that does not answer.
+func (s *Service) watch(ctx context.Context, ses *session) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		load := s.o.Hub(ctx)
+		if ctx.Err() != nil {
+			return // what was asked was not waited for
+		}
+		s.saw(ses, load)
+	}
+}
+
+// saw takes how the hub fares, and ends the session when it is in trouble. Between two steps nothing is asked of a hub.
+func (s *Service) saw(ses *session, load rehearsal.Load) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ses.load = load
-	run := &ses.rec.Runs[len(ses.rec.Runs)-1]
+	n := len(ses.rec.Runs)
+	if n == 0 || !ses.rec.Runs[n-1].Ended.IsZero() {
+		return
+	}
+	run := &ses.rec.Runs[n-1]
 	run.Load = worse(run.Load, load)
-	if load.Known {
+	if load.Known || load.Unreachable {
 		s.publish(rehearsal.Event{Kind: rehearsal.EventLoad, ID: ses.id, Step: ses.step + 1, Load: &load})
 	}
-	if why, bad := ses.trouble.look(load); bad {
-		s.o.Log.Warn("rehearsal stops: the hub is in trouble", "id", ses.id.String(), "why", why.Code)
+	if why, bad := ses.trouble.look(load, &s.o.Settings, s.o.Now()); bad {
+		s.o.Log.Warn("rehearsal stops: the hub is in trouble", "id", ses.id.String(), "why", why.Code, "is", why.N, "limit", why.Of)
 		ses.end(why)
 	}
 }
@@ -317,7 +347,7 @@ func (s *Service) finish(ctx context.Context, ses *session, k int) {
 		}
 	}
 	run := &ses.rec.Runs[k]
-	run.Ended, run.Load = now, worse(run.Load, s.o.Hub())
+	run.Ended = now
 	rec := ses.course()
 	s.mu.Unlock()
 	wait, cancel := firm(ctx)
@@ -360,11 +390,17 @@ func (s *Service) Report(site, agent string, r wire.Report) {
 	}
 	final := res.Progress.Final()
 	if final && !was && ses == s.session && k == ses.step {
-		if judge.Failed(res) {
-			ses.failed++
-			if ses.failed >= failedLeast && float64(ses.failed) >= failedShare*float64(ses.told) {
+		many := func(n int) bool { return n >= failedLeast && float64(n) >= failedShare*float64(ses.told) }
+		switch {
+		case judge.Failed(res):
+			if ses.failed++; many(ses.failed) {
 				s.o.Log.Warn("rehearsal stops: calls can't be set up", "id", ses.id.String(), "failed", ses.failed, "told", ses.told)
 				ses.end(rehearsal.Note{Code: rehearsal.NoteSetup, N: float64(ses.failed), Of: float64(ses.told)})
+			}
+		case res.Outcome == probes.OutcomeBusy.String():
+			if ses.refused++; many(ses.refused) {
+				s.o.Log.Warn("rehearsal stops: the hub refuses calls", "id", ses.id.String(), "refused", ses.refused, "told", ses.told)
+				ses.end(rehearsal.Note{Code: rehearsal.NoteHubRefuses, N: float64(ses.refused), Of: float64(ses.told)})
 			}
 		}
 		s.final(ses)

@@ -6,9 +6,9 @@
 //
 // # When it stops
 //
-// At once on demand, when a meeting's hold begins, and when the hub is in trouble: its processors nearly used up,
-// packets that stay there for long, calls refused although there would be room, a third of a step's calls failing at
-// set-up. After a step in which nearly all sites lost more than 5 % no larger one follows: it would only harm more.
+// At once on demand, when a meeting's hold begins, and when the hub is in trouble: its processors nearly used up or packets
+// staying there for long, for seconds on end; no word from it; a third of a step's calls refused or failing at set-up.
+// After a step in which nearly all sites lost more than 5 % no larger one follows: it would only harm more.
 //
 // # What may go wrong
 //
@@ -65,11 +65,11 @@ type Options struct {
 	Store    Store
 	Channel  Channel
 	Sites    Sites
-	Hub      func() rehearsal.Load                                          // how the hub fares now; nil: it can't be asked
+	Hub      func(context.Context) rehearsal.Load                           // how the hub fares now, told within seconds; nil: it can't be asked
 	Evidence func(ctx context.Context, sites []string) []rehearsal.Evidence // what is known of sites beside calls, without districts; nil: nothing
-	Settings plan.Settings
-	Now      func() time.Time // nil: time.Now
-	Log      *slog.Logger     // nil: slog.Default
+	Settings plan.Settings                                                  // limits that are zero: plan.DefaultSettings'
+	Now      func() time.Time                                               // nil: time.Now
+	Log      *slog.Logger                                                   // nil: slog.Default
 }
 
 // Service plans, runs and reads rehearsals. Make it with New. All methods may be called concurrently.
@@ -97,8 +97,11 @@ func New(o Options) *Service {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	d := plan.DefaultSettings()
+	o.Settings.ResidenceLimit = cmp.Or(o.Settings.ResidenceLimit, d.ResidenceLimit)
+	o.Settings.CPULimit = cmp.Or(o.Settings.CPULimit, d.CPULimit)
 	if o.Hub == nil {
-		o.Hub = func() rehearsal.Load { return rehearsal.Load{} }
+		o.Hub = func(context.Context) rehearsal.Load { return rehearsal.Load{} }
 	}
 	if o.Evidence == nil {
 		o.Evidence = func(context.Context, []string) []rehearsal.Evidence { return nil }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -25,7 +26,8 @@ type world struct {
 	store *memory
 	field *province
 	load  rehearsal.Load
-	end   func() // ends Run and waits for it
+	loads func(time.Duration) rehearsal.Load // since it was made, in place of load
+	end   func()                             // ends Run and waits for it
 }
 
 func settings() plan.Settings {
@@ -44,8 +46,14 @@ func newWorld(t *testing.T, store *memory, field *province, set plan.Settings) *
 		field = newProvince(136)
 	}
 	w := &world{t: t, store: store, field: field}
+	made := time.Now()
 	w.Service = New(Options{Store: store, Channel: field, Sites: field, Settings: set, Log: slog.New(slog.DiscardHandler),
-		Hub: func() rehearsal.Load { return w.load },
+		Hub: func(context.Context) rehearsal.Load {
+			if w.loads != nil {
+				return w.loads(time.Since(made))
+			}
+			return w.load
+		},
 		Evidence: func(_ context.Context, sites []string) (out []rehearsal.Evidence) {
 			for _, s := range sites {
 				out = append(out, rehearsal.Evidence{Site: s, Rooms: []rehearsal.Room{{Endpoint: "codec", Level: 2, Known: true}}})
@@ -246,7 +254,7 @@ func TestAgentsThatDoNotDoAsTold(t *testing.T) {
 				t.Errorf("%s: %s, want %s", site, progress[site], p)
 			}
 		}
-		if v := r.Verdict.Counts; v[rehearsal.Go] != 136-5-4 || v[rehearsal.NoGo] != 1 || v[rehearsal.AtRisk] != 7 || v[rehearsal.Unknown] != 1 {
+		if v := r.Verdict.Counts; v[rehearsal.Go] != 136-5-4 || v[rehearsal.NoGo] != 1 || v[rehearsal.Unknown] != 8 {
 			t.Errorf("%v", v)
 		}
 		time.Sleep(5 * time.Minute) // s003's word is still taken
@@ -304,30 +312,46 @@ func TestStopActsAtOnce(t *testing.T) {
 func TestAHubInTroubleEndsIt(t *testing.T) {
 	for name, c := range map[string]struct {
 		load  rehearsal.Load
+		loads func(time.Duration) rehearsal.Load
 		hurt  func(string, int) (float64, float64)
-		fail  bool
+		fail  string // outcome of every call
 		code  string
+		says  rehearsal.Note
 		state rehearsal.State
 	}{
-		"refuses":             {load: rehearsal.Load{Known: true, Refusing: true, Sessions: 5, MaxSessions: 200}, code: rehearsal.NoteHubRefuses},
-		"busy":                {load: rehearsal.Load{Known: true, CPURatio: 0.99}, code: rehearsal.NoteHubLoad},
-		"slow":                {load: rehearsal.Load{Known: true, ResidenceP99: 0.3}, code: rehearsal.NoteHubSlow},
+		"would refuse, but no call came": {load: rehearsal.Load{Known: true, Refusing: true, Sessions: 5, MaxSessions: 200}, state: rehearsal.StateDone},
+		"refuses":                        {fail: "busy", code: rehearsal.NoteHubRefuses, says: rehearsal.Note{N: 5, Of: 10}},
+		"busy":                           {load: rehearsal.Load{Known: true, CPURatio: 0.99}, code: rehearsal.NoteHubLoad, says: rehearsal.Note{N: 0.99, Of: 0.95}},
+		"slow":                           {load: rehearsal.Load{Known: true, Refusing: true, ResidenceP99: 0.12}, code: rehearsal.NoteHubSlow, says: rehearsal.Note{N: 0.12, Of: 0.1}},
+		"away":                           {load: rehearsal.Load{Unreachable: true}, code: rehearsal.NoteHubAway, says: rehearsal.Note{N: 5}},
+		"other lim.":                     {load: rehearsal.Load{Known: true, CPURatio: 0.94, ResidenceP99: 0.099}, state: rehearsal.StateDone},
+		// A moment in which nothing was sent is in what the hub says for 5 s.
+		"slow for moments": {loads: func(at time.Duration) rehearsal.Load {
+			l := rehearsal.Load{Known: true}
+			if s := int(at.Seconds()) % 15; s < 8 {
+				l.ResidenceP99, l.Refusing = 0.5, true
+			}
+			if s := int(at.Seconds()) % 6; s < 4 {
+				l.CPURatio, l.Unreachable = 1, s < 3
+			}
+			return l
+		}, state: rehearsal.StateDone},
 		"full, as planned":    {load: rehearsal.Load{Known: true, Refusing: true, Sessions: 34, MaxSessions: 34}, state: rehearsal.StateDone},
 		"not known":           {load: rehearsal.Load{Refusing: true, CPURatio: 1}, state: rehearsal.StateDone},
-		"sets no call up":     {fail: true, code: rehearsal.NoteSetup},
+		"sets no call up":     {fail: "timeout", code: rehearsal.NoteSetup},
 		"loses with 34 sites": {hurt: func(_ string, calls int) (float64, float64) { return 0, float64(min(calls, 34)/34) * 0.2 }, code: rehearsal.NoteHubLoss},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, nil, nil, settings())
-				w.load = c.load
+				w.load, w.loads = c.load, c.loads
 				if c.hurt != nil {
 					w.field.hurt = c.hurt
 				}
-				if c.fail {
+				if c.fail != "" {
 					for i := range 136 {
 						w.field.odd[siteID(i)] = func(site string, o wire.Order) {
-							w.field.report(site, "pc", wire.Report{Order: o.ID, Phase: wire.PhaseDone, Outcome: "timeout", Reason: "ICE did not connect"})
+							w.field.report(site, "pc", wire.Report{Order: o.ID, Phase: wire.PhaseDone, Outcome: c.fail, Reason: "ICE did not connect"})
 						}
 					}
 				}
@@ -341,10 +365,13 @@ func TestAHubInTroubleEndsIt(t *testing.T) {
 				if r.State != rehearsal.StateStopped || len(r.Why) != 1 || r.Why[0].Code != c.code {
 					t.Fatalf("%s %+v, want %s", r.State, r.Why, c.code)
 				}
+				if c.says.N > 0 && (math.Abs(r.Why[0].N-c.says.N) > 0.01 || r.Why[0].Of != c.says.Of) {
+					t.Errorf("%+v, want %v of %v", r.Why[0], c.says.N, c.says.Of)
+				}
 				if len(r.Runs) > 2 {
 					t.Errorf("%d steps were run on", len(r.Runs))
 				}
-				if c.load.Known && r.Ended.Sub(*r.Began) > 10*time.Second {
+				if (c.load.Known || c.load.Unreachable) && r.Ended.Sub(*r.Began) > 15*time.Second {
 					t.Errorf("it took %v to notice", r.Ended.Sub(*r.Began))
 				}
 			})
@@ -384,7 +411,7 @@ func TestNobodyThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil, newProvince(0), settings())
 		r := w.wait(w.start(rehearsal.Request{Steps: steps}))
-		if r.State != rehearsal.StateStopped || r.Why[0].Code != rehearsal.NoteNobody || r.Verdict.Counts[rehearsal.AtRisk] != 136 {
+		if r.State != rehearsal.StateStopped || r.Why[0].Code != rehearsal.NoteNobody || r.Verdict.Counts[rehearsal.Unknown] != 136 {
 			t.Errorf("%s %+v %v", r.State, r.Why, r.Verdict.Counts)
 		}
 	})

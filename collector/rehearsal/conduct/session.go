@@ -23,6 +23,7 @@ type session struct {
 	pending int           // sites of the step that are not final
 	told    int           // sites of the step that were told
 	failed  int           // of them, could not set up
+	refused int           // of them, refused by the hub
 	allIn   chan struct{} // closed when pending is 0
 	ends    time.Time     // of the step, at the latest
 	load    rehearsal.Load

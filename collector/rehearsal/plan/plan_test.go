@@ -216,13 +216,13 @@ func TestScheduleFindsItsNextTime(t *testing.T) {
 }
 
 func TestBadSettingsAreExplained(t *testing.T) {
-	s := Settings{HubMbps: math.NaN(), MaxSessions: -1, StepSeconds: 1, Schedule: []Entry{
+	s := Settings{HubMbps: math.NaN(), MaxSessions: -1, StepSeconds: 1, ResidenceLimit: time.Minute, CPULimit: math.NaN(), Schedule: []Entry{
 		{Meeting: "", Profile: "4k", Steps: "34,10", Days: []string{"someday"}, At: "25:00"},
 		{Meeting: "m", Days: []string{"mon"}, At: "06:30"}, {Meeting: "m", Days: []string{"mon"}, At: "06:30"},
 	}}
 	var got []string
 	s.Validate(func(at, format string, args ...any) { got = append(got, at) })
-	want := []string{"hub_mbps", "max_sessions", "step_seconds", "schedule[0].meeting", "schedule[0].profile", "schedule[0].steps", "schedule[0].days", "schedule[0].at", "schedule[2]"}
+	want := []string{"hub_mbps", "max_sessions", "step_seconds", "residence_limit", "cpu_limit", "schedule[0].meeting", "schedule[0].profile", "schedule[0].steps", "schedule[0].days", "schedule[0].at", "schedule[2]"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

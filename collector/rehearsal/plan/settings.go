@@ -18,7 +18,19 @@ type Settings struct {
 	HubMbps     float64 `yaml:"hub_mbps"`     // what the hub's line carries, one way, in Mbit/s; 0: not known
 	MaxSessions int     `yaml:"max_sessions"` // calls that the hub takes at once; 0: not known
 	StepSeconds int     `yaml:"step_seconds"` // of media in each step, where a rehearsal does not say
-	Schedule    []Entry `yaml:"schedule"`
+	// A rehearsal is stopped when packets stay longer at the hub (99th percentile), or more of its processors (0..1) is
+	// in use, for some seconds in a row.
+	ResidenceLimit time.Duration `yaml:"residence_limit"`
+	CPULimit       float64       `yaml:"cpu_limit"`
+	HubStatus      HubStatus     `yaml:"hub_status"`
+	Schedule       []Entry       `yaml:"schedule"`
+}
+
+// HubStatus is where a reflector outside the collector says how it fares. The zero value is none.
+type HubStatus struct {
+	URL       string `yaml:"url"`        // its /whip/status
+	TokenFile string `yaml:"token_file"` // the first of its tokens is shown; empty: none is
+	CAFile    string `yaml:"ca_file"`    // PEM of who signed its certificate; empty: the system's
 }
 
 // Entry is a rehearsal that the collector starts by itself again and again.
@@ -32,7 +44,15 @@ type Entry struct {
 }
 
 // DefaultSettings hold where the file says nothing.
-func DefaultSettings() Settings { return Settings{StepSeconds: 20} }
+func DefaultSettings() Settings {
+	return Settings{StepSeconds: 20, ResidenceLimit: 100 * time.Millisecond, CPULimit: 0.95}
+}
+
+// Bounds of the limits.
+const (
+	minResidence, maxResidence = 10 * time.Millisecond, 10 * time.Second
+	minCPU, maxCPU             = 0.1, 1
+)
 
 const maxEntries = 50
 
@@ -51,6 +71,12 @@ func (s *Settings) Validate(problem func(at, format string, args ...any)) {
 	}
 	if s.StepSeconds < MinStepSeconds || s.StepSeconds > MaxStepSeconds {
 		problem("step_seconds", "must be from %d to %d", MinStepSeconds, MaxStepSeconds)
+	}
+	if s.ResidenceLimit < minResidence || s.ResidenceLimit > maxResidence {
+		problem("residence_limit", "must be between %v and %v", minResidence, maxResidence)
+	}
+	if !(s.CPULimit >= minCPU && s.CPULimit <= maxCPU) {
+		problem("cpu_limit", "must be from %v to %v, such as 0.95", minCPU, maxCPU)
 	}
 	if len(s.Schedule) > maxEntries {
 		problem("schedule", "has more than %d entries", maxEntries)

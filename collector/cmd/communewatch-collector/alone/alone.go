@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"communewatch/collector"
 	"communewatch/probes/webrtc/reflector"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,7 +73,7 @@ func Command() *cobra.Command {
 	f.IntVar(&a.limits.Sessions, "max-sessions", a.limits.Sessions, "calls at once")
 	f.IntVar(&a.limits.MBPS, "max-mbps", a.limits.MBPS, "Mbit/s sent, above which no further call is taken")
 	f.IntVar(&a.limits.SessionMBPS, "session-mbps", a.limits.SessionMBPS, "Mbit/s that one call may send")
-	f.DurationVar(&a.limits.Lifetime, "max-lifetime", a.limits.Lifetime, "of a call")
+	f.DurationVar(&a.limits.Lifetime, "max-lifetime", a.limits.Lifetime, "of a call, 5m to 24h")
 	f.BoolVar(&a.verbose, "debug", false, "log more")
 	return cmd
 }
@@ -98,8 +99,8 @@ func (a *alone) options(log *slog.Logger, metrics *prometheus.Registry) (reflect
 			return o, fmt.Errorf("--%s: %d: must be 1 or more", name, n)
 		}
 	}
-	if a.limits.Lifetime < time.Second {
-		return o, fmt.Errorf("--max-lifetime: %v: must be 1s or more", a.limits.Lifetime)
+	if err := collector.CheckLifetime(a.limits.Lifetime); err != nil {
+		return o, fmt.Errorf("--max-lifetime: %v: %w", a.limits.Lifetime, err)
 	}
 	o.Limits.Handshakes = (a.limits.Sessions + 1) / 2
 	if (a.certFile == "") != (a.key == "") {
