@@ -121,7 +121,7 @@ func (a *Agent) caller(check *schedule.Check, c caller, bound time.Duration) ord
 
 // Bounds of what is set about orders and meetings.
 const (
-	minOrderKbps = 50 // an audio call
+	minOrderKbps = 50 // less carries no speech
 	maxOrderKbps = 100_000
 	maxMeetings  = 200
 )

@@ -21,6 +21,7 @@ import (
 	"communewatch/agent/ship"
 	"communewatch/probes"
 	"communewatch/probes/orders"
+	"communewatch/probes/webrtc/media"
 	"communewatch/probes/webrtc/report"
 	"communewatch/probes/wire"
 )
@@ -351,6 +352,39 @@ func TestCallsTakeHalfOfAnHourAtMost(t *testing.T) {
 		c.pass(time.Second)
 		if got := c.take(); !strings.Contains(got, "later started") {
 			t.Errorf("an hour later: %q", got)
+		}
+	})
+}
+
+// Calls that fail at once take no line, but a process each, and the hub's time.
+func TestShortCallsAreBoundedToo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := &office{res: Result{Outcome: probes.OutcomeRefused, Reason: "refused"}}
+		c := start(t, []string{"hub"}, f, nil, "hub")
+		for i := range 200 {
+			c.tell(callOf(fmt.Sprint("r", i), 0, 1))
+			c.pass(time.Second)
+		}
+		if got := c.take(); strings.Count(got, "done refused") != 180 || !strings.Contains(got, "r180 refused ordered calls took 30m0s of the last hour") {
+			t.Errorf("%d calls in 200 s: %q", strings.Count(got, "done refused"), got[max(0, len(got)-300):])
+		}
+	})
+}
+
+// What rides along with the media takes of the line too.
+func TestWholeCallKeepsToTheLimit(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := start(t, []string{"hub"}, &office{}, nil, "hub") // it may take 6 Mbit/s
+		o := callOf("r1", 0, 1)
+		for o.Call.Profile.VideoBPS = 5_000_000; media.WireBPS(o.Call.Profile) < 5_990_000; {
+			o.Call.Profile.VideoBPS += 1000
+		}
+		if bps := media.WireBPS(o.Call.Profile); bps > 6_000_000 {
+			t.Fatalf("the media alone take %v", bps)
+		}
+		c.tell(o)
+		if got := c.take(); !strings.Contains(got, "r1 refused the call would take 602") || !strings.Contains(got, "allow 6000 (orders.max_kbps)") {
+			t.Errorf("got %q", got)
 		}
 	})
 }

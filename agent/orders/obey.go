@@ -20,6 +20,12 @@ const (
 	// Within an hour ordered calls take the line for half of it at most, whoever orders them.
 	spentWithin = time.Hour
 	spentMost   = 30 * time.Minute
+	// A call that fails at once counts as one of this length: each takes a process, and knocks at the hub.
+	spentLeast = 10 * time.Second
+
+	// riding is what a call takes of the line each way beside its media, in bit/s: ten messages a second on the data
+	// channel and their acknowledgements (some 20 kbit/s), reports on the media (RTCP), ICE's checks.
+	riding = 30_000
 )
 
 // errStopped is why an ordered call was ended before its time. It is a cancellation to whoever asks: what was stopped
@@ -88,7 +94,7 @@ func (c *Client) begin(e *entry, o *orders.Order) error {
 	if err := media.Check(o.Call.Profile); err != nil {
 		return err
 	}
-	if bps := media.WireBPS(o.Call.Profile); bps > c.o.MaxBPS {
+	if bps := media.WireBPS(o.Call.Profile) + riding; bps > c.o.MaxBPS {
 		return fmt.Errorf("the call would take %.0f kbit/s of the line each way; the agent's settings allow %.0f (orders.max_kbps)", bps/1000, c.o.MaxBPS/1000)
 	}
 	length := time.Duration(o.Call.Duration)
@@ -155,7 +161,7 @@ func (c *Client) carryOut(ctx context.Context, k *calling) orders.Report {
 	res := k.caller.Call(ctx, *o.Call, func() {
 		c.ledger.say(k.entry, orders.Report{Phase: orders.PhaseStarted, Check: rep.Check, Path: rep.Path})
 	})
-	c.spend(time.Since(begun))
+	c.spend(max(time.Since(begun), spentLeast))
 	rep.Phase, rep.Outcome, rep.Reason, rep.Proof, rep.Result = orders.PhaseDone, res.Outcome.String(), res.Reason, res.Proof, res.Call
 	if ctx.Err() != nil && res.Outcome != probes.OutcomeOK {
 		rep.Outcome, rep.Reason = ended(ctx)

@@ -102,7 +102,7 @@ func (l *ledger) next() (e *entry, r orders.Report, from int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.list {
-		if c.pending && time.Since(c.received) > reportFor {
+		if time.Since(c.received) > reportFor {
 			c.pending, c.report.Result = false, nil // the rows have it
 		}
 		if c.pending && (e == nil || e.report.Phase == orders.PhaseRefused && c.report.Phase != orders.PhaseRefused) {
