@@ -25,6 +25,19 @@ type Trust struct {
 	SkipVerify bool           // accept any certificate: for devices that made their own
 }
 
+// NewTrust returns what a check's options say: the authorities of a PEM file, the system's for "", or none needed.
+func NewTrust(caFile string, skipVerify bool) (Trust, error) {
+	t := Trust{SkipVerify: skipVerify}
+	if caFile == "" {
+		return t, nil
+	}
+	var err error
+	if t.Roots, err = LoadCA(caFile); err != nil {
+		return t, probes.Errorf(probes.OutcomeBadConfig, "ca_file: %w", err)
+	}
+	return t, nil
+}
+
 // LoadCA reads the authorities in a PEM file.
 func LoadCA(file string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(file)

@@ -14,6 +14,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"regexp"
@@ -53,11 +54,13 @@ type Conn struct {
 	stop func() bool
 }
 
-// Open connects to the server. The timeout is for each step; ctx ends the connection too, whenever it ends. The Conn is
-// never nil; after an error it has nothing to read from or to close.
+// Open connects to the server. The timeout is for all steps together; ctx ends the connection too, whenever it ends. The
+// Conn is never nil; after an error it has nothing to read from or to close.
 func (s Server) Open(ctx context.Context, b bind.Binding, trust Trust, timeout time.Duration) (*Conn, error) {
 	c := &Conn{}
-	addr, err := b.Resolve(ctx, "", s.Host, timeout)
+	opening, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	addr, err := b.Resolve(opening, "", s.Host, timeout)
 	if err != nil {
 		return c, err
 	}
@@ -66,7 +69,7 @@ func (s Server) Open(ctx context.Context, b bind.Binding, trust Trust, timeout t
 		network = UDP
 	}
 	start := time.Now()
-	conn, err := b.Dialer(network, timeout).DialContext(ctx, network, netip.AddrPortFrom(addr, s.Port).String())
+	conn, err := b.Dialer(network, timeout).DialContext(opening, network, netip.AddrPortFrom(addr, s.Port).String())
 	if err != nil {
 		return c, err
 	}
@@ -76,9 +79,9 @@ func (s Server) Open(ctx context.Context, b bind.Binding, trust Trust, timeout t
 	if s.Transport == TLS {
 		client := tls.Client(conn, trust.Config(s.Host, func(day time.Time) { c.Expires = day }))
 		start = time.Now()
-		if err := client.HandshakeContext(ctx); err != nil {
+		if err := client.HandshakeContext(opening); err != nil {
 			conn.Close()
-			return c, handshakeError(ctx, err)
+			return c, handshakeError(opening, err)
 		}
 		c.TLS = time.Since(start)
 		conn = client
@@ -99,6 +102,25 @@ func handshakeError(ctx context.Context, err error) error {
 		return probes.Errorf(probes.OutcomeTimeout, "the port takes connections but does not answer a TLS handshake")
 	}
 	return probes.Errorf(probes.OutcomeFailed, "the port takes connections but the TLS handshake fails: %w", Reason(err))
+}
+
+// Broken says in words what a port that took the connection did instead of speaking the protocol. answer is what was
+// waited for, such as "answer to OPTIONS"; err ended the wait.
+func Broken(ctx context.Context, err error, protocol, answer string) error {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return ctx.Err()
+	case ctx.Err() != nil:
+		return Mute(probes.OutcomeTimeout, protocol, "no "+answer)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return Mute(probes.OutcomeFailed, protocol, "it closed without an "+answer)
+	}
+	return Reason(err)
+}
+
+// Mute is the error of a port that takes connections and is no server of the protocol, as what it did shows.
+func Mute(outcome probes.Outcome, protocol, did string) error {
+	return probes.Errorf(outcome, "the port takes connections but does not speak %s: %s", protocol, did)
 }
 
 // Reason returns what went wrong with a connection without the addresses that the library puts before it: the port of

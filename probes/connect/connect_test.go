@@ -93,6 +93,13 @@ func TestSilentHandshake(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 
+	// The same without an end of the context's own.
+	begin := time.Now()
+	c, err = server(TLS, l.Addr()).Open(t.Context(), bind.Binding{}, Trust{}, 2*time.Second)
+	if probes.OutcomeOf(err) != probes.OutcomeTimeout || err.Error() != "the port takes connections but does not answer a TLS handshake" || time.Since(begin) < 2*time.Second {
+		t.Errorf("%+v, %v after %v", c, err, time.Since(begin))
+	}
+
 	ctx, cancel = context.WithCancel(t.Context())
 	go func() {
 		conn, err := l.Accept()

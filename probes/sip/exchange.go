@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"syscall"
 	"time"
 
 	"communewatch/probes"
@@ -193,16 +192,12 @@ func (q *question) broken(ctx context.Context, err error) error {
 		return ctx.Err()
 	case ctx.Err() != nil && q.trying:
 		return q.silence(ctx, err)
-	case ctx.Err() != nil:
-		return probes.Errorf(probes.OutcomeTimeout, "the port takes connections but does not speak SIP: no answer to OPTIONS")
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return probes.Errorf(probes.OutcomeFailed, "the port takes connections but does not speak SIP: it closed without an answer to OPTIONS")
-	case errors.Is(err, errTooLong):
-		return probes.Errorf(probes.OutcomeFailed, "the port takes connections but does not speak SIP: its answer is longer than SIP's are")
-	case errors.Is(err, errNotSIP):
-		return probes.Errorf(probes.OutcomeFailed, "the port takes connections but does not speak SIP: its answer is something else")
+	case errors.Is(err, errTooLong) && ctx.Err() == nil:
+		return connect.Mute(probes.OutcomeFailed, "SIP", "its answer is longer than SIP's are")
+	case errors.Is(err, errNotSIP) && ctx.Err() == nil:
+		return connect.Mute(probes.OutcomeFailed, "SIP", "its answer is something else")
 	}
-	return connect.Reason(err)
+	return connect.Broken(ctx, err, "SIP", "answer to OPTIONS")
 }
 
 // readHead reads one message up to the empty line that ends its headers. Empty lines before it are keep-alives (RFC

@@ -18,7 +18,6 @@ package sip
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -162,13 +161,11 @@ func New(t probes.Target, b bind.Binding, o Options) (probes.Probe, error) {
 	if err != nil {
 		return nil, probes.Errorf(probes.OutcomeBadConfig, "address %w", err)
 	}
-	var roots *x509.CertPool
-	if o.CAFile != "" {
-		if roots, err = connect.LoadCA(o.CAFile); err != nil {
-			return nil, probes.Errorf(probes.OutcomeBadConfig, "ca_file: %w", err)
-		}
+	trust, err := connect.NewTrust(o.CAFile, o.SkipVerify)
+	if err != nil {
+		return nil, err
 	}
-	return &probe{peer: at, bind: b, opts: o, trust: connect.Trust{Roots: roots, SkipVerify: o.SkipVerify}}, nil
+	return &probe{peer: at, bind: b, opts: o, trust: trust}, nil
 }
 
 // Probe asks once. Whatever was measured before a failure is returned with the error.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"syscall"
 	"time"
 
 	"communewatch/probes"
@@ -124,15 +123,8 @@ func (q *question) stream(ctx context.Context, conn net.Conn) error {
 
 // broken says in words what a port that took the connection did instead of answering.
 func (q *question) broken(ctx context.Context, err error) error {
-	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
-		return ctx.Err()
-	case ctx.Err() != nil:
-		return probes.Errorf(probes.OutcomeTimeout, "the port takes connections but does not speak STUN: no answer")
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return probes.Errorf(probes.OutcomeFailed, "the port takes connections but does not speak STUN: it closed without an answer")
-	case errors.Is(err, errNotSTUN):
-		return probes.Errorf(probes.OutcomeFailed, "the port takes connections but does not speak STUN: its answer is something else")
+	if errors.Is(err, errNotSTUN) && ctx.Err() == nil {
+		return connect.Mute(probes.OutcomeFailed, "STUN", "its answer is something else")
 	}
-	return connect.Reason(err)
+	return connect.Broken(ctx, err, "STUN", "answer")
 }
