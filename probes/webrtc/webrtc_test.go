@@ -48,7 +48,7 @@ const token = "a-token-of-the-tests"
 
 func newReflector(t *testing.T) string {
 	t.Helper()
-	r, err := reflector.Open(reflector.Options{Media: "127.0.0.1:0", Tokens: []string{token}, Limits: reflector.Limits{CPU: 100, Residence: time.Hour}}) // however busy the machine is
+	r, err := reflector.Open(reflector.Options{Media: "127.0.0.1:0", Tokens: []string{token}, Limits: reflector.Limits{CPU: 100, Residence: time.Hour, Connect: time.Minute}}) // however busy the machine is
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func newReflector(t *testing.T) string {
 func open(t *testing.T, url string, change func(*webrtc.Options)) *webrtc.Probe {
 	t.Helper()
 	o := webrtc.DefaultOptions()
-	o.Token, o.Profile, o.Duration = token, "low", 3*time.Second
+	o.Token, o.Profile, o.Duration, o.Timeout = token, "low", 3*time.Second, time.Minute
 	if change != nil {
 		change(&o)
 	}

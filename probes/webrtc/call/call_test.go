@@ -37,7 +37,7 @@ type far struct {
 
 func newFar(t *testing.T, limits reflector.Limits) *far {
 	t.Helper()
-	limits.CPU, limits.Residence = 100, time.Hour // however busy the machine is
+	limits.CPU, limits.Residence, limits.Connect = 100, time.Hour, time.Minute // however busy the machine is
 	r, err := reflector.Open(reflector.Options{Media: "127.0.0.1:0", Tokens: []string{token}, Limits: limits})
 	if err != nil {
 		t.Fatal(err)
