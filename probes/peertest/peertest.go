@@ -1,5 +1,5 @@
-// Package peertest runs servers of other people on this machine, for tests that want to know whether a probe and they
-// understand each other. `make needs` installs them.
+// Package peertest gives tests of probes somebody to talk to on this machine: servers of other people, to know whether a
+// probe and they understand each other (`make needs` installs them), and listeners that do what a test wants.
 package peertest
 
 import (
@@ -99,6 +99,35 @@ func wait(gone <-chan struct{}, ready func() bool) bool {
 			}
 		}
 	}
+}
+
+// ServeTCP listens on a port of 127.0.0.1 until the test ends, and returns its address; see Accept.
+func ServeTCP(t testing.TB, serve func(conn net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	Accept(t, l, serve)
+	return l.Addr().String()
+}
+
+// Accept hands each connection to serve, one after the other, and closes it afterwards. The listener is closed with the
+// test, which waits for serve to return.
+func Accept(t testing.TB, l net.Listener, serve func(conn net.Conn)) {
+	done := make(chan struct{})
+	t.Cleanup(func() { l.Close(); <-done })
+	go func() {
+		defer close(done)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serve(conn)
+			conn.Close()
+		}
+	}()
 }
 
 // The ports that servers get: above those that the lab's services have (21081 to 21200), and below those that the system

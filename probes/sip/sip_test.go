@@ -15,6 +15,7 @@ import (
 
 	"communewatch/probes"
 	"communewatch/probes/bind"
+	"communewatch/probes/peertest"
 )
 
 // ask runs one probe of the address.
@@ -83,33 +84,6 @@ func serveUDP(t testing.TB, reply func(n int, request string) []string) string {
 		}
 	}()
 	return conn.LocalAddr().String()
-}
-
-// serveTCP hands each connection to serve, and closes it afterwards.
-func serveTCP(t testing.TB, serve func(conn net.Conn)) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	acceptTCP(t, l, serve)
-	return l.Addr().String()
-}
-
-func acceptTCP(t testing.TB, l net.Listener, serve func(conn net.Conn)) {
-	done := make(chan struct{})
-	t.Cleanup(func() { l.Close(); <-done })
-	go func() {
-		defer close(done)
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			serve(conn)
-			conn.Close()
-		}
-	}()
 }
 
 // request reads one request, without body.
@@ -306,7 +280,7 @@ func serveBoth(t *testing.T, reply func(int, string) []string) string {
 	t.Helper()
 	silent := func(conn net.Conn) { bufio.NewReader(conn).WriteTo(&bytes.Buffer{}) }
 	if reply == nil {
-		return serveTCP(t, silent)
+		return peertest.ServeTCP(t, silent)
 	}
 	for range 100 {
 		at := serveUDP(t, reply)
@@ -314,7 +288,7 @@ func serveBoth(t *testing.T, reply func(int, string) []string) string {
 		if err != nil {
 			continue // another program has it
 		}
-		acceptTCP(t, l, silent)
+		peertest.Accept(t, l, silent)
 		return at
 	}
 	t.Fatal("found no port that is free for UDP and TCP")
@@ -336,7 +310,7 @@ func TestLongHeadIsReadInOneGo(t *testing.T) {
 
 func TestStreams(t *testing.T) {
 	// Keep-alives, a request of the server's own with a body, a provisional response, one to somebody else, in pieces.
-	at := serveTCP(t, func(conn net.Conn) {
+	at := peertest.ServeTCP(t, func(conn net.Conn) {
 		r := request(conn)
 		own := "OPTIONS sip:you@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bKq\r\nCall-ID: q\r\nCSeq: 1 OPTIONS\r\nContent-Length: 9\r\n\r\nSIP/2.0 2"
 		other := strings.Replace(answer(r, "200 OK", ""), "Call-ID: ", "Call-ID: x", 1)
@@ -385,7 +359,7 @@ func TestPortThatDoesNotSpeakSIP(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			p, err := ask(t, serveTCP(t, tc.serve), func(o *Options) {
+			p, err := ask(t, peertest.ServeTCP(t, tc.serve), func(o *Options) {
 				o.Transport = "tcp"
 				if tc.outcome == probes.OutcomeTimeout {
 					o.Timeout = 2 * time.Second
@@ -399,7 +373,7 @@ func TestPortThatDoesNotSpeakSIP(t *testing.T) {
 			}
 		})
 	}
-	plain := serveTCP(t, func(conn net.Conn) { conn.Write([]byte("220 ready\r\n")); conn.Read(make([]byte, 1000)) })
+	plain := peertest.ServeTCP(t, func(conn net.Conn) { conn.Write([]byte("220 ready\r\n")); conn.Read(make([]byte, 1000)) })
 	p, err := ask(t, plain, func(o *Options) { o.Transport = "tls" })
 	if f, _ := p.Field("connected"); probes.OutcomeOf(err) != probes.OutcomeFailed || f.Num != 1 || !strings.HasPrefix(err.Error(), "the port takes connections but the TLS handshake fails") {
 		t.Errorf("no TLS: %v, %s", err, shown(p))
@@ -422,7 +396,7 @@ func TestStopsWhenCanceled(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		at := serveUDP(t, func(int, string) []string { cancel(); return nil })
 		if transport == "tcp" {
-			at = serveTCP(t, func(conn net.Conn) { request(conn); cancel(); request(conn) })
+			at = peertest.ServeTCP(t, func(conn net.Conn) { request(conn); cancel(); request(conn) })
 		}
 		o := DefaultOptions()
 		o.Transport, o.Timeout = transport, 30*time.Second

@@ -15,6 +15,7 @@ import (
 
 	"communewatch/probes"
 	"communewatch/probes/bind"
+	"communewatch/probes/peertest"
 
 	pion "github.com/pion/stun/v3"
 )
@@ -63,29 +64,6 @@ func serveUDP(t testing.TB, reply func(n int, request []byte, from netip.AddrPor
 		}
 	}()
 	return conn.LocalAddr().String()
-}
-
-// serveTCP hands each connection to serve, and closes it afterwards.
-func serveTCP(t testing.TB, serve func(conn net.Conn)) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	t.Cleanup(func() { l.Close(); <-done })
-	go func() {
-		defer close(done)
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			serve(conn)
-			conn.Close()
-		}
-	}()
-	return l.Addr().String()
 }
 
 // success is an answer made by another implementation.
@@ -186,9 +164,9 @@ func TestFailures(t *testing.T) {
 		{"silent", serveUDP(t, func(int, []byte, netip.AddrPort) [][]byte { return nil }), short, probes.OutcomeTimeout, "no answer"},
 		{"garbage", serveUDP(t, func(int, []byte, netip.AddrPort) [][]byte { return [][]byte{[]byte("x")} }), short, probes.OutcomeTimeout, "no answer; what came instead answers something else or is not STUN"},
 		{"closed", u.LocalAddr().String(), nil, probes.OutcomeRefused, "refused: nothing listens on the UDP port"},
-		{"silent port", serveTCP(t, func(conn net.Conn) { io.Copy(io.Discard, conn) }), shortTCP, probes.OutcomeTimeout, words + "no answer"},
-		{"port that closes", serveTCP(t, read), overTCP, probes.OutcomeFailed, words + "it closed without an answer"},
-		{"another protocol", serveTCP(t, func(conn net.Conn) { read(conn); conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) }), overTCP, probes.OutcomeFailed, words + "its answer is something else"},
+		{"silent port", peertest.ServeTCP(t, func(conn net.Conn) { io.Copy(io.Discard, conn) }), shortTCP, probes.OutcomeTimeout, words + "no answer"},
+		{"port that closes", peertest.ServeTCP(t, read), overTCP, probes.OutcomeFailed, words + "it closed without an answer"},
+		{"another protocol", peertest.ServeTCP(t, func(conn net.Conn) { read(conn); conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) }), overTCP, probes.OutcomeFailed, words + "its answer is something else"},
 		{"closed port", l.Addr().String(), overTCP, probes.OutcomeRefused, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -202,7 +180,7 @@ func TestFailures(t *testing.T) {
 }
 
 func TestStreamInPieces(t *testing.T) {
-	at := serveTCP(t, func(conn net.Conn) {
+	at := peertest.ServeTCP(t, func(conn net.Conn) {
 		r := make([]byte, headSize)
 		io.ReadFull(conn, r)
 		from := netip.MustParseAddrPort(conn.RemoteAddr().String())
