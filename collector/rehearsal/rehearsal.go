@@ -49,28 +49,6 @@ var (
 	ErrClosing    = errors.New("the collector is stopping")
 )
 
-// Refused says that a plan can't be carried out: nothing was started. It names every problem with its place and fix.
-type Refused struct{ Problems []Problem }
-
-// Error lists the problems, one a line.
-func (e *Refused) Error() string {
-	lines := make([]string, len(e.Problems))
-	for i, p := range e.Problems {
-		lines[i] = p.Field + ": " + p.Text
-	}
-	return strings.Join(lines, "\n")
-}
-
-// Problem is one thing that speaks against a plan. Field is as in Request's JSON ("steps").
-type Problem struct {
-	Field string `json:"field"`
-	// Code says which problem it is, for room words, with the parameters that it carries; "": Text is all there is.
-	Code   string   `json:"code,omitempty"`
-	Params []string `json:"params,omitempty"`
-	Text   string   `json:"text"`            // English, with the fix
-	Force  bool     `json:"force,omitempty"` // Request.Force overrules it
-}
-
 // Request is what a person or the schedule asks for.
 type Request struct {
 	Meeting string `json:"meeting"`           // its name

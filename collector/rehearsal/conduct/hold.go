@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -41,11 +42,11 @@ func (h *holding) on(now time.Time) bool { return now.Before(h.Until) }
 func (s *Service) Hold(ctx context.Context, h rehearsal.Hold) (rehearsal.Hold, error) {
 	switch {
 	case h.For < 0 || h.For > maxHold || h.For > 0 && h.For < time.Minute:
-		return h, &rehearsal.Refused{Problems: []rehearsal.Problem{{Field: "for", Text: fmt.Sprintf("%v: want from 1m to %v, or 0s to end a hold", h.For, maxHold)}}}
+		return h, &rehearsal.Refused{Problems: []rehearsal.Problem{{Field: "for", Code: rehearsal.ProblemHoldLength, Params: []string{h.For.String(), maxHold.String()}, Text: fmt.Sprintf("%v: want from 1m to %v, or 0s to end a hold", h.For, maxHold)}}}
 	case len(h.Meeting) > maxNote || !utf8.ValidString(h.Meeting) || strings.ContainsFunc(h.Meeting, unicode.IsControl):
-		return h, &rehearsal.Refused{Problems: []rehearsal.Problem{{Field: "meeting", Text: fmt.Sprintf("use at most %d bytes of plain text in one line", maxNote)}}}
+		return h, &rehearsal.Refused{Problems: []rehearsal.Problem{{Field: "meeting", Code: rehearsal.ProblemText, Params: []string{strconv.Itoa(maxNote)}, Text: fmt.Sprintf("use at most %d bytes of plain text in one line", maxNote)}}}
 	case len(h.By) > maxNote || !utf8.ValidString(h.By) || strings.ContainsFunc(h.By, unicode.IsControl):
-		return h, &rehearsal.Refused{Problems: []rehearsal.Problem{{Field: "by", Text: fmt.Sprintf("use at most %d bytes of plain text in one line", maxNote)}}}
+		return h, &rehearsal.Refused{Problems: []rehearsal.Problem{{Field: "by", Code: rehearsal.ProblemText, Params: []string{strconv.Itoa(maxNote)}, Text: fmt.Sprintf("use at most %d bytes of plain text in one line", maxNote)}}}
 	}
 	s.starting.Lock() // no rehearsal begins between the look and the hold
 	defer s.starting.Unlock()

@@ -80,8 +80,15 @@ type maker struct {
 	plan     rehearsal.Plan
 }
 
-func (m *maker) problem(field, format string, args ...any) {
-	m.plan.Problems = append(m.plan.Problems, rehearsal.Problem{Field: field, Text: fmt.Sprintf(format, args...)})
+// maxParam bounds what is told again of what was typed, in runes.
+const maxParam = 200
+
+func (m *maker) problem(field, code, format string, args ...any) {
+	p := rehearsal.Problem{Field: field, Code: code, Text: fmt.Sprintf(format, args...)}
+	for _, a := range args {
+		p.Params = append(p.Params, fmt.Sprintf("%.*s", maxParam, fmt.Sprint(a)))
+	}
+	m.plan.Problems = append(m.plan.Problems, p)
 }
 
 // plain reports whether s is one line of text of at most limit bytes.
@@ -92,25 +99,25 @@ func plain(s string, limit int) bool {
 func (m *maker) texts() {
 	switch {
 	case m.plan.Meeting == "":
-		m.problem("meeting", "give the meeting's name")
+		m.problem("meeting", rehearsal.ProblemNoMeeting, "give the meeting's name")
 	case !plain(m.plan.Meeting, maxText):
-		m.problem("meeting", "use at most %d bytes of plain text in one line", maxText)
+		m.problem("meeting", rehearsal.ProblemText, "use at most %d bytes of plain text in one line", maxText)
 	}
 	if !plain(m.plan.By, maxBy) {
-		m.problem("by", "use at most %d bytes of plain text in one line", maxBy)
+		m.problem("by", rehearsal.ProblemText, "use at most %d bytes of plain text in one line", maxBy)
 	}
 	if m.plan.Check != "" {
 		if err := probes.CheckName(m.plan.Check); err != nil {
-			m.problem("check", "%v", err)
+			m.problem("check", rehearsal.ProblemName, "%v", err)
 		}
 	}
 	if at := m.plan.At; at != nil {
 		ahead := at.Sub(m.known.Now)
 		switch {
 		case ahead < -stalePlan:
-			m.problem("at", "%s has passed; give a time to come, or leave it out to begin now", at.UTC().Format(time.RFC3339))
+			m.problem("at", rehearsal.ProblemPast, "%s has passed; give a time to come, or leave it out to begin now", at.UTC().Format(time.RFC3339))
 		case ahead > maxAhead:
-			m.problem("at", "%s is more than a year away", at.UTC().Format(time.RFC3339))
+			m.problem("at", rehearsal.ProblemFar, "%s is more than a year away", at.UTC().Format(time.RFC3339))
 		case ahead <= 0:
 			m.plan.At = nil
 		}
@@ -121,7 +128,7 @@ func (m *maker) profile() {
 	r := m.request
 	bps := func(field string, kbps float64) int {
 		if !(kbps >= 0 && kbps*1000 <= media.MaxVideoBPS) { // NaN too
-			m.problem(field, "%v kbit/s: want 0 to %d", kbps, media.MaxVideoBPS/1000)
+			m.problem(field, rehearsal.ProblemRate, "%v kbit/s: want 0 to %d", kbps, media.MaxVideoBPS/1000)
 			return 0
 		}
 		return int(math.Round(kbps * 1000))
@@ -134,11 +141,11 @@ func (m *maker) profile() {
 			name = "custom"
 		}
 		if _, taken := media.Named(name); taken {
-			m.problem("profile", "%s has rates of its own; leave it out, or leave out the rates", name)
+			m.problem("profile", rehearsal.ProblemNamed, "%s has rates of its own; leave it out, or leave out the rates", name)
 			return
 		}
 		if err := probes.CheckName(name); err != nil { // as agents want it
-			m.problem("profile", "%v", err)
+			m.problem("profile", rehearsal.ProblemName, "%v", err)
 			return
 		}
 		before := len(m.plan.Problems)
@@ -148,7 +155,7 @@ func (m *maker) profile() {
 		}
 		if p.VideoBPS == 0 {
 			if p.FPS != 0 {
-				m.problem("fps", "frames are of video, and there is none; give video_kbps, or leave fps out")
+				m.problem("fps", rehearsal.ProblemFPS, "frames are of video, and there is none; give video_kbps, or leave fps out")
 			}
 			p.FPS = 0
 		}
@@ -156,7 +163,7 @@ func (m *maker) profile() {
 			return
 		}
 		if err := media.Check(p); err != nil {
-			m.problem("profile", "%v", err)
+			m.problem("profile", rehearsal.ProblemRates, "%v", err)
 			return
 		}
 		m.plan.Profile = p
@@ -171,7 +178,7 @@ func (m *maker) profile() {
 			for _, p := range media.Profiles() {
 				names = append(names, p.Name)
 			}
-			m.problem("profile", "%.40q is not one of %s; or give audio_kbps, video_kbps and fps", name, strings.Join(names, ", "))
+			m.problem("profile", rehearsal.ProblemNoProfile, "%.40q is not one of %s; or give audio_kbps, video_kbps and fps", name, strings.Join(names, ", "))
 			return
 		}
 		m.plan.Profile = p
@@ -184,17 +191,17 @@ func (m *maker) length() {
 		m.plan.StepSeconds = m.settings.StepSeconds
 	}
 	if n := m.plan.StepSeconds; n < MinStepSeconds || n > MaxStepSeconds {
-		m.problem("step_seconds", "%d: want %d to %d seconds of media in each step", n, MinStepSeconds, MaxStepSeconds)
+		m.problem("step_seconds", rehearsal.ProblemStepSeconds, "%d: want %d to %d seconds of media in each step", n, MinStepSeconds, MaxStepSeconds)
 	}
 }
 
 func (m *maker) sites() {
 	if len(m.known.Sites) == 0 {
-		m.problem("sites", "no site is known; import them first with: communewatch-collector sites import FILE")
+		m.problem("sites", rehearsal.ProblemNoSites, "no site is known; import them first with: communewatch-collector sites import FILE")
 		return
 	}
 	if len(m.request.Sites) > maxList {
-		m.problem("sites", "the list has more than %d bytes", maxList)
+		m.problem("sites", rehearsal.ProblemLongList, "the list has more than %d bytes", maxList)
 		return
 	}
 	byID := make(map[string]int, len(m.known.Sites))
@@ -212,7 +219,7 @@ func (m *maker) sites() {
 		district, isDistrict := strings.CutPrefix(item, "district:")
 		switch i, ok := byID[item]; {
 		case item == "":
-			m.problem("sites", "an item between two commas is empty")
+			m.problem("sites", rehearsal.ProblemEmptyItem, "an item between two commas is empty")
 			return
 		case item == "all":
 			for i := range taken {
@@ -231,7 +238,7 @@ func (m *maker) sites() {
 		if len(unknown) > 5 {
 			more = fmt.Sprintf(" and %d more", len(unknown)-5)
 		}
-		m.problem("sites", "no site has the id %.200q%s; list them with: communewatch-collector sites list, or use all, or district:NAME",
+		m.problem("sites", rehearsal.ProblemNoSite, "no site has the id %.200q%s; list them with: communewatch-collector sites list, or use all, or district:NAME",
 			strings.Join(unknown[:min(5, len(unknown))], ", "), more)
 	}
 	var chosen []inventory.Site
@@ -241,7 +248,7 @@ func (m *maker) sites() {
 		}
 	}
 	if len(chosen) > MaxSites {
-		m.problem("sites", "%d sites are more than %d", len(chosen), MaxSites)
+		m.problem("sites", rehearsal.ProblemManySites, "%d sites are more than %d", len(chosen), MaxSites)
 		return
 	}
 	m.plan.Sites = Order(chosen)
@@ -266,9 +273,9 @@ func (m *maker) district(name string, taken []bool) {
 	}
 	switch {
 	case len(found) == 0:
-		m.problem("sites", "no site is in a district %.100q", name)
+		m.problem("sites", rehearsal.ProblemNoDistrict, "no site is in a district %.100q", name)
 	case len(found) > 1:
-		m.problem("sites", "%.100q may mean several districts; write the name with its accents, or the code", name)
+		m.problem("sites", rehearsal.ProblemDistricts, "%.100q may mean several districts; write the name with its accents, or the code", name)
 	}
 }
 
@@ -329,7 +336,7 @@ func (m *maker) steps() {
 	}
 	parts := strings.Split(text, ",")
 	if len(parts) > MaxSteps {
-		m.problem("steps", "%d steps are more than %d", len(parts), MaxSteps)
+		m.problem("steps", rehearsal.ProblemManySteps, "%d steps are more than %d", len(parts), MaxSteps)
 		return
 	}
 	last := 0
@@ -340,23 +347,23 @@ func (m *maker) steps() {
 		case part == "all":
 			n = total
 			if i != len(parts)-1 {
-				m.problem("steps", "all can only be the last step")
+				m.problem("steps", rehearsal.ProblemAllLast, "all can only be the last step")
 				return
 			}
 			if n == last { // "10,all" of ten sites
 				continue
 			}
 		case err != nil:
-			m.problem("steps", "%.40q is not a number of sites; write for example 10,34,68,all", part)
+			m.problem("steps", rehearsal.ProblemNoNumber, "%.40q is not a number of sites; write for example 10,34,68,all", part)
 			return
 		case n < 1:
-			m.problem("steps", "a step of %d sites tests nothing", n)
+			m.problem("steps", rehearsal.ProblemEmptyStep, "a step of %d sites tests nothing", n)
 			return
 		case n > total:
-			m.problem("steps", "a step of %d sites, but only %d take part; write all for all of them", n, total)
+			m.problem("steps", rehearsal.ProblemLargeStep, "a step of %d sites, but only %d take part; write all for all of them", n, total)
 			return
 		case n <= last:
-			m.problem("steps", "%d after %d: each step must have more sites than the one before", n, last)
+			m.problem("steps", rehearsal.ProblemStepOrder, "%d after %d: each step must have more sites than the one before", n, last)
 			return
 		}
 		m.plan.Steps = append(m.plan.Steps, n)
@@ -405,13 +412,16 @@ func (m *maker) estimate() {
 	case worst.Over && m.plan.Force:
 		m.plan.Warnings = append(m.plan.Warnings, rehearsal.Note{Code: rehearsal.NoteCapacity, N: float64(worst.Step), Of: worst.OutOfHub})
 	case worst.Over:
+		p := rehearsal.Problem{Field: "steps", Code: rehearsal.ProblemCapacity, Force: true,
+			Params: []string{strconv.Itoa(worst.Step), strconv.Itoa(worst.Sites), strconv.FormatFloat(worst.OutOfHub, 'f', 0, 64), strconv.FormatFloat(capacity, 'f', 0, 64)}}
 		why := fmt.Sprintf("step %d: %d sites, the hub would send and receive %s, above its %s (rehearsal.hub_mbps)",
 			worst.Step, worst.Sites, Mbps(worst.OutOfHub), Mbps(capacity))
 		if m.settings.MaxSessions > 0 && worst.Sites > m.settings.MaxSessions {
 			why = fmt.Sprintf("step %d: %d sites at once, above the hub's %d sessions (rehearsal.max_sessions)", worst.Step, worst.Sites, m.settings.MaxSessions)
+			p.Code, p.Params = rehearsal.ProblemSessions, []string{strconv.Itoa(worst.Step), strconv.Itoa(worst.Sites), strconv.Itoa(m.settings.MaxSessions)}
 		}
-		m.plan.Problems = append(m.plan.Problems, rehearsal.Problem{Field: "steps", Force: true,
-			Text: why + "; choose a lower profile or fewer sites, or force it"})
+		p.Text = why + "; choose a lower profile or fewer sites, or force it"
+		m.plan.Problems = append(m.plan.Problems, p)
 	}
 	if capacity <= 0 {
 		m.plan.Warnings = append(m.plan.Warnings, rehearsal.Note{Code: rehearsal.NoteNoCapacity})

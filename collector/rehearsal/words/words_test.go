@@ -12,13 +12,15 @@ import (
 	"communewatch/collector/health"
 	"communewatch/collector/phrase"
 	"communewatch/collector/rehearsal"
+	"communewatch/collector/rehearsal/plan"
+	"communewatch/inventory"
 	"communewatch/probes"
 )
 
 // codes returns the constants of the vocabulary whose names begin with a prefix.
 func codes(t *testing.T, prefix string) (out []string) {
 	t.Helper()
-	for _, file := range []string{"../rehearsal.go", "../verdict.go"} {
+	for _, file := range []string{"../rehearsal.go", "../verdict.go", "../problem.go"} {
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -67,6 +69,9 @@ func TestEverythingHasWords(t *testing.T) {
 	for _, c := range codes(t, "Progress") {
 		both(c, func(l phrase.Lang) string { return Progress(l, rehearsal.Progress(c)) })
 	}
+	for _, c := range codes(t, "Problem") {
+		both(c, func(l phrase.Lang) string { return Problem(l, rehearsal.Problem{Code: c, Text: "English"}) })
+	}
 	for _, c := range rehearsal.Columns() {
 		both(string(c), func(l phrase.Lang) string { return Column(l, c) })
 	}
@@ -105,6 +110,38 @@ func TestSentences(t *testing.T) {
 	} {
 		if got != want {
 			t.Errorf("got  %q\nwant %q", got, want)
+		}
+	}
+}
+
+// What a form may be told in Vietnamese has all that it says in English: no parameter is left open, none is left out.
+func TestProblemsOfPlansAreSaidInVietnamese(t *testing.T) {
+	now := time.Date(2026, 11, 26, 3, 0, 0, 0, time.UTC)
+	past := now.Add(-time.Hour)
+	known := plan.Known{Sites: []inventory.Site{{ID: "s1", Name: "Xã", Parent: "Huyện A"}, {ID: "s2", Name: "Xã", Parent: "Huyện A"}}, Now: now}
+	for want, r := range map[string]rehearsal.Request{
+		"09:00 26/11/2026 đã qua; hãy chọn thời điểm sau, hoặc để trống để bắt đầu ngay": {Meeting: "m", At: &past},
+		"Hãy nhập tên cuộc họp": {},
+		"“4k” không phải là một trong các mức audio, low, 360p, 720p, 1080p; hoặc hãy tự nhập tốc độ tiếng, tốc độ hình và số khung hình":                               {Meeting: "m", Profile: "4k"},
+		"Không có điểm nào mang mã s8, s9; hãy dùng mã trong danh sách điểm, hoặc all, hoặc district:TÊN":                                                               {Meeting: "m", Sites: "s8,s9"},
+		"Bước có 9 điểm, nhưng chỉ có 2 điểm tham gia; hãy viết all để lấy tất cả":                                                                                      {Meeting: "m", Steps: "9"},
+		"99 giây: mỗi bước cần từ 5 đến 60 giây":                                                                                                                        {Meeting: "m", StepSeconds: 99},
+		"Bước 1, 2 điểm: trung tâm phải gửi và nhận 4,3 Mbit/s, vượt 1 Mbit/s của đường truyền (rehearsal.hub_mbps); hãy chọn mức thấp hơn, ít điểm hơn, hoặc vẫn chạy": {Meeting: "m", Profile: "720p", Steps: "all"},
+	} {
+		s := plan.DefaultSettings()
+		if strings.Contains(want, "hub_mbps") {
+			s.HubMbps = 1
+		}
+		p := plan.Make(r, s, known)
+		if len(p.Problems) != 1 {
+			t.Errorf("%s: %+v", want, p.Problems)
+			continue
+		}
+		if got := Problem(phrase.Vietnamese, p.Problems[0]); got != want {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+		if got := Problem(phrase.English, p.Problems[0]); got != p.Problems[0].Text {
+			t.Errorf("%q", got)
 		}
 	}
 }

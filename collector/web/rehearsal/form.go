@@ -91,6 +91,7 @@ func (p *Pages) draft(r *http.Request, out *formPage) error {
 	}
 	out.Overrule = len(plan.Problems) > 0
 	for _, pr := range plan.Problems {
+		pr.Text = words.Problem(out.Words, pr)
 		if says := out.needs(&plan); pr.Force && says != "" {
 			pr.Text = says
 		}
