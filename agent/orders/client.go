@@ -76,7 +76,8 @@ const (
 	backoffMin = time.Second
 	backoffMax = time.Minute
 
-	// A collector in its right mind tells a few orders a minute. Who tells more is read slowly.
+	// A collector in its right mind tells a few orders a minute, and shows a sign of life now and then. Who says more is
+	// read slowly.
 	ordersPerSecond = 5
 	ordersBurst     = 32
 )
@@ -223,13 +224,13 @@ func (c *Client) channel(ctx context.Context, i int, trouble *string) (opened bo
 			return true, fmt.Errorf("the channel ended: %w", err)
 		}
 		alive.Reset(silence)
-		if o == nil && !bad {
-			continue
-		}
 		if err := c.patient.Wait(ctx); err != nil {
 			return true, err
 		}
-		if bad {
+		switch {
+		case o == nil && !bad:
+			continue // only a sign of life
+		case bad:
 			c.o.Log.Warn("order not understood", "collector", c.peers[i].URL, "error", err)
 			continue
 		}

@@ -594,6 +594,28 @@ func TestFloodOfOrdersIsBounded(t *testing.T) {
 	})
 }
 
+// So is a flood of signs of life: reading them would take the machine.
+func TestFloodOfSignsOfLifeIsReadSlowly(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := start(t, []string{"hub"}, &office{}, nil, "hub")
+		c.mu.Lock()
+		w := c.line
+		c.mu.Unlock()
+		read := 0
+		for end := time.Now().Add(100 * time.Second); time.Now().Before(end); read++ {
+			if _, err := w.Write([]byte("\n")); err != nil {
+				t.Fatal(err)
+			}
+			if read > 10_000 {
+				t.Fatal("they are read as fast as they come")
+			}
+		}
+		if most := 100*ordersPerSecond + ordersBurst + 10; read > most {
+			t.Errorf("%d were read in 100 s, want %d at most", read, most)
+		}
+	})
+}
+
 // What an agent measured may be odd; its report arrives all the same.
 func TestOddResultIsReportedWithoutIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
