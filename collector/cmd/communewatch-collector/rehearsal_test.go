@@ -45,11 +45,14 @@ func TestMistakesOfRehearsals(t *testing.T) {
 		{"compare one", []string{"rehearsal", "compare", "r1", config}, []string{"two rehearsals"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			code, _, errs := run(t, c.args...)
+			code, out, errs := run(t, c.args...)
 			if code != 1 {
 				t.Errorf("exit code %d", code)
 			}
 			contains(t, "stderr", errs, c.stderr...)
+			if planned := strings.Contains(out, "Mbit/s"); planned != (c.name == "above the hub") {
+				t.Errorf("beside its problems it prints %q", out)
+			}
 		})
 	}
 	out, errs := must(t, "rehearsal", "list", config)
@@ -63,7 +66,7 @@ func TestPlanOffline(t *testing.T) {
 	dir, config := setup(t)
 	must(t, "sites", "import", write(t, dir, "sites.csv", list), config)
 	out, _ := must(t, "rehearsal", "plan", "--meeting=Giao ban", "--steps=1,all", config)
-	contains(t, "plan", out, "bước 1: 1 điểm, hub gửi 2,1 Mbit/s", "bước 2: 2 điểm", "Máy chủ không chạy")
+	contains(t, "plan", out, "bước 1: 1 điểm, trung tâm gửi 2,1 Mbit/s", "bước 2: 2 điểm", "Máy chủ không chạy")
 	out, _ = must(t, "rehearsal", "plan", "--meeting=Giao ban", "--steps=1,all", "--lang=en", "--json", config)
 	var p rehearsal.Plan
 	if err := json.Unmarshal([]byte(out), &p); err != nil || len(p.Sites) != 2 || p.Estimates[1].Sites != 2 {
@@ -187,7 +190,7 @@ func TestARehearsalByTheCommandLine(t *testing.T) {
 	good.connect(ctx, &running)
 
 	out, _ := must(t, "rehearsal", "start", "--meeting=Giao ban", "--profile=360p", "--steps=1,all", "--step-seconds=5", config)
-	contains(t, "start", out, "bước 1: 1 điểm, hub gửi", "1/2 điểm chưa kết nối máy đo: s2", "2 điểm: ", "r1 Giao ban, 360p: ", "Tích Sơn (s1)", "Liên Bảo (s2)")
+	contains(t, "start", out, "bước 1: 1 điểm, trung tâm gửi", "1/2 điểm chưa kết nối máy đo: s2", "2 điểm: ", "r1 Giao ban, 360p: ", "Tích Sơn (s1)", "Liên Bảo (s2)")
 
 	bad.connect(ctx, &running)
 	out, _ = must(t, "rehearsal", "start", "--meeting=Giao ban", "--profile=360p", "--steps=1,all", "--step-seconds=5", "--lang=en", config)
@@ -207,15 +210,15 @@ func TestARehearsalByTheCommandLine(t *testing.T) {
 	out, _ = must(t, "rehearsal", "start", "--meeting=Mai", "--at=06:30", config)
 	contains(t, "planned", out, "Bắt đầu lúc 06:30", "rehearsal status r3")
 	out, _ = must(t, "rehearsal", "stop", "r3", config)
-	contains(t, "stop", out, "stopped")
+	contains(t, "stop", out, "đã dừng")
 
 	out, _ = must(t, "rehearsal", "hold", "--for=3h", "--meeting=Giao ban", config)
-	contains(t, "hold", out, "2 were told now")
+	contains(t, "hold", out, "đã báo 2 máy đo")
 	code, _, errs := run(t, "rehearsal", "start", "--meeting=m", config)
 	if contains(t, "start while held", errs, "a meeting is on", "hold --end"); code != 1 {
 		t.Error("begun while a meeting is on")
 	}
-	out, _ = must(t, "rehearsal", "hold", "--end", config)
+	out, _ = must(t, "rehearsal", "hold", "--end", "--lang=en", config)
 	contains(t, "hold", out, "2 agents were told")
 	for deadline := time.Now().Add(30 * time.Second); good.told(orders.KindHold) < 2 || bad.told(orders.KindHold) < 2; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"syscall"
 	"time"
 
 	"communewatch/collector/rehearsal"
@@ -211,6 +212,9 @@ func (c Client) Watch(ctx context.Context) (next func() (rehearsal.Event, error)
 	lines := json.NewDecoder(resp.Body)
 	return func() (e rehearsal.Event, err error) {
 		err = lines.Decode(&e)
+		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+			err = io.EOF // killed, rather than stopped
+		}
 		return e, err
 	}, func() { resp.Body.Close() }, nil
 }

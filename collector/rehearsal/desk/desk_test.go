@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -165,4 +166,31 @@ func TestWatching(t *testing.T) {
 	}
 	closer()
 	<-s.cancelled
+}
+
+// A collector that is killed ends what is watched as one that stops does, in the middle of a line too.
+func TestWatchingACollectorThatIsKilled(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, out, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = out.WriteString("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{\"kind\":\r\n")
+		_ = out.Flush()
+		_ = conn.Close()
+	}))
+	defer server.Close()
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", server.Listener.Addr().String())
+	}}
+	defer transport.CloseIdleConnections()
+	next, closer, err := Client{HTTP: &http.Client{Transport: transport}}.Watch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closer()
+	if _, err := next(); err != io.EOF {
+		t.Errorf("%v, want the end", err)
+	}
 }

@@ -29,10 +29,10 @@ func printPlan(w io.Writer, l phrase.Lang, p *rehearsal.Plan) error {
 		fmt.Fprintf(w, pick(l, "Bắt đầu lúc %s\n", "Begins at %s\n"), local(*p.At))
 	}
 	for _, e := range p.Estimates {
-		line := fmt.Sprintf(pick(l, "bước %d: %d điểm, hub gửi %s, nhận %s", "step %d: %d sites, the hub sends %s, receives %s"),
+		line := fmt.Sprintf(pick(l, "bước %d: %d điểm, trung tâm gửi %s, nhận %s", "step %d: %d sites, the hub sends %s, receives %s"),
 			e.Step, e.Sites, words.Rate(l, e.OutOfHub), words.Rate(l, e.IntoHub))
 		if e.Over {
-			line += pick(l, "  << vượt khả năng của hub", "  << above the hub's capacity")
+			line += pick(l, "  << vượt khả năng của trung tâm", "  << above the hub's capacity")
 		}
 		fmt.Fprintln(w, line)
 	}
@@ -85,7 +85,7 @@ func printStatus(w io.Writer, l phrase.Lang, st *rehearsal.Status) {
 	if st.StepSites > 0 {
 		fmt.Fprintln(w, counted(l, st.Counts, st.StepSites))
 	}
-	if st.Load.Known {
+	if st.Load.Known || st.Load.Unreachable {
 		fmt.Fprintln(w, loaded(l, &st.Load))
 	}
 }
@@ -105,7 +105,10 @@ func counted(l phrase.Lang, c rehearsal.Counts, of int) string {
 }
 
 func loaded(l phrase.Lang, load *rehearsal.Load) string {
-	return fmt.Sprintf(pick(l, "hub: %d cuộc gọi, bộ xử lý %.0f %%, gói nằm lại %.1f ms", "hub: %d calls, processors %.0f %%, packets stay %.1f ms"),
+	if load.Unreachable {
+		return pick(l, "trung tâm: không hỏi được trạng thái máy chủ đo", "hub: the test server does not say how it fares")
+	}
+	return fmt.Sprintf(pick(l, "trung tâm: %d cuộc gọi, bộ xử lý %.0f %%, thời gian gói lưu tại trung tâm %.1f ms", "hub: %d calls, processors %.0f %%, packets stay %.1f ms"),
 		load.Sessions, load.CPURatio*100, load.ResidenceP99*1000)
 }
 
@@ -163,6 +166,9 @@ func (v *viewer) flush() {
 	v.states = nil
 }
 
+// marks in the order of lists.
+var marks = []rehearsal.Mark{rehearsal.NoGo, rehearsal.Unknown, rehearsal.AtRisk, rehearsal.Go}
+
 func printReport(w io.Writer, l phrase.Lang, rep *rehearsal.Report, names map[string]string) error {
 	v := &rep.Verdict
 	fmt.Fprintf(w, "\n%v %s, %s: %s\n", rep.ID, rep.Plan.Meeting, rep.Plan.Profile.Name, words.State(l, rep.State))
@@ -170,7 +176,7 @@ func printReport(w io.Writer, l phrase.Lang, rep *rehearsal.Report, names map[st
 		fmt.Fprintln(w, notes(l, rep.Why))
 	}
 	var counts []string
-	for _, m := range []rehearsal.Mark{rehearsal.Go, rehearsal.AtRisk, rehearsal.NoGo, rehearsal.Unknown} {
+	for _, m := range marks {
 		counts = append(counts, fmt.Sprintf("%s %d", words.Mark(l, m), v.Counts[m]))
 	}
 	fmt.Fprintln(w, strings.Join(counts, ", "))
@@ -186,7 +192,7 @@ func printReport(w io.Writer, l phrase.Lang, rep *rehearsal.Report, names map[st
 	for _, c := range rehearsal.Columns() {
 		fmt.Fprint(tw, "\t", strings.ToUpper(words.Column(l, c)))
 	}
-	fmt.Fprint(tw, pick(l, "\tMẤT GÓI LÊN/XUỐNG\tVÌ SAO\n", "\tLOSS UP/DOWN\tWHY\n"))
+	fmt.Fprint(tw, pick(l, "\tMẤT/TRỄ LÊN/XUỐNG\tVÌ SAO\n", "\tLOST/LATE UP/DOWN\tWHY\n"))
 	now := cmp.Or(rep.Ended, rep.Began, &rep.Created)
 	for i := range v.Rows {
 		r := &v.Rows[i]
@@ -199,16 +205,24 @@ func printReport(w io.Writer, l phrase.Lang, rep *rehearsal.Report, names map[st
 			}
 			fmt.Fprint(tw, "\t", text)
 		}
-		why := words.Why(l, r.Why)
-		if cell, ok := r.Cells[r.Decided]; ok && cell.Why == r.Why {
-			why = words.Cell(l, &cell, *now)
-		}
-		fmt.Fprintf(tw, "\t%s\t%s\n", losses(l, r), why)
+		fmt.Fprintf(tw, "\t%s\t%s\n", losses(l, r), reason(l, r, *now))
 	}
 	return tw.Flush()
 }
 
-// losses tells the largest loss of a row each way.
+// reason says why a row is what it is: first what is wrong with its calls, whatever else decided.
+func reason(l phrase.Lang, r *rehearsal.Row, now time.Time) string {
+	why := words.Why(l, r.Why)
+	if cell, ok := r.Cells[r.Decided]; ok && cell.Why == r.Why {
+		why = words.Cell(l, &cell, now)
+	}
+	if bad := r.Call.Mark == rehearsal.NoGo || r.Call.Mark == rehearsal.AtRisk; bad && r.Call.Why != r.Why {
+		why = words.Why(l, r.Call.Why) + "; " + why
+	}
+	return why
+}
+
+// losses tells the largest share of packets lost or late of a row, each way.
 func losses(l phrase.Lang, r *rehearsal.Row) string {
 	var up, down *float64
 	larger := func(into **float64, v *float64) {
@@ -243,7 +257,7 @@ func printComparison(w io.Writer, l phrase.Lang, c *rehearsal.Comparison, names 
 		counts map[rehearsal.Mark]int
 	}{{&c.Before, c.HubB, c.CountB}, {&c.After, c.HubA, c.CountA}} {
 		fmt.Fprintf(w, "%v %s, %s:", one.s.ID, one.s.Meeting, one.s.Profile)
-		for _, m := range []rehearsal.Mark{rehearsal.Go, rehearsal.AtRisk, rehearsal.NoGo, rehearsal.Unknown} {
+		for _, m := range marks {
 			fmt.Fprintf(w, " %s %d,", words.Mark(l, m), one.counts[m])
 		}
 		fmt.Fprintf(w, " %s %s\n", words.Column(l, rehearsal.ColumnHub), words.Mark(l, one.hub.Mark))

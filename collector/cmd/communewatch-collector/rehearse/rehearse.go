@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os/user"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -167,7 +168,7 @@ func newPlan(o Options) *cobra.Command {
 			}
 			if asJSON {
 				err = printJSON(cmd.OutOrStdout(), p)
-			} else {
+			} else if stands(&p) {
 				err = printPlan(cmd.OutOrStdout(), l, &p)
 			}
 			return errors.Join(err, refusal(&p))
@@ -194,6 +195,12 @@ func draft(cmd *cobra.Command, o Options, cfg collector.Config, r rehearsal.Requ
 		return err
 	})
 	return p, err
+}
+
+// stands reports whether there is a plan to print: one that can't be made at all has no rates or steps, whereas one that
+// is too much for the hub says by how much.
+func stands(p *rehearsal.Plan) bool {
+	return !slices.ContainsFunc(p.Problems, func(p rehearsal.Problem) bool { return !p.Force })
 }
 
 func refusal(p *rehearsal.Plan) error {
@@ -246,7 +253,7 @@ func newStart(o Options) *cobra.Command {
 			if err != nil {
 				return running(err)
 			}
-			if !asJSON { // before it begins
+			if !asJSON && stands(&p) { // before it begins
 				if err := printPlan(cmd.OutOrStdout(), l, &p); err != nil {
 					return err
 				}
@@ -303,7 +310,7 @@ func follow(cmd *cobra.Command, o Options, l phrase.Lang, id rehearsal.ID, p *re
 			return nil
 		}
 		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("the collector tells no more of %v; it may have stopped", id)
+			return fmt.Errorf("the collector ended while %v was followed; see later what became of it with: communewatch-collector rehearsal status %v", id, id)
 		}
 		if err != nil {
 			return err
@@ -372,9 +379,14 @@ func optionalID(args []string) (rehearsal.ID, error) {
 
 func newStop(o Options) *cobra.Command {
 	var by string
+	var lang langFlag
 	cmd := &cobra.Command{
 		Use: "stop [ID]", Short: "Stop the rehearsal that runs at once, or take back one that is planned", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			l, err := lang.read()
+			if err != nil {
+				return err
+			}
 			id, err := optionalID(args)
 			if err != nil {
 				return err
@@ -386,10 +398,11 @@ func newStop(o Options) *cobra.Command {
 			if err := collector.Rehearsals(cfg).Stop(cmd.Context(), id, person(by)); err != nil {
 				return running(err)
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "stopped; all agents were told")
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), pick(l, "đã dừng; mọi máy đo đã được báo", "stopped; all agents were told"))
 			return err
 		},
 	}
+	lang.add(cmd)
 	cmd.Flags().StringVar(&by, "by", "", "who asks (default: the user of this machine)")
 	return cmd
 }
@@ -398,6 +411,7 @@ func newHold(o Options) *cobra.Command {
 	var h rehearsal.Hold
 	var end bool
 	var by string
+	var lang langFlag
 	cmd := &cobra.Command{
 		Use: "hold (--for TIME --meeting NAME | --end)", DisableFlagsInUseLine: true,
 		Short:   "Tell all agents to leave the line alone while a meeting is on",
@@ -410,6 +424,10 @@ func newHold(o Options) *cobra.Command {
 			case !end && (h.For <= 0 || h.Meeting == ""):
 				return errors.New("give --for TIME, such as 3h, and --meeting NAME, or --end")
 			}
+			l, err := lang.read()
+			if err != nil {
+				return err
+			}
 			cfg, err := o.Config()
 			if err != nil {
 				return err
@@ -420,13 +438,15 @@ func newHold(o Options) *cobra.Command {
 				return running(asFlags(err))
 			}
 			if end {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "the hold has ended; %d agents were told\n", made.Told)
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), pick(l, "đã kết thúc giữ đường truyền; đã báo %d máy đo\n", "the hold has ended; %d agents were told\n"), made.Told)
 			} else {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "until %s no agent starts a media test; %d were told now, others when they connect\n", local(made.Until), made.Told)
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), pick(l, "tới %s không máy đo nào gọi thử; đã báo %d máy đo, các máy khác khi kết nối\n",
+					"until %s no agent starts a media test; %d were told now, others when they connect\n"), local(made.Until), made.Told)
 			}
 			return err
 		},
 	}
+	lang.add(cmd)
 	cmd.Flags().DurationVar(&h.For, "for", 0, "how long, such as 3h, 24h at most")
 	cmd.Flags().StringVar(&h.Meeting, "meeting", "", "the meeting's `name`")
 	cmd.Flags().BoolVar(&end, "end", false, "end the hold that is on")
@@ -564,7 +584,7 @@ func local(t time.Time) string { return t.In(plan.Zone).Format("15:04 02/01/2006
 
 func printSummaries(w io.Writer, l phrase.Lang, list []rehearsal.Summary) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "ID\tBEGAN\tSTATE\tMEETING\tPROFILE\tSITES\tSTEPS\tBY\tWHY")
+	fmt.Fprintln(tw, pick(l, "MÃ\tBẮT ĐẦU\tTRẠNG THÁI\tCUỘC HỌP\tMỨC\tSỐ ĐIỂM\tSỐ BƯỚC\tNGƯỜI YÊU CẦU\tVÌ SAO", "ID\tBEGAN\tSTATE\tMEETING\tPROFILE\tSITES\tSTEPS\tBY\tWHY"))
 	for _, s := range list {
 		when := "-"
 		switch {
