@@ -166,7 +166,7 @@ func (h *house) call(t testing.TB, site string, at time.Time) {
 	}
 	h.keep(t, []probes.Point{
 		{Measurement: "webrtc", Tags: tags("hub"), Time: at, Fields: []probes.Field{probes.String("service", "reflector"), probes.String("profile", "720p"),
-			probes.Bool("rehearsal", false), probes.Float("rtt_median_seconds", 0.031), probes.String("grade", "degraded"), probes.Float("mos_audio", 4.1)}},
+			probes.Bool("rehearsal", false), probes.Float("media_seconds", 15), probes.Float("rtt_median_seconds", 0.031), probes.String("grade", "degraded"), probes.Float("mos_audio", 4.1)}},
 		{Measurement: "webrtc_flow", Tags: tags("hub").With("direction", "down").With("media", "video"), Time: at, Fields: []probes.Field{
 			probes.Int("sent", 1000), probes.Int("lost", 21), probes.Float("loss_ratio", 0.021)}},
 		{Measurement: "webrtc_flow", Tags: tags("hub").With("direction", "up").With("media", "video"), Time: at, Fields: []probes.Field{

@@ -21,8 +21,11 @@ const (
 	callsBack = 26 * time.Hour
 	// servicesBack is the same for what is asked every minute.
 	servicesBack = 2 * time.Hour
-	// maxPoints bounds what is read of one measurement: ten checks' calls of a day every five minutes.
-	maxPoints = 1_000_000
+	// maxPoints bounds what one question reads: a hundred fields of services asked every ten seconds.
+	maxPoints = 100_000
+	// everyCall is a field that each call has, to find the newest by: a call has forty more, and eight flows of a dozen
+	// each, which are then read of that moment alone.
+	everyCall = "media_seconds"
 )
 
 // Store is where the measurements are.
@@ -64,32 +67,42 @@ type Flow struct {
 // Of reads what is known of a site.
 func Of(ctx context.Context, from Store, site string, now time.Time) (Site, error) {
 	out := Site{Calls: []Call{}, Services: []Reading{}}
-	calls := newest{}
-	if err := calls.read(ctx, from, "webrtc", site, now.Add(-callsBack), now); err != nil {
+	here := store.Query{Tags: map[string]string{"site": site}, From: now.Add(-callsBack), To: now.Add(time.Minute), MaxPoints: maxPoints}
+	ask := func(measurement string, q store.Query, fields ...string) store.Query {
+		q.Measurement, q.Fields = measurement, fields
+		return q
+	}
+	found := newest{}
+	if err := found.read(ctx, from, ask("webrtc", here, everyCall)); err != nil {
 		return out, err
 	}
-	flows := newest{}
-	if len(calls) > 0 {
-		if err := flows.read(ctx, from, "webrtc_flow", site, now.Add(-callsBack), now); err != nil {
+	for _, r := range found.sorted() {
+		// The flows of a run that was stored without them are not those of the run before: only this moment's count.
+		then := store.Query{Tags: map[string]string{"site": site, "agent": r.Agent, "target": r.Target, "path": r.Path},
+			From: r.At, To: r.At.Add(time.Millisecond), MaxPoints: maxPoints}
+		whole, flows := newest{}, newest{}
+		if err := whole.read(ctx, from, ask("webrtc", then)); err != nil {
 			return out, err
 		}
-	}
-	for _, r := range calls.sorted() {
+		if err := flows.read(ctx, from, ask("webrtc_flow", then)); err != nil {
+			return out, err
+		}
 		call := Call{Reading: r.Reading, Flows: []Flow{}}
+		for _, w := range whole {
+			call.Reading = w.Reading
+		}
 		for _, f := range flows {
-			// The flows of a run that was stored without them are not those of the run before.
-			if f.Agent == r.Agent && f.Target == r.Target && f.Path == r.Path && f.At.Equal(r.At) {
-				call.Flows = append(call.Flows, Flow{Direction: f.direction, Media: f.media, Facts: f.Facts})
-			}
+			call.Flows = append(call.Flows, Flow{Direction: f.direction, Media: f.media, Facts: f.Facts})
 		}
 		slices.SortFunc(call.Flows, func(a, b Flow) int {
 			return cmp.Or(cmp.Compare(rank(a.Direction), rank(b.Direction)), cmp.Compare(a.Media, b.Media))
 		})
 		out.Calls = append(out.Calls, call)
 	}
+	here.From = now.Add(-servicesBack)
 	services := newest{}
 	for _, m := range []string{"sip", "stun", "h323"} {
-		if err := services.read(ctx, from, m, site, now.Add(-servicesBack), now); err != nil {
+		if err := services.read(ctx, from, ask(m, here)); err != nil {
 			return out, err
 		}
 	}
@@ -115,15 +128,14 @@ type row struct {
 // newest holds the newest row of each check.
 type newest map[key]*row
 
-func (n newest) read(ctx context.Context, from Store, measurement, site string, begin, now time.Time) error {
-	q := store.Query{Measurement: measurement, Tags: map[string]string{"site": site}, From: begin, To: now.Add(time.Minute), MaxPoints: maxPoints}
+func (n newest) read(ctx context.Context, from Store, q store.Query) error {
 	return from.Select(ctx, q, func(s store.Series) error {
 		last := len(s.Times) - 1
 		if last < 0 {
 			return nil
 		}
-		kind := measurement
-		if spec, ok := spec(measurement); ok {
+		kind := q.Measurement
+		if spec, ok := spec(q.Measurement); ok {
 			kind = string(spec.Kind)
 		}
 		k := key{kind, s.Tags.Get("agent"), s.Tags.Get("target"), s.Tags.Get("path"), s.Tags.Get("direction"), s.Tags.Get("media")}

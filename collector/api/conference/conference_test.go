@@ -3,6 +3,8 @@ package conference
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,12 +16,18 @@ import (
 
 var t0 = time.Date(2026, 11, 23, 1, 0, 0, 0, time.UTC)
 
-// shelf is a store of series as they are.
+// shelf is a store of series, which answers what it is asked for and no more.
 type shelf []store.Series
 
 func (s shelf) Select(_ context.Context, q store.Query, each func(store.Series) error) error {
 	for _, x := range s {
-		if x.Measurement != q.Measurement || x.Tags.Get("site") != q.Tags["site"] {
+		if x.Measurement != q.Measurement || len(q.Fields) > 0 && !slices.Contains(q.Fields, x.Field) {
+			continue
+		}
+		if slices.ContainsFunc(slices.Collect(maps.Keys(q.Tags)), func(k string) bool { return x.Tags.Get(k) != q.Tags[k] }) {
+			continue
+		}
+		if x = within(x, q.From, q.To); len(x.Times) == 0 {
 			continue
 		}
 		if err := each(x); err != nil {
@@ -27,6 +35,23 @@ func (s shelf) Select(_ context.Context, q store.Query, each func(store.Series) 
 		}
 	}
 	return nil
+}
+
+// within cuts a series to [from, to).
+func within(x store.Series, from, to time.Time) store.Series {
+	out := store.Series{Measurement: x.Measurement, Field: x.Field, Tags: x.Tags}
+	for i, t := range x.Times {
+		if at := time.UnixMilli(t); at.Before(from) || !at.Before(to) {
+			continue
+		}
+		out.Times = append(out.Times, t)
+		if x.Values != nil {
+			out.Values = append(out.Values, x.Values[i])
+		} else {
+			out.Texts = append(out.Texts, x.Texts[i])
+		}
+	}
+	return out
 }
 
 func series(measurement, field string, tags probes.Tags, value any, ats ...time.Time) store.Series {
@@ -55,6 +80,7 @@ func TestTheNewestCallStandsAlone(t *testing.T) {
 	older, newer := t0, t0.Add(15*time.Minute)
 	down := tags("hub", "direction", "down", "media", "video")
 	got, err := Of(t.Context(), shelf{
+		series("webrtc", "media_seconds", tags("hub"), 15.0, older, newer),
 		series("webrtc", "setup_seconds", tags("hub"), 0.3, older, newer),
 		series("webrtc", "mos_audio", tags("hub"), 4.2, older), // the newer call had none
 		series("webrtc", "grade", tags("hub"), "good", older, newer),
@@ -73,7 +99,7 @@ func TestTheNewestCallStandsAlone(t *testing.T) {
 		return Reading{Kind: kind, Agent: "pc", Target: target, Path: "dedicated", At: newer, Facts: facts, Texts: texts}
 	}
 	want := Site{
-		Calls: []Call{{Reading: read("webrtc", "hub", map[string]float64{"setup_seconds": 0.3}, map[string]string{"grade": "good"}), Flows: []Flow{
+		Calls: []Call{{Reading: read("webrtc", "hub", map[string]float64{"media_seconds": 15, "setup_seconds": 0.3}, map[string]string{"grade": "good"}), Flows: []Flow{
 			{"up", "audio", map[string]float64{"loss_ratio": 0.03}}, {"up", "video", map[string]float64{"loss_ratio": 0.02}},
 			{"down", "video", map[string]float64{"loss_ratio": 0.01}},
 		}}},
