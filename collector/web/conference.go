@@ -3,10 +3,12 @@ package web
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"communewatch/collector/api"
 	"communewatch/collector/api/conference"
+	"communewatch/collector/readiness"
 	"communewatch/probes"
 )
 
@@ -28,6 +30,16 @@ func (*sitePage) RungState(rung string) string {
 		return "no_data"
 	}
 	return "none"
+}
+
+// Stopped names the rung that Stop of an endpoint is about: "L3"; "" where no rung says so.
+func (*sitePage) Stopped(e conference.Endpoint) string {
+	for _, r := range e.Rungs {
+		if r.State != string(readiness.StateReached) && r.Reason == e.Stop {
+			return "L" + strconv.Itoa(r.Level)
+		}
+	}
+	return ""
 }
 
 // callCard is one check with calls: the newest call, and what became of the newest run where that is another thing.

@@ -89,10 +89,20 @@ func (p *page) sheets(rep *rehearsal.Report) []*sheet.Sheet {
 	}
 
 	steps := begin("rehearsal.steps_title", number("rehearsal.step"), number("rehearsal.sites"), number("rehearsal.results"), number("rehearsal.lossy"),
-		sheet.Column{Heading: p.T("rehearsal.median_up"), Kind: sheet.Ratio}, sheet.Column{Heading: p.T("rehearsal.median_down"), Kind: sheet.Ratio},
-		number("rehearsal.failed_calls"), number("rehearsal.limited"))
-	for _, s := range rep.Verdict.Steps {
-		steps.Rows = append(steps.Rows, []any{s.Step, s.Sites, s.Results, s.Lossy, s.MedianUp, s.MedianDown, s.Failed, s.Limited})
+		sheet.Column{Heading: p.T("rehearsal.median_up"), Kind: sheet.Ratio}, sheet.Column{Heading: p.T("rehearsal.median_down"), Kind: sheet.Ratio})
+	besides := asides(&rep.Verdict)
+	for _, a := range besides {
+		steps.Columns = append(steps.Columns, number(a.Key))
+	}
+	for i, s := range rep.Verdict.Steps {
+		cells := []any{s.Step, s.Sites, s.Results, s.Lossy, s.MedianUp, s.MedianDown}
+		if s.Results == 0 {
+			cells = []any{s.Step, s.Sites, 0, nil, nil, nil} // nothing was measured, which is no loss of 0 %
+		}
+		for _, a := range besides {
+			cells = append(cells, a.Of[i])
+		}
+		steps.Rows = append(steps.Rows, cells)
 	}
 
 	do := begin("rehearsal.actions", text("rehearsal.actions", 90), text("rehearsal.sites", 60))

@@ -33,6 +33,7 @@ type onePage struct {
 	// Of one that has ended:
 	Report    *rehearsal.Report
 	Counts    []markCount
+	Asides    []aside
 	Rows      []rehearsal.Row
 	Found     int // rows that the filter lets through
 	Actions   []doFirst
@@ -135,6 +136,36 @@ func liveRank(s liveSite) int {
 	return 0
 }
 
+// aside is a way for sites of a step to have no result, with how many went it.
+type aside struct {
+	Key string // of its words
+	Of  []int  // by step
+}
+
+// asides says of each step why sites of it have no result: those with one and these are all of its sites.
+func asides(v *rehearsal.Verdict) []aside {
+	out := []aside{{Key: "rehearsal.failed_calls"}, {Key: "rehearsal.limited"}, {Key: "rehearsal.not_connected"}, {Key: "rehearsal.refused_calls"}, {Key: "rehearsal.nothing"}}
+	for i, s := range v.Steps {
+		away, refused := 0, 0
+		for _, row := range v.Rows {
+			if i >= len(row.Steps) {
+				continue
+			}
+			switch row.Steps[i].Progress {
+			case rehearsal.ProgressNotConnected:
+				away++
+			case rehearsal.ProgressRefused:
+				refused++
+			}
+		}
+		rest := max(0, s.Sites-s.Results-s.Failed-s.Limited-away-refused)
+		for k, n := range []int{s.Failed, s.Limited, away, refused, rest} {
+			out[k].Of = append(out[k].Of, n)
+		}
+	}
+	return out
+}
+
 // mostActions is how many actions a page puts on top.
 const mostActions = 3
 
@@ -143,6 +174,7 @@ func (out *onePage) result(rep *rehearsal.Report) {
 	out.Report = rep
 	v := &rep.Verdict
 	out.Counts = countsOf(v.Counts)
+	out.Asides = asides(v)
 	for i, a := range v.Actions {
 		if i < mostActions {
 			out.Actions = append(out.Actions, doFirst{words.Action(out.Words, a), out.Named(a.Sites)})

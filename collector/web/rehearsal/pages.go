@@ -22,6 +22,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"communewatch/collector/api/rehearsals"
@@ -57,11 +58,14 @@ type Pages struct {
 	house     *frame.House
 	o         Options
 	templates *template.Template
+
+	mu   sync.Mutex                   // guards kept
+	kept map[rehearsal.ID][]markCount // what came out of rehearsals that nothing more can come to
 }
 
 // New prepares the pages. It starts nothing.
 func New(house *frame.House, o Options) (*Pages, error) {
-	p := &Pages{house: house, o: o}
+	p := &Pages{house: house, o: o, kept: map[rehearsal.ID][]markCount{}}
 	if p.o.Log == nil {
 		p.o.Log = slog.Default()
 	}
@@ -257,7 +261,7 @@ type markCount struct {
 }
 
 // marks in the order of the screens: what needs a person first.
-var marks = []rehearsal.Mark{rehearsal.NoGo, rehearsal.AtRisk, rehearsal.Unknown, rehearsal.Go}
+var marks = []rehearsal.Mark{rehearsal.NoGo, rehearsal.Unknown, rehearsal.AtRisk, rehearsal.Go}
 
 func countsOf(by map[rehearsal.Mark]int) []markCount {
 	out := make([]markCount, len(marks))
@@ -285,24 +289,51 @@ func (p *Pages) listPage(rw http.ResponseWriter, r *http.Request) {
 		out.More = len(all) - mostListed
 		all = all[:mostListed]
 	}
-	judged := 0
-	for _, s := range all {
-		l := listed{Summary: s}
-		if s.State.Final() && s.Began != nil && judged < mostJudged {
-			judged++
-			rep, err := p.o.Service.Get(r.Context(), s.ID)
-			if err != nil {
-				p.fail(rw, r, err)
-				return
-			}
-			l.Counts = countsOf(rep.Verdict.Counts)
-		}
-		out.All = append(out.All, l)
+	if out.All, err = p.listed(r.Context(), all); err != nil {
+		p.fail(rw, r, err)
+		return
 	}
 	if h, on := p.o.Service.Held(); on {
 		out.Held = &h
 	}
 	p.render(rw, r, "list", out)
+}
+
+// listed adds what came out to the newest rehearsals. To read and judge one of a province takes tens of milliseconds, so
+// that counts are kept: of all but the one that ended last, for which results may still come.
+func (p *Pages) listed(ctx context.Context, all []rehearsal.Summary) ([]listed, error) {
+	var last time.Time
+	for _, s := range all {
+		if s.Ended != nil && s.Ended.After(last) {
+			last = *s.Ended
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]listed, len(all))
+	kept := map[rehearsal.ID][]markCount{}
+	judged := 0
+	for i, s := range all {
+		out[i].Summary = s
+		if !s.State.Final() || s.Began == nil || judged == mostJudged {
+			continue
+		}
+		judged++
+		counts := p.kept[s.ID]
+		if counts == nil {
+			rep, err := p.o.Service.Get(ctx, s.ID)
+			if err != nil {
+				return nil, err
+			}
+			counts = countsOf(rep.Verdict.Counts)
+		}
+		if s.Ended != nil && s.Ended.Before(last) {
+			kept[s.ID] = counts
+		}
+		out[i].Counts = counts
+	}
+	p.kept = kept
+	return out, nil
 }
 
 // comparePage shows what changed between two rehearsals.

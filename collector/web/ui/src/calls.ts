@@ -40,12 +40,20 @@ function percent(ratio: number): string {
 }
 
 function describe(call: Call): string[] {
-  const loss = (way: string) => Math.max(...call.flows.filter((f) => f.direction === way).map((f) => f.facts["loss_ratio"] ?? 0));
+  // The flow that fared worst, as its grade has it: what came too late counts as lost.
+  const loss = (way: string) => {
+    const [worst] = call.flows
+      .filter((f) => f.direction === way)
+      .map((f) => ({ lost: f.facts["loss_ratio"] ?? 0, late: f.facts["discard_ratio"] ?? 0 }))
+      .sort((a, b) => b.lost + b.late - a.lost - a.late);
+    return worst ? percent(worst.lost) + (worst.late > 0 ? t("conference.tip_late", { late: percent(worst.late) }) : "") : "–";
+  };
   const grade = call.texts["grade"];
   const out = [`${dayTime(Date.parse(call.at))} · ${t("conference.tip_call", { target: call.target, grade: grade ? t(`conference.grade_${grade}` as Key) : "–" })}`];
+  if (call.facts["rehearsal"] === 1) out.push(t("conference.tip_rehearsal"));
   const measured = (way: string) => call.flows.some((f) => f.direction === way);
-  if (measured("up") && measured("down")) out.push(t("conference.tip_loss", { up: percent(loss("up")), down: percent(loss("down")) }));
-  else if (measured("round")) out.push(`${t("conference.loss")} ${percent(loss("round"))}`);
+  if (measured("up") || measured("down")) out.push(t("conference.tip_up", { loss: loss("up") }), t("conference.tip_down", { loss: loss("down") }));
+  else if (measured("round")) out.push(t("conference.tip_round", { loss: loss("round") }));
   const [rtt, mos] = [call.facts["rtt_median_seconds"], call.facts["mos_audio"]];
   if (rtt !== undefined) out.push(t("conference.tip_rtt", { rtt: `${short(rtt * 1000)} ms` }));
   if (mos !== undefined) out.push(`${t("conference.tip_mos", { mos: number(mos, 1) })} (G.107.2)`);

@@ -138,7 +138,8 @@ test("the conference layer's tip tells of the newest call", async (t) => {
   await page.waitForSelector(".tip-calls span");
   const words = await page.innerText(".tip");
   assert.match(words, /Gọi thử hub-dien-tap: Tốt/);
-  assert.match(words, /Mất gói lên .*%, xuống .*%/);
+  assert.match(words, /Chiều lên: mất [\d,]+\s%, đến muộn 0,02\s%/);
+  assert.match(words, /Chiều xuống: mất [\d,]+\s%, đến muộn 0,02\s%/);
   assert.match(words, /Khứ hồi 31,2 ms/);
 });
 
