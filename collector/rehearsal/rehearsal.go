@@ -377,7 +377,7 @@ type SiteStatus struct {
 	Up       *float64 `json:"loss_up,omitempty"` // discards counted; nil: not measured
 	Down     *float64 `json:"loss_down,omitempty"`
 	RTT      *float64 `json:"rtt_median_seconds,omitempty"`
-	Limited  string   `json:"limited_by,omitempty"` // agent or reflector; "": neither
+	Limited  string   `json:"limited_by,omitempty"` // agent or reflector, whose load the numbers are; "": they are the line's
 }
 
 // EventKind says what an event tells.

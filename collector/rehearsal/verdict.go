@@ -149,7 +149,7 @@ type StepLoss struct {
 	Progress Progress `json:"progress,omitempty"` // "": not in this step
 	Up       *float64 `json:"loss_up,omitempty"`
 	Down     *float64 `json:"loss_down,omitempty"`
-	Limited  string   `json:"limited_by,omitempty"`
+	Limited  string   `json:"limited_by,omitempty"` // agent or reflector, whose load the numbers are; "": they are the line's
 }
 
 // StepSummary is a step over all its sites.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"communewatch/collector/rehearsal"
+	"communewatch/collector/rehearsal/judge"
 	"communewatch/probes"
 	"communewatch/probes/orders"
 )
@@ -99,7 +100,7 @@ func siteStatus(r *rehearsal.Result) rehearsal.SiteStatus {
 		rtt := r.Call.RTT.Median
 		s.RTT = &rtt
 	}
-	if r.Call.LimitedBy != "none" {
+	if r.Call.LimitedBy != "none" && !judge.Measured(r) {
 		s.Limited = r.Call.LimitedBy
 	}
 	return s

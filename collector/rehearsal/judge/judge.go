@@ -455,5 +455,8 @@ func (j *judge) notes() {
 	}
 }
 
+// Measured reports whether a result says something of the line: a call went through, and no end was too busy for it.
+func Measured(r *rehearsal.Result) bool { return kindOf(r) == kindMeasured }
+
 // Failed reports whether a call could not be set up, or broke, by no fault of the agent's own.
 func Failed(r *rehearsal.Result) bool { return kindOf(r) == kindFailed }

@@ -592,7 +592,10 @@ func TestACleanCallOfABusyEndCounts(t *testing.T) {
 	if v.Steps[3].Results != 135 || v.Steps[3].Limited != 1 {
 		t.Errorf("%+v", v.Steps[3])
 	}
-	if r := rowOf(t, &v, "s050"); r.Call.Why.Code != rehearsal.CodeLimitedHub {
+	if r := rowOf(t, &v, "s052"); r.Steps[3].Limited != "" || r.Steps[3].Up == nil {
+		t.Errorf("numbers that count are told as limited: %+v", r.Steps[3])
+	}
+	if r := rowOf(t, &v, "s050"); r.Call.Why.Code != rehearsal.CodeLimitedHub || r.Steps[3].Limited != "reflector" {
 		t.Errorf("%+v", r.Call)
 	}
 }

@@ -40,7 +40,7 @@ func (j *judge) calls(site string) rehearsal.Row {
 				*d.into = &v
 			}
 		}
-		if l := s.Call.LimitedBy; l != "none" {
+		if l := s.Call.LimitedBy; l != "none" && s.kind != kindMeasured {
 			row.Steps[k].Limited = l
 		}
 	}
