@@ -213,7 +213,7 @@ func TestARehearsalByTheCommandLine(t *testing.T) {
 	contains(t, "stop", out, "đã dừng")
 
 	out, _ = must(t, "rehearsal", "hold", "--for=3h", "--meeting=Giao ban", config)
-	contains(t, "hold", out, "đã báo 2 máy đo")
+	contains(t, "hold", out, "đã gửi lệnh tới 2 máy đo")
 	code, _, errs := run(t, "rehearsal", "start", "--meeting=m", config)
 	if contains(t, "start while held", errs, "a meeting is on", "hold --end"); code != 1 {
 		t.Error("begun while a meeting is on")

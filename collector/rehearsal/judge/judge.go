@@ -361,7 +361,7 @@ func (j *judge) hub() rehearsal.Cell {
 			if enough && float64(st.busy) >= busyShare*float64(tried) {
 				mark = rehearsal.NoGo
 			}
-			better(rehearsal.Cell{Mark: mark, Why: rehearsal.Why{Code: rehearsal.CodeHubBusy, N: st.busy, Of: tried, Sites: sum.Sites}})
+			better(rehearsal.Cell{Mark: mark, Why: rehearsal.Why{Code: rehearsal.CodeHubBusy, N: st.busy, Of: st.told, Sites: sum.Sites}})
 		}
 		if st.up || st.down {
 			better(j.hubLoss(k))

@@ -398,7 +398,7 @@ func newStop(o Options) *cobra.Command {
 			if err := collector.Rehearsals(cfg).Stop(cmd.Context(), id, person(by)); err != nil {
 				return running(err)
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), pick(l, "đã dừng; mọi máy đo đã được báo", "stopped; all agents were told"))
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), pick(l, "đã dừng; đã gửi lệnh tới mọi máy đo", "stopped; all agents were told"))
 			return err
 		},
 	}
@@ -438,9 +438,9 @@ func newHold(o Options) *cobra.Command {
 				return running(asFlags(err))
 			}
 			if end {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), pick(l, "đã kết thúc giữ đường truyền; đã báo %d máy đo\n", "the hold has ended; %d agents were told\n"), made.Told)
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), pick(l, "đã kết thúc giữ đường truyền; đã gửi lệnh tới %d máy đo\n", "the hold has ended; %d agents were told\n"), made.Told)
 			} else {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), pick(l, "tới %s không máy đo nào gọi thử; đã báo %d máy đo, các máy khác khi kết nối\n",
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), pick(l, "tới %s không máy đo nào gọi thử; đã gửi lệnh tới %d máy đo, các máy khác sẽ nhận khi kết nối\n",
 					"until %s no agent starts a media test; %d were told now, others when they connect\n"), local(made.Until), made.Told)
 			}
 			return err
