@@ -150,12 +150,19 @@ func TestARampOverAPerfectLineIsClimbedToTheBudget(t *testing.T) {
 	f := newFar(t, reflector.Limits{})
 	s := spec(t, f.url, "audio", 3*time.Second)
 	s.Steps, s.StepFor, s.BudgetBPS = []int{200_000, 400_000, 4_000_000}, time.Second, 1_000_000
-	c, err := call.Run(t.Context(), s, nil)
-	tell(t, c)
-	good(t, err)
-	if c.Ramp == nil {
-		t.Fatal("no ramp")
+	var c *report.Call
+	for range 4 { // a machine that is busy with other tests makes steps late, and says so or not
+		var err error
+		c, err = call.Run(t.Context(), s, nil)
+		good(t, err)
+		if c.Ramp == nil {
+			t.Fatal("no ramp")
+		}
+		if c.Ramp.End == "budget" {
+			break
+		}
 	}
+	tell(t, c)
 	if c.Ramp.End == "pacing" {
 		t.Skip("this machine is too busy to send on time")
 	}
@@ -193,7 +200,7 @@ func TestAReflectorThatDiesLeavesWhatWasMeasured(t *testing.T) {
 func TestACallThatIsCutShortEndsInGoodOrder(t *testing.T) {
 	f := newFar(t, reflector.Limits{Sessions: 1})
 	ctx, cancel := context.WithCancel(t.Context())
-	c, err := call.Run(ctx, spec(t, f.url, "low", time.Minute), func() { time.AfterFunc(time.Second, cancel) })
+	c, err := call.Run(ctx, spec(t, f.url, "low", time.Minute), func() { time.AfterFunc(2*time.Second, cancel) })
 	tell(t, c)
 	if probes.OutcomeOf(err) != probes.OutcomeCanceled {
 		t.Errorf("err = %v", err)

@@ -69,7 +69,7 @@ func TestAForeignWHIPServiceTellsByItsReports(t *testing.T) {
 		}
 		for _, m := range []probes.Media{probes.MediaAudio, probes.MediaVideo} {
 			// The last report may be a second old.
-			if f := flowOf(t, c, probes.DirectionUp, m); f.Lost != 0 || f.Sent == 0 || f.Jitter == nil || f.Playout != 0 {
+			if f := flowOf(t, c, probes.DirectionUp, m); f.Lost != 0 && len(c.Limits) == 0 || f.Sent == 0 || f.Jitter == nil || f.Playout != 0 {
 				t.Errorf("%s %s: %+v", chosen, m, f)
 			}
 		}
@@ -118,7 +118,7 @@ func TestAForeignWHEPServiceIsMeasuredByItsNumbers(t *testing.T) {
 	}
 	for _, m := range []probes.Media{probes.MediaAudio, probes.MediaVideo} {
 		f := flowOf(t, c, probes.DirectionDown, m)
-		if f.Lost != 0 || f.Received < 20 || f.Frames != nil || f.GoodputBPS <= 0 || f.VariationP95 == nil {
+		if f.Lost != 0 && !dropped(c) || f.Received < 20 || f.Frames != nil || f.GoodputBPS <= 0 || f.VariationP95 == nil {
 			t.Errorf("%s: %+v", m, f)
 		}
 	}

@@ -100,9 +100,28 @@ func TestACallEndedEarlyIsCountedToItsLastPacket(t *testing.T) {
 		l.session.end(how)
 		l.session.received(l.stamped(5))
 		e := s.end(t, location, shared, &whip.Sent{MediaSeconds: 2, Streams: []whip.SentStream{{Stream: 0, Media: probes.MediaAudio, Sent: 100, Frames: 100}}})
+		if len(e.Flows) != 1 {
+			t.Fatalf("%s: %d flows", how, len(e.Flows))
+		}
 		if f := e.Flows[0]; e.Ended != how || f.Sent != counted || f.Lost != counted-4 {
 			t.Errorf("%s: ended %s, %+v", how, e.Ended, f)
 		}
+	}
+}
+
+// The frame during which a call was ended is none that the line damaged.
+func TestAFrameCutByTheEndIsNotLost(t *testing.T) {
+	s := newStand(t, Limits{})
+	location, l := s.call(t, shared)
+	for seq := range uint32(14) { // of frames of 4
+		b := make([]byte, 80)
+		media.Stamp{Stream: 1, Session: l.session.number, Seq: seq, Frame: seq / 4, FramePackets: 4, Last: seq%4 == 3, Sent: time.Duration(seq/4) * 33 * time.Millisecond}.Put(b)
+		l.session.received(&packet{track: 1, media: probes.MediaVideo, seq: uint16(seq), payload: b, at: l.session.r.monotonic()})
+	}
+	l.session.end(endRate)
+	e := s.end(t, location, shared, &whip.Sent{MediaSeconds: 9, Streams: []whip.SentStream{{Stream: 1, Media: probes.MediaVideo, Sent: 1000, Frames: 250}}})
+	if f := e.Flows[0]; f.Sent != 14 || f.Lost != 0 || *f.Frames != 3 || *f.FramesLost != 0 {
+		t.Errorf("%+v: %d of %d frames lost", f, *f.FramesLost, *f.Frames)
 	}
 }
 

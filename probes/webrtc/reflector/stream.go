@@ -22,6 +22,7 @@ type stream struct {
 	next    uint32 // number for the way back
 	unsent  uint32 // could not be sent back
 	stamped bool
+	cut     bool          // the packet with the highest number is not the last of its frame
 	read    time.Duration // when its first packet was, whenever that arrived
 
 	first, last         time.Duration // arrivals
@@ -51,9 +52,13 @@ const (
 
 // take books a packet with a stamp.
 func (st *stream) take(s *media.Stamp, rtpTime uint32, bytes int, at time.Duration) verdict {
-	return st.add(flow.Arrival{
+	v := st.add(flow.Arrival{
 		Seq: s.Seq, Sent: s.Sent, Received: at, RTPTime: rtpTime, Frame: s.Frame, FramePackets: s.FramePackets, Bytes: bytes,
 	})
+	if highest, _ := st.flow.Highest(); v == fresh && highest == s.Seq {
+		st.cut = !s.Last
+	}
+	return v
 }
 
 // rtpLead is where unwrapped RTP times begin, so that the frame before the first to arrive has a time too.
@@ -120,6 +125,9 @@ func (st *stream) add(a flow.Arrival) verdict {
 func (st *stream) report(sent *whip.SentStream, length time.Duration) (report.Flow, whip.Stream) {
 	highest, _ := st.flow.Highest()
 	packets, frames := int(highest)+1, int(st.frame)+1
+	if st.cut {
+		frames-- // nobody says that the rest of it was sent
+	}
 	if st.count == 0 {
 		packets, frames = 0, 0
 	}
