@@ -97,7 +97,7 @@ func TestProbeWebRTCKeepsOffAMeeting(t *testing.T) {
 	if code, out, _ := execTest(t, args...); code != exitOwn || !strings.Contains(out, "held") || !strings.Contains(out, "Giao ban") {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}
-	if code, out, _ := execTest(t, append(args, "--"+duringMeeting)...); code == 0 || strings.Contains(out, "held") {
+	if code, out, _ := execTest(t, append(args, "--during-meeting")...); code == 0 || strings.Contains(out, "held") {
 		t.Errorf("told to call anyway: exit code %d:\n%s", code, out)
 	}
 }

@@ -161,6 +161,7 @@ func newProbe() *cobra.Command {
 type way struct {
 	path, device, source, config string
 	json                         bool
+	duringMeeting                bool // although the line belongs to others
 }
 
 func newProbeOf(k probeKind) *cobra.Command {
@@ -200,6 +201,9 @@ func newProbeOf(k probeKind) *cobra.Command {
 	f.StringVar(&w.device, "device", "", "network `device` to bind to (Linux)")
 	f.StringVar(&w.source, "source", "", "source `address` to send from")
 	f.StringVar(&w.config, "config", "", "settings `file` whose paths and meetings apply")
+	if k.kind == probes.KindWebRTC {
+		f.BoolVar(&w.duringMeeting, "during-meeting", false, "call even while a meeting is on by the settings of --config, or by the collector's word to its agent")
+	}
 	f.BoolVar(&w.json, "json", false, "print JSON, one object per run")
 	return cmd
 }
@@ -284,7 +288,7 @@ func (k probeKind) config(f *pflag.FlagSet, target string, w way) (agent.Config,
 		if err != nil {
 			return agent.Config{}, err
 		}
-		if anyway, err := f.GetBool(duringMeeting); err == nil && anyway {
+		if w.duringMeeting {
 			cfg.DuringMeetings()
 		}
 		base = &cfg

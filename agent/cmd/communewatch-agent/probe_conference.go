@@ -9,9 +9,6 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// duringMeeting is the flag that has a call made although the line belongs to others.
-const duringMeeting = "during-meeting"
-
 // conferenceKinds are the kinds of probe that look at conference services.
 func conferenceKinds() []probeKind {
 	return []probeKind{
@@ -32,7 +29,6 @@ func conferenceKinds() []probeKind {
 				f.String("ca-file", "", "PEM `file` of the authorities to trust instead of the system's")
 				f.Bool("skip-verify", false, "accept any certificate")
 				f.Bool("allow-plaintext", false, "send the token over http too: it can be read on the way")
-				f.Bool(duringMeeting, false, "call even while a meeting is on by the settings of --config, or by the collector's word to its agent")
 			},
 			options: map[string]string{"token": "token", "token-file": "token_file", "service": "service", "profile": "profile", "duration": "duration",
 				"allow-plaintext": "allow_plaintext", "ramp": "ramp.enabled", "data-channel": "data_channel", "line-kbps": "line_kbps", "share": "share", "timeout": "timeout",
