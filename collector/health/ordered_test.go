@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"communewatch/collector/health/rules"
 	"communewatch/probes"
 )
 
@@ -70,11 +71,14 @@ func TestFactsWithoutAVerdictAreNoSignOfLife(t *testing.T) {
 // A check that is known by ordered calls alone is none: nothing is said of it, whatever time passes.
 func TestFactsAloneMakeNoCheck(t *testing.T) {
 	r := DefaultRules()
+	r.Maintenance = []rules.Maintenance{{From: t0.Add(10 * time.Hour), To: t0.Add(20 * time.Hour), Note: "power works"}}
 	j := New(r, t0)
 	for i := range 100 {
 		at := t0.Add(time.Duration(i) * time.Hour)
-		if changes := j.Tick(at); len(changes) > 0 {
-			t.Fatalf("changes %+v", changes)
+		for _, c := range j.Tick(at) {
+			if c.Layer != "" || c.Check != (CheckID{}) {
+				t.Fatalf("change %+v", c)
+			}
 		}
 		j.Observe([]Observation{ordered(at, flows(map[string][2]float64{"up/video": {4000, 3000}}))})
 	}

@@ -118,7 +118,7 @@ func (s *site) forget(c *check) {
 func (s *shard) settle(site *site, at int64, only *check) {
 	changed := false
 	for _, c := range site.checks {
-		if only != nil && c != only {
+		if only != nil && c != only || c.id.Layer == "" { // without a verdict yet: nothing to show, and nowhere
 			continue
 		}
 		if state, reason := c.look(site); state != c.shown {
