@@ -314,7 +314,7 @@ func TestScreens(t *testing.T) {
 	bounded := serve(t, 136, squares(t, newFixture(t, 136)))
 	many := serve(t, 2720, "")
 	// Not `npm test`: npm would put a process between that does not hand signals on.
-	cmd := exec.CommandContext(t.Context(), node, "--test", "--test-reporter=spec", "--test-concurrency=1", "tests/screens.test.mjs", "tests/inventory.test.mjs")
+	cmd := exec.CommandContext(t.Context(), node, "--test", "--test-reporter=spec", "tests/all.test.mjs")
 	cmd.Dir = "ui"
 	cmd.Env = append(os.Environ(), "CHROMIUM="+chromium, "BASE_URL="+plain.URL, "BASE_URL_BOUNDARIES="+bounded.URL, "BASE_URL_MANY="+many.URL)
 	out, err := cmd.CombinedOutput()

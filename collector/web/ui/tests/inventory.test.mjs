@@ -1,53 +1,17 @@
 // The equipment's pages in a real browser, against a server that has the fixture province and equipment at all its
 // sites (see fixture_test.go). BASE_URL: 136 sites, some 1,200 devices.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { chromium } from "playwright-core";
+import { assertAccessible, open as openAt } from "./browser.mjs";
 
 const base = process.env.BASE_URL;
 assert.ok(base, "set BASE_URL; `go test ./collector/web` does");
-const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 const pages = ["/inventory", "/inventory/summary", "/inventory/replace", "/inventory/unsupported", "/inventory/verify", "/inventory/purchases", "/inventory/catalogue"];
 const sizes = { desk: { width: 1366, height: 768 }, phone: { width: 390, height: 844 } };
 
-let browser;
-before(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
-});
-after(() => browser?.close());
-
-/** Opens an address in a browser of its own; fails on errors in the console and requests to any other host. */
-async function open(t, path, { size = "desk", ...options } = {}) {
-  const context = await browser.newContext({ viewport: sizes[size], reducedMotion: "reduce", ...options });
-  const page = await context.newPage();
-  const faults = [];
-  page.on("console", (m) => m.type() === "error" && faults.push(m.text()));
-  page.on("pageerror", (e) => faults.push(e.message));
-  page.on("request", (r) => {
-    const url = new URL(r.url());
-    if (url.protocol.startsWith("http") && url.host !== new URL(base).host) faults.push(`request to ${r.url()}`);
-  });
-  t.after(async () => {
-    await context.close();
-    assert.deepEqual(faults, []);
-  });
-  await page.goto(base + path);
-  return page;
-}
-
-async function assertAccessible(page, what) {
-  await page.evaluate(axe); // not as a script tag, which the page's own policy forbids
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  const bad = violations.filter((v) => ["serious", "critical"].includes(v.impact));
-  assert.deepEqual(bad.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200) + " " + (n.any[0]?.message ?? "")).join(" | ")}`), [], what);
-}
-
+const open = (t, path, { size = "desk", ...options } = {}) => openAt(t, base + path, { ...sizes[size], ...options });
 const sideways = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 /** The page of the first outdated device. */
 const device = async (page) => (await page.locator(".devices tbody th a").first().getAttribute("href")) ?? "";
@@ -169,9 +133,8 @@ test("from a site to its equipment, to a device, and back", async (t) => {
 });
 
 test("what is not there is a page that says so", async (t) => {
-  const context = await browser.newContext();
-  t.after(() => context.close());
-  const page = await context.newPage();
+  const page = await open(t, "/inventory");
+  page.expected = ["404"];
   const answer = await page.goto(base + "/inventory/devices/d999999");
   assert.equal(answer.status(), 404);
   assert.match(await page.innerText("main"), /d999999/);

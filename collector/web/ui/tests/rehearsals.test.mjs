@@ -1,54 +1,16 @@
 // The pages of rehearsals in a real browser, against a server that has the fixture province with two rehearsals that have
 // ended (see fixture_test.go). BASE_URL: 136 sites. What a test starts, it ends.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { chromium } from "playwright-core";
+import { assertAccessible, open as openAt } from "./browser.mjs";
 
 const base = process.env.BASE_URL;
 assert.ok(base, "set BASE_URL; `go test ./collector/web` does");
-const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const code = "ma-van-hanh"; // the fixture's operator
 const sizes = { desk: { width: 1366, height: 768 }, phone: { width: 390, height: 844 } };
 
-let browser;
-before(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
-});
-after(() => browser?.close());
-
-/** Opens an address in a browser of its own; fails on errors in the console and requests to any other host. */
-async function open(t, path, { size = "desk", ...options } = {}) {
-  const context = await browser.newContext({ viewport: sizes[size], reducedMotion: "reduce", ...options });
-  context.setDefaultTimeout(60_000);
-  const page = await context.newPage();
-  const faults = [];
-  page.expected = [];
-  page.on("console", (m) => m.type() === "error" && faults.push(m.text()));
-  page.on("pageerror", (e) => faults.push(e.message));
-  page.on("request", (r) => {
-    const url = new URL(r.url());
-    if (url.protocol.startsWith("http") && url.host !== new URL(base).host) faults.push(`request to ${r.url()}`);
-  });
-  t.after(async () => {
-    await context.close();
-    assert.deepEqual(faults.filter((f) => !page.expected.some((e) => f.includes(e))), []);
-  });
-  await page.goto(base + path);
-  return page;
-}
-
-async function assertAccessible(page, what) {
-  await page.evaluate(axe); // not as a script tag, which the page's own policy forbids
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  const bad = violations.filter((v) => ["serious", "critical"].includes(v.impact));
-  assert.deepEqual(bad.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200) + " " + (n.any[0]?.message ?? "")).join(" | ")}`), [], what);
-}
-
+const open = (t, path, { size = "desk", ...options } = {}) => openAt(t, base + path, { ...sizes[size], ...options });
 const sideways = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 const advance = (page, bad = "") => page.request.post(`${base}/fixture/advance`, { form: { bad } });
 
@@ -81,7 +43,7 @@ test("the worst sites are first, told by colour, shape and words, and a level is
   const page = await open(t, "/rehearsals/r2");
   const marks = await page.locator(".matrix tbody tr").evaluateAll((rows) => rows.map((r) => r.dataset.state));
   assert.equal(marks.length, 136);
-  const rank = ["no_go", "risk", "unknown", "go"];
+  const rank = ["no_go", "unknown", "risk", "go"];
   assert.deepEqual(marks, [...marks].sort((a, b) => rank.indexOf(a) - rank.indexOf(b)));
   const looks = await page.evaluate(() =>
     ["no_go", "risk", "go"].map((m) => {
