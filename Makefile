@@ -58,7 +58,7 @@ test: needs web ## set up and run every test: unit, race, fuzz seeds, conformanc
 	@go test -race -short -timeout 20m ./probes/... ./inventory/... ./agent/... ./collector/...
 
 .PHONY: bench
-bench: build ## measure, beside peers where there are any, and write docs/BENCHMARKS.md (some 11 minutes)
+bench: build ## measure, beside peers where there are any, and write docs/BENCHMARKS.md (some 14 minutes)
 	@deploy/setup/need.sh fping snmpbulkwalk:snmp victoria-metrics
 	@$(GO) build -trimpath -o bin/ ./deploy/cmd/communewatch-bench
 	@bin/communewatch-bench $(ARGS)
