@@ -42,9 +42,9 @@ const (
 const (
 	// Lead is how long before media begin the agents are told: orders arrive within 2 s.
 	Lead = 3 * time.Second
-	// Stagger is how far apart calls begin: a handshake costs the hub about a millisecond of processor time, and
-	// all at once would measure its queue. All sites stream together from the last beginning on.
-	Stagger = 20 * time.Millisecond
+	// Stagger is how far apart calls begin: a handshake costs the hub some milliseconds of processor time, and
+	// all at once would measure its queue, or make it refuse. All sites stream together from the last beginning on.
+	Stagger = 60 * time.Millisecond
 	// Settle is how long setting up and reporting take at good sites.
 	Settle = 4 * time.Second
 	// Pause lies between two steps, so that queues are empty and screens can be read.

@@ -134,7 +134,7 @@ func (v *viewer) show(e *rehearsal.Event) {
 		v.step, v.sites, v.states, v.last = e.Step, e.Sites, map[string]rehearsal.Progress{}, e.At
 		line := fmt.Sprintf(pick(v.lang, "bước %d: %d điểm", "step %d: %d sites"), e.Step, e.Sites)
 		if v.plan != nil && e.Step <= len(v.plan.Estimates) {
-			line += fmt.Sprintf(pick(v.lang, ", hub gửi %s", ", the hub sends %s"), words.Rate(v.lang, v.plan.Estimates[e.Step-1].OutOfHub))
+			line += fmt.Sprintf(pick(v.lang, ", trung tâm gửi %s", ", the hub sends %s"), words.Rate(v.lang, v.plan.Estimates[e.Step-1].OutOfHub))
 		}
 		fmt.Fprintln(v.w, line)
 	case rehearsal.EventSite:
