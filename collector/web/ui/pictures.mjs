@@ -17,7 +17,7 @@ const pictures = [
   { name: "site-en-dark", path: `/sites/${site}?lang=en`, width: 1366, height: 768, scheme: "dark" },
   { name: "site-vi-phone", path: `/sites/${site}?lang=vi`, width: 390, height: 844, scheme: "light" },
   { name: "rehearsals-vi", path: "/rehearsals?lang=vi", width: 1366, height: 768, scheme: "light" },
-  { name: "rehearsal-vi", path: "/rehearsals?lang=vi", newest: true, width: 1366, height: 768, scheme: "light", whole: true },
+  { name: "rehearsal-vi", path: "/rehearsals?lang=vi", newest: true, width: 1366, height: 768, scheme: "light" },
   { name: "rehearsal-en-dark", path: "/rehearsals?lang=en", newest: true, width: 1366, height: 768, scheme: "dark" },
   { name: "rehearsal-vi-phone", path: "/rehearsals?lang=vi", newest: true, width: 390, height: 844, scheme: "light" },
   { name: "rehearsal-plan-vi", path: "/rehearsals/new?lang=vi&meeting=Giao+ban+tr%E1%BB%B1c+tuy%E1%BA%BFn&profile=720p", width: 1366, height: 768, scheme: "light", whole: true },
