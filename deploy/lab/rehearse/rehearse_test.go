@@ -28,7 +28,7 @@ func TestARehearsalFindsWhatWasPlanted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cfg := lab.Config{Dir: dir, Listen: "127.0.0.1:21093", Sites: sites, Block: 161, Interval: time.Minute, Log: slog.New(slog.DiscardHandler)}
 	var out bytes.Buffer
@@ -43,10 +43,10 @@ func TestARehearsalFindsWhatWasPlanted(t *testing.T) {
 		if r.OK() {
 			break
 		}
-		if attempt == 3 && !r.Busy() {
+		if !r.Busy() {
 			t.Fatal("it did not find what was planted, and no more, although the machine kept up")
 		}
-		if attempt == 3 {
+		if attempt == 2 {
 			t.Skip("this machine is too busy to hold a rehearsal")
 		}
 	}
