@@ -38,13 +38,19 @@ $(DIST)/.done: $(UI)/node_modules/.done $(shell find $(UI) collector/web/i18n -p
 .PHONY: web
 web: $(DIST)/.done ## build the screens (TypeScript and CSS)
 
+# A real InfluxDB 1.8 for tests, from a module of its own.
+bin/influxd: deploy/influxdb/go.mod deploy/influxdb/go.sum
+	@echo "setup: building InfluxDB 1.8 for tests"
+	@$(GO) -C deploy/influxdb build -trimpath -o $(CURDIR)/$@ github.com/influxdata/influxdb/cmd/influxd
+	@touch $@
+
 .PHONY: needs
 needs:
 	@deploy/setup/need.sh gcc ip:iproute2 nft:nftables snmpd snmpbulkwalk:snmp chromium janus unshare:util-linux \
 		kamailio '/usr/lib/*/kamailio/modules/tls.so:kamailio-tls-modules' sipp:sip-tester turnserver:coturn tshark text2pcap:wireshark-common
 
 .PHONY: test
-test: needs web ## set up and run every test: unit, race, fuzz seeds, conformance, layout, end-to-end, screens
+test: needs web bin/influxd ## set up and run every test: unit, race, fuzz seeds, conformance, layout, end-to-end, screens
 	@echo "test: formatting, vet, types"
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt'ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	@go vet ./...
@@ -56,6 +62,18 @@ test: needs web ## set up and run every test: unit, race, fuzz seeds, conformanc
 	@go test -timeout 20m -p 1 ./deploy/...
 	@echo "test: the rooms under the race detector"
 	@go test -race -short -timeout 20m ./probes/... ./inventory/... ./agent/... ./collector/...
+
+.PHONY: test-store
+test-store: bin/influxd ## the suite that every store must pass, on the embedded engine and on a real InfluxDB 1.8
+	@go test -timeout 20m ./collector/store/...
+
+# Aimed at a server that is not ours: URL=https://..., TOKEN_FILE=..., ORG=... for 2.x. It makes databases whose names
+# begin with communewatch_test_ and drops them.
+.PHONY: test-influx
+test-influx: ## the same suite on the server at URL=..., InfluxDB 1.8, 2.x or 3.x (TOKEN_FILE=, ORG=)
+	@test -n "$(URL)" || { echo "test-influx: give URL=http://server:8086"; exit 1; }
+	@COMMUNEWATCH_INFLUX_URL='$(URL)' COMMUNEWATCH_INFLUX_TOKEN_FILE='$(TOKEN_FILE)' COMMUNEWATCH_INFLUX_ORG='$(ORG)' \
+		go test -count=1 -timeout 30m -run TestServerAtURL -v ./collector/store/influx
 
 .PHONY: bench
 bench: build ## measure, beside peers where there are any, and write docs/BENCHMARKS.md (some 14 minutes)

@@ -13,7 +13,6 @@ import (
 
 	"communewatch/collector/registry"
 	"communewatch/collector/store"
-	"communewatch/collector/store/embedded"
 )
 
 // RegistryFile is the SQLite database in the data folder.
@@ -46,7 +45,7 @@ func Backup(ctx context.Context, cfg Config, dir string) error {
 		return err
 	}
 	defer reg.Close()
-	st, err := embedded.Open(embedded.Options{Dir: cfg.StoreDir(), Retention: cfg.Retention, LateWindow: cfg.OutOfOrder})
+	st, err := OpenStore(ctx, cfg, nil, nil)
 	if err != nil {
 		return err
 	}

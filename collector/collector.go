@@ -25,7 +25,6 @@ import (
 	"communewatch/collector/rehearsal/hub"
 	"communewatch/collector/stock"
 	"communewatch/collector/store"
-	"communewatch/collector/store/embedded"
 	"communewatch/collector/web"
 	"communewatch/probes"
 	"communewatch/probes/webrtc/reflector"
@@ -110,9 +109,7 @@ func (c *Collector) Run(ctx context.Context) (err error) {
 	if c.hub != nil {
 		defer c.hub.Close()
 	}
-	if c.store, err = embedded.Open(embedded.Options{
-		Dir: c.cfg.StoreDir(), Retention: c.cfg.Retention, LateWindow: c.cfg.OutOfOrder, Texts: closedTexts(), Now: c.o.Now, Log: c.log,
-	}); err != nil {
+	if c.store, err = OpenStore(ctx, c.cfg, c.o.Now, c.log); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close("store", c.store.Close)) }()

@@ -12,6 +12,8 @@ import (
 
 	"communewatch/collector/health"
 	"communewatch/collector/rehearsal/plan"
+	"communewatch/collector/rollup"
+	"communewatch/collector/store/influx"
 	"communewatch/probes/settings"
 )
 
@@ -27,12 +29,20 @@ type Config struct {
 	Language   string `yaml:"language"`   // vi or en: for those who did not choose
 	Boundaries string `yaml:"boundaries"` // GeoJSON file with the sites' areas; empty: areas are computed
 
+	Zone string `yaml:"zone"` // IANA name: where days and months begin, in charts and reports
+
+	Store  string        `yaml:"store"`  // embedded or influx: where results are kept
+	Influx influx.Config `yaml:"influx"` // the database, with store: influx
+
 	Bucket     string        `yaml:"bucket"`       // the one bucket that writers may name
-	Retention  time.Duration `yaml:"retention"`    // how long results are kept
+	Retention  time.Duration `yaml:"retention"`    // how long results are kept as they were measured
+	Rollups    Rollups       `yaml:"rollups"`      // how long windows of them are kept
 	OutOfOrder time.Duration `yaml:"out_of_order"` // how old a result may be when it arrives
 	Replay     time.Duration `yaml:"replay"`       // how much of the past is judged again at start
 
 	WriterSeries int `yaml:"writer_series"` // series that one writer token may bring
+
+	Reports Reports `yaml:"reports"`
 
 	Reflector Reflector     `yaml:"reflector"`
 	Rehearsal plan.Settings `yaml:"rehearsal"`
@@ -46,23 +56,59 @@ type TLS struct {
 	KeyFile  string `yaml:"key_file"`
 }
 
+// The values of Config.Store.
+const (
+	StoreEmbedded = "embedded"
+	StoreInflux   = "influx"
+)
+
+// Rollups is how long windows are kept.
+type Rollups struct {
+	FiveMinutes time.Duration `yaml:"five_minutes"`
+	Hourly      time.Duration `yaml:"hourly"`
+	Daily       time.Duration `yaml:"daily"` // months too
+}
+
+// Keep is the same by level.
+func (r Rollups) Keep() map[rollup.Level]time.Duration {
+	return map[rollup.Level]time.Duration{
+		rollup.FiveMinutes: r.FiveMinutes, rollup.Hour: r.Hourly, rollup.Day: r.Daily, rollup.Month: r.Daily,
+	}
+}
+
+// Reports is what reports on lines compare with.
+type Reports struct {
+	Profiles string `yaml:"profiles"` // file with target profiles and their sources; empty: there are none
+}
+
 // Bounds of the settings, with what speaks for them.
 const (
 	minRetention = 24 * time.Hour
 	maxRetention = 10 * 366 * 24 * time.Hour
-	maxReplay    = 24 * time.Hour // a day of a province is minutes of start-up
+	// lateMargin is what rows must be kept for beyond the time in which late ones come, so that an hour is never worked
+	// out anew from half of its rows.
+	lateMargin = 48 * time.Hour
+	maxReplay  = 24 * time.Hour // a day of a province is minutes of start-up
 )
 
 // DefaultConfig returns the settings of a file that says nothing.
 func DefaultConfig() Config {
 	return Config{
-		Listen:       "127.0.0.1:8787",
-		DataDir:      "/var/lib/communewatch-collector",
-		Language:     "vi",
-		Bucket:       "communewatch",
-		Retention:    400 * 24 * time.Hour, // a year and a month, to compare with the same season
-		OutOfOrder:   31 * 24 * time.Hour,  // a day more than agents keep results
-		Replay:       30 * time.Minute,     // covers every hysteresis of the default rules several times
+		Listen:    "127.0.0.1:8787",
+		DataDir:   "/var/lib/communewatch-collector",
+		Language:  "vi",
+		Bucket:    "communewatch",
+		Zone:      health.DefaultZone,
+		Store:     StoreEmbedded,
+		Influx:    influx.DefaultConfig(),
+		Retention: 90 * 24 * time.Hour,
+		Rollups: Rollups{
+			FiveMinutes: 366 * 24 * time.Hour,
+			Hourly:      5 * 366 * 24 * time.Hour,
+			Daily:       5 * 366 * 24 * time.Hour,
+		},
+		OutOfOrder:   31 * 24 * time.Hour, // a day more than agents keep results
+		Replay:       30 * time.Minute,    // covers every hysteresis of the default rules several times
 		WriterSeries: 20_000,
 		Reflector:    defaultReflector(),
 		Rehearsal:    plan.DefaultSettings(),
@@ -84,7 +130,8 @@ func ParseConfig(file string, data []byte) (Config, error) {
 	c := DefaultConfig()
 	doc := settings.Read(file, data, &c)
 	dir := filepath.Dir(file)
-	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.DataDir, &c.Boundaries, &c.Reflector.TokenFile, &c.Rehearsal.HubStatus.TokenFile, &c.Rehearsal.HubStatus.CAFile} {
+	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.DataDir, &c.Boundaries, &c.Reflector.TokenFile, &c.Rehearsal.HubStatus.TokenFile, &c.Rehearsal.HubStatus.CAFile,
+		&c.Influx.TokenFile, &c.Influx.CAFile, &c.Reports.Profiles} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -126,11 +173,18 @@ func (c *Config) validate(doc *settings.Doc) {
 	if c.Bucket == "" {
 		doc.Problem("bucket", "must not be empty")
 	}
-	if c.Retention < minRetention || c.Retention > maxRetention {
-		doc.Problem("retention", "must be between 24h and %v, for example 9600h for 400 days", maxRetention)
+	c.validateHistory(doc)
+	switch c.Store {
+	case StoreEmbedded:
+	case StoreInflux:
+		c.Influx.Validate(func(at, format string, args ...any) { doc.Problem("influx."+at, format, args...) })
+	default:
+		doc.Problem("store", "%.40q is not embedded or influx", c.Store)
 	}
-	if c.OutOfOrder < time.Hour || c.OutOfOrder > c.Retention {
-		doc.Problem("out_of_order", "must be between 1h and the retention")
+	if c.Reports.Profiles != "" {
+		if _, err := os.Stat(c.Reports.Profiles); err != nil {
+			doc.Problem("reports.profiles", "%v", err)
+		}
 	}
 	if c.Replay < time.Minute || c.Replay > maxReplay {
 		doc.Problem("replay", "must be between 1m and %v", maxReplay)
@@ -149,6 +203,38 @@ func (c *Config) validate(doc *settings.Doc) {
 		}
 		doc.Problem(at, format, args...)
 	})
+}
+
+// validateHistory checks how long what is kept.
+func (c *Config) validateHistory(doc *settings.Doc) {
+	if c.Retention < minRetention || c.Retention > maxRetention {
+		doc.Problem("retention", "must be between 24h and %v, for example 2160h for 90 days", maxRetention)
+	}
+	if c.OutOfOrder < time.Hour || c.OutOfOrder > c.Retention-min(lateMargin, c.Retention/2) {
+		doc.Problem("out_of_order", "must be between 1h and the retention less 48h")
+	}
+	for _, k := range []struct {
+		at        string
+		keep, min time.Duration
+	}{{"five_minutes", c.Rollups.FiveMinutes, c.Retention}, {"hourly", c.Rollups.Hourly, c.Rollups.FiveMinutes}, {"daily", c.Rollups.Daily, c.Rollups.Hourly}} {
+		if k.keep < k.min || k.keep > maxRetention {
+			doc.Problem("rollups."+k.at, "must be between what finer results are kept for (%v) and %v", k.min, maxRetention)
+		}
+	}
+	if zone, err := time.LoadLocation(c.Zone); err != nil || c.Zone == "" {
+		doc.Problem("zone", "%.60q is not a zone; for example Asia/Ho_Chi_Minh", c.Zone)
+	} else if _, offset := time.Now().In(zone).Zone(); offset%3600 != 0 {
+		doc.Problem("zone", "%s is not a whole number of hours from UTC", c.Zone)
+	}
+}
+
+// Location is Zone, ready for use. The config must have been validated.
+func (c *Config) Location() *time.Location {
+	zone, err := time.LoadLocation(c.Zone)
+	if err != nil {
+		return time.UTC
+	}
+	return zone
 }
 
 func loopback(host string) bool {

@@ -108,6 +108,12 @@ func TestShippedExampleShowsEveryKey(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "reflector-tokens"), []byte("# pages\n0123456789abcdef\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	for file, text := range map[string]string{"influx-token": "0123456789abcdef\n", "line-profiles.yaml": "profiles: []\n"} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	certificate(t, filepath.Join(dir, "influx-ca.pem"), filepath.Join(dir, "influx-ca.key"))
 	all := commentedOut.ReplaceAllString(string(text), "$1$2")
 	cfg, err := ParseConfig(filepath.Join(dir, "collector.yaml"), []byte(all))
 	if err != nil {

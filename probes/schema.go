@@ -22,7 +22,10 @@ type FieldSpec struct {
 	// Signed numbers may be below zero; all others are counts, sizes and lengths of time, which can't be.
 	Signed bool
 	Enum   []string // the closed set of values of a string field; nil for free text of at most MaxText bytes
-	Doc    string
+	// Distribution says that percentiles of the number mean something over years, so that they are kept (see
+	// collector/rollup); of other numbers count, sum, smallest and largest are.
+	Distribution bool
+	Doc          string
 }
 
 // MaxText bounds a free-text field, in bytes; longer text is cut by the agent and refused by the collector.
@@ -141,10 +144,10 @@ func Schema() []MeasurementSpec {
 				{Key: "longest_loss_run", Type: TypeInt, Unit: "packets", Doc: "length of the longest such run"},
 				{Key: "rtt_min_seconds", Type: TypeFloat, Unit: "seconds", Doc: "smallest round-trip time; absent when nothing was received, as the others"},
 				{Key: "rtt_mean_seconds", Type: TypeFloat, Unit: "seconds", Doc: "mean round-trip time"},
-				{Key: "rtt_median_seconds", Type: TypeFloat, Unit: "seconds", Doc: "median, nearest rank"},
-				{Key: "rtt_p95_seconds", Type: TypeFloat, Unit: "seconds", Doc: "95th percentile, nearest rank"},
+				{Key: "rtt_median_seconds", Type: TypeFloat, Unit: "seconds", Distribution: true, Doc: "median, nearest rank"},
+				{Key: "rtt_p95_seconds", Type: TypeFloat, Unit: "seconds", Distribution: true, Doc: "95th percentile, nearest rank"},
 				{Key: "rtt_max_seconds", Type: TypeFloat, Unit: "seconds", Doc: "largest round-trip time"},
-				{Key: "jitter_seconds", Type: TypeFloat, Unit: "seconds", Doc: "mean |RTT(i)-RTT(i-1)| over consecutive requests that were both answered (RFC 3393 IPDV, round trip); absent below two"},
+				{Key: "jitter_seconds", Type: TypeFloat, Unit: "seconds", Distribution: true, Doc: "mean |RTT(i)-RTT(i-1)| over consecutive requests that were both answered (RFC 3393 IPDV, round trip); absent below two"},
 				{Key: "clock_steps", Type: TypeInt, Doc: "samples whose wall clock stepped under way; their RTT is taken from the monotonic clock"},
 				{Key: "df_size_bytes", Type: TypeInt, Unit: "bytes", Doc: "IP packet size of the don't-fragment check; absent when not configured, or when an outage or a slow machine left no result"},
 				{Key: "df_ok", Type: TypeBool, Doc: "a packet of df_size_bytes with don't-fragment set was answered"},
@@ -157,7 +160,7 @@ func Schema() []MeasurementSpec {
 			Doc:  "One TCP connection, opened and closed.",
 			Tags: targetTags,
 			Fields: []FieldSpec{
-				{Key: "connect_seconds", Type: TypeFloat, Unit: "seconds", Doc: "SYN to established, without name resolution; absent when not connected"},
+				{Key: "connect_seconds", Type: TypeFloat, Unit: "seconds", Distribution: true, Doc: "SYN to established, without name resolution; absent when not connected"},
 			},
 		},
 		{
@@ -166,7 +169,7 @@ func Schema() []MeasurementSpec {
 			Doc:  "One question to one resolver; each resolver asked is a row of its own.",
 			Tags: append(targetTags[:4:4], TagSpec{Key: "resolver", Doc: "the resolver's name in the config"}),
 			Fields: []FieldSpec{
-				{Key: "query_seconds", Type: TypeFloat, Unit: "seconds", Doc: "question sent to answer read; absent when there was none"},
+				{Key: "query_seconds", Type: TypeFloat, Unit: "seconds", Distribution: true, Doc: "question sent to answer read; absent when there was none"},
 				{Key: "rcode", Type: TypeInt, Doc: "DNS response code (RFC 1035 4.1.1): 0 no error, 3 no such name"},
 				{Key: "answers", Type: TypeInt, Doc: "records of the asked type in the answer"},
 				{Key: "answer_ok", Type: TypeBool, Doc: "the answer holds what the config expects, or something where it expects nothing in particular"},
@@ -180,10 +183,10 @@ func Schema() []MeasurementSpec {
 			Tags: targetTags,
 			Fields: []FieldSpec{
 				{Key: "dns_seconds", Type: TypeFloat, Unit: "seconds", Doc: "name resolution; absent for a literal address"},
-				{Key: "connect_seconds", Type: TypeFloat, Unit: "seconds", Doc: "TCP connection"},
+				{Key: "connect_seconds", Type: TypeFloat, Unit: "seconds", Distribution: true, Doc: "TCP connection"},
 				{Key: "tls_seconds", Type: TypeFloat, Unit: "seconds", Doc: "TLS handshake; absent without TLS"},
-				{Key: "first_byte_seconds", Type: TypeFloat, Unit: "seconds", Doc: "request written to first byte of the answer"},
-				{Key: "total_seconds", Type: TypeFloat, Unit: "seconds", Doc: "start to end of body"},
+				{Key: "first_byte_seconds", Type: TypeFloat, Unit: "seconds", Distribution: true, Doc: "request written to first byte of the answer"},
+				{Key: "total_seconds", Type: TypeFloat, Unit: "seconds", Distribution: true, Doc: "start to end of body"},
 				{Key: "status", Type: TypeInt, Doc: "HTTP status code of the last answer"},
 				{Key: "body_bytes", Type: TypeInt, Unit: "bytes", Doc: "bytes of body read, at most the configured bound"},
 				{Key: "body_ok", Type: TypeBool, Doc: "the body matched what the config expects; absent when it expects nothing"},

@@ -10,7 +10,7 @@ import (
 	"log/slog"
 	"time"
 
-	"communewatch/collector/registry/sqlite"
+	"communewatch/collector/sqlite"
 )
 
 //go:embed migrations/*.sql

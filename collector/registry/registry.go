@@ -4,7 +4,7 @@
 //
 // # How it writes
 //
-// All writes share transactions (collector/registry/sqlite says how). What can be sent again, the receipts of
+// All writes share transactions (collector/sqlite says how). What can be sent again, the receipts of
 // batches, survives a kill of the process when a call returns, and Sync makes it proof against a power cut. What
 // can't be sent again (tokens, sites, the measured offset of a clock) is on disk before the call returns.
 //
@@ -26,7 +26,7 @@ import (
 	"communewatch/collector/registry/devices"
 	"communewatch/collector/registry/paper"
 	"communewatch/collector/registry/rehearsals"
-	"communewatch/collector/registry/sqlite"
+	"communewatch/collector/sqlite"
 )
 
 // Errors of a registry; compare with errors.Is.

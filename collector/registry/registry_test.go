@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"communewatch/collector/registry/sqlite"
+	"communewatch/collector/sqlite"
 	"communewatch/inventory"
 )
 

@@ -1,5 +1,5 @@
 // Package store says what the collector asks of a time-series store, and nothing about how one does it. The engines
-// live in rooms below (store/embedded now); store/storetest is the one suite that every engine must pass.
+// live in rooms below (store/embedded, store/influx); store/storetest is the one suite that every engine must pass.
 //
 // The model is InfluxDB's: a series is a measurement and a set of tags, a row holds fields of a series at a time.
 // Numbers (floats, integers, booleans as 0 and 1) come back as float64, text as text. Times have whole
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"time"
 
+	"communewatch/collector/rollup"
 	"communewatch/probes"
 	"communewatch/probes/wire"
 )
@@ -34,13 +35,59 @@ type Store interface {
 	// points are left out.
 	Windows(ctx context.Context, q Query, step time.Duration, each func(WindowSeries) error) error
 
+	// Measurements lists the measurements that have rows, by name. Those whose rows are all too old may be among them.
+	Measurements(ctx context.Context) ([]string, error)
+
 	// Stats describes the store at this moment.
 	Stats() Stats
+
+	// Condition says whether the database answers, as far as is known from the calls before.
+	Condition() Condition
 
 	// Backup writes a copy of the store into the empty or new folder dir, while the store goes on working.
 	Backup(ctx context.Context, dir string) error
 
+	Rolled
+
 	Close() error
+}
+
+// Rolled keeps windows of the levels above raw rows, each level for as long as the engine's options say. Engines keep
+// them beside the rows; who computes them is not their affair. Methods may be called concurrently.
+type Rolled interface {
+	// PutRollups stores windows of one level, in place of those with the same series and start. When it returns nil
+	// they survive a kill of the process. An error means that any part of them may be stored; storing all of them again
+	// puts that right. Windows that are older than the level is kept for are left out. The rows are not kept.
+	PutRollups(ctx context.Context, level rollup.Level, rows []rollup.Row) error
+
+	// Rollups calls each for every series that matches, in no particular order, with its windows that begin in
+	// [From, To), by rising start. It stops at the first error of each and returns it.
+	Rollups(ctx context.Context, q RollupQuery, each func(RollupSeries) error) error
+}
+
+// RollupQuery selects windows of one level.
+type RollupQuery struct {
+	Level       rollup.Level
+	Measurement string            // empty: all
+	Fields      []string          // empty: all; others are left out of the rows, and rows that have none of them too
+	Tags        map[string]string // each tag must have this value
+	From, To    time.Time         // [From, To)
+	MaxRows     int               // 0: no bound; else ErrTooMany once more windows than this would be read
+}
+
+// RollupSeries is the windows of one series. Measurement and Tags are those of each row.
+type RollupSeries struct {
+	Measurement string
+	Tags        probes.Tags
+	Rows        []rollup.Row
+}
+
+// Condition says whether the database behind a store answers. The zero value is that of one that does.
+type Condition struct {
+	Away   bool      // nothing can be stored or read at the moment
+	Since  time.Time // when it began to be away, by the collector's clock
+	Reason string    // what it answered, or why it could not be asked, in words for an engineer
+	Fix    string    // what to do about it; empty when waiting is all
 }
 
 // Query selects fields of series over a range of time.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"communewatch/collector/registry/sqlite"
+	"communewatch/collector/sqlite"
 	"communewatch/probes"
 )
 

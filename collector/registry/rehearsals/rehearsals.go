@@ -13,8 +13,8 @@ import (
 	"fmt"
 	"time"
 
-	"communewatch/collector/registry/sqlite"
 	"communewatch/collector/rehearsal"
+	"communewatch/collector/sqlite"
 )
 
 // Bounds of what is kept. The newest are kept whatever their age, up to maxKept.

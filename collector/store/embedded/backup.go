@@ -61,6 +61,9 @@ func (s *Store) Backup(ctx context.Context, dir string) (err error) {
 	if err := disk.CopyTree(ctx, temp, filepath.Join(dir, "series")); err != nil {
 		return err
 	}
+	if err := s.rolls.Backup(ctx, filepath.Join(dir, filepath.Base(s.rollupsFile()))); err != nil {
+		return err
+	}
 	// After the series: the dictionary only grows, so it knows every text they use.
 	return s.dict.CopyTo(filepath.Join(dir, filepath.Base(s.dictFile())))
 }

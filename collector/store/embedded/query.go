@@ -226,3 +226,21 @@ func ceilMillis(t time.Time) int64 {
 	}
 	return ms
 }
+
+// Measurements lists the measurements that have rows; see store.Store.
+func (s *Store) Measurements(ctx context.Context) ([]string, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.life.RUnlock()
+	querier, err := s.db.Querier(math.MinInt64, math.MaxInt64)
+	if err != nil {
+		return nil, err
+	}
+	names, _, err := querier.LabelValues(ctx, labelMeasurement, nil)
+	names = slices.Clone(names) // they may lie in memory that goes with the querier
+	for i := range names {
+		names[i] = strings.Clone(names[i])
+	}
+	return names, errors.Join(err, querier.Close())
+}

@@ -4,6 +4,7 @@
 // # What lies in the folder
 //
 //	series/       the engine: blocks of sealed data, wal/ and wbl/ (logs of what is not in a block yet), chunks_head/
+//	rollups.db    windows of five minutes and more (see the room rolled)
 //	texts.dict    texts by number, and the class of each field (see the room texts)
 //	lock          held while the store is open
 //	clean         there while the engine is closed, if it was closed in good order
@@ -48,27 +49,30 @@ import (
 	"github.com/prometheus/prometheus/tsdb/fileutil"
 	"github.com/prometheus/prometheus/util/compression"
 
+	"communewatch/collector/rollup"
 	"communewatch/collector/store"
 	"communewatch/collector/store/embedded/disk"
 	"communewatch/collector/store/embedded/repair"
+	"communewatch/collector/store/embedded/rolled"
 	"communewatch/collector/store/embedded/texts"
 )
 
 // Options says where and how to store. Zero values mean the defaults named here.
 type Options struct {
-	Dir        string        // required
-	Retention  time.Duration // how long data is kept; 400 d: a full year and the month to compare it with
-	LateWindow time.Duration // how late a row may be; 30 d, the longest an agent spools
-	MaxSeries  int           // live series at most, rows with new ones beyond are rejected; 3 million (about 2 GB of memory)
-	Texts      []string      // texts that must be told apart for ever: they get their numbers before the dictionary can fill up
-	Reserve    int64         // rows are refused while fewer bytes are free on the disk; 256 MiB, negative means 0
+	Dir        string                         // required
+	Retention  time.Duration                  // how long rows are kept; 90 d
+	Keep       map[rollup.Level]time.Duration // how long rollups are kept, by level; a level that is missing is kept for ever
+	LateWindow time.Duration                  // how late a row may be; 30 d, the longest an agent spools
+	MaxSeries  int                            // live series at most, rows with new ones beyond are rejected; 3 million (about 2 GB of memory)
+	Texts      []string                       // texts that must be told apart for ever: they get their numbers before the dictionary can fill up
+	Reserve    int64                          // rows are refused while fewer bytes are free on the disk; 256 MiB, negative means 0
 	Now        func() time.Time
 	Log        *slog.Logger
 	Metrics    prometheus.Registerer // nil: the engine's metrics are not exported
 }
 
 const (
-	defaultRetention  = 400 * 24 * time.Hour
+	defaultRetention  = 90 * 24 * time.Hour
 	defaultLateWindow = 30 * 24 * time.Hour
 	defaultMaxSeries  = 3_000_000
 
@@ -112,6 +116,7 @@ type Store struct {
 	lock  fileutil.Releaser // of the folder
 	cache *cache
 	dict  *texts.Dict
+	rolls *rolled.Rolled
 
 	appended, rejected, commits atomic.Uint64
 
@@ -196,6 +201,9 @@ func Open(o Options) (*Store, error) {
 	if s.dict, err = openTexts(s, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", o.Dir, err), s.closeEngine(), s.lock.Release())
 	}
+	if s.rolls, err = rolled.Open(context.Background(), s.rollupsFile(), rolled.Options{Keep: o.Keep, Now: o.Now, Log: o.Log}); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", o.Dir, err), s.dict.Close(), s.closeEngine(), s.lock.Release())
+	}
 	return s, nil
 }
 
@@ -222,9 +230,10 @@ func engineOptions(o Options) tsdb.Options {
 	return e
 }
 
-func (s *Store) seriesDir() string { return filepath.Join(s.dir, "series") }
-func (s *Store) dictFile() string  { return filepath.Join(s.dir, "texts.dict") }
-func (s *Store) cleanFile() string { return filepath.Join(s.dir, "clean") }
+func (s *Store) seriesDir() string   { return filepath.Join(s.dir, "series") }
+func (s *Store) dictFile() string    { return filepath.Join(s.dir, "texts.dict") }
+func (s *Store) rollupsFile() string { return filepath.Join(s.dir, "rollups.db") }
+func (s *Store) cleanFile() string   { return filepath.Join(s.dir, "clean") }
 func (s *Store) damagedDir() string {
 	return filepath.Join(s.dir, "damaged", s.now().UTC().Format("20060102T150405Z"))
 }
@@ -409,7 +418,7 @@ func (s *Store) Close() error {
 		return store.ErrClosed
 	}
 	s.closed = true
-	if err := errors.Join(s.closeEngine(), s.dict.Sync(), s.dict.Close(), s.lock.Release()); err != nil {
+	if err := errors.Join(s.closeEngine(), s.rolls.Close(), s.dict.Sync(), s.dict.Close(), s.lock.Release()); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil
