@@ -25,6 +25,7 @@ import (
 	"communewatch/collector/phrase"
 	"communewatch/collector/registry"
 	"communewatch/collector/rehearsal"
+	"communewatch/collector/reports"
 	"communewatch/collector/stock"
 	"communewatch/collector/store"
 	"communewatch/inventory"
@@ -61,6 +62,7 @@ type Options struct {
 	// Rehearsals runs rehearsals; nil: /api/v1/rehearsals is not there. Operators may start and stop them; nil: nobody may.
 	Rehearsals rehearsal.Service
 	Operators  rehearsals.Operators
+	Reports    reports.Reporter     // nil: /api/v1/reports is not there
 	Now        func() time.Time     // nil: time.Now
 	Log        *slog.Logger         // nil: slog.Default
 	Metrics    *prometheus.Registry // served at /metrics, with what others registered; nil: one of its own

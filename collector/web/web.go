@@ -25,6 +25,7 @@ import (
 	"communewatch/collector/api"
 	"communewatch/collector/api/conference"
 	"communewatch/collector/api/rehearsals"
+	"communewatch/collector/reports"
 	"communewatch/collector/stock"
 	"communewatch/collector/web/frame"
 	equipment "communewatch/collector/web/inventory"
@@ -44,13 +45,14 @@ type Source interface {
 // Options are what New needs. Only Source must be set.
 type Options struct {
 	Source      Source
-	Stock       stock.Reader    // the equipment; nil: its pages say that there is none
-	Rehearsals  *rehearsals.API // nil: their pages say that there are none
-	Boundaries  string          // a GeoJSON file with the areas of sites; empty: areas are computed from positions
-	Title       string          // whose pages these are, such as the province's name; may be empty
-	DefaultLang string          // "vi" (also when empty) or "en": for readers who did not choose
-	Zone        *time.Location  // in which times are shown; nil: Indochina Time
-	Log         *slog.Logger    // nil: slog.Default
+	Stock       stock.Reader     // the equipment; nil: its pages say that there is none
+	Rehearsals  *rehearsals.API  // nil: their pages say that there are none
+	Reports     reports.Reporter // what lines were worth; nil: their pages say that there are none
+	Boundaries  string           // a GeoJSON file with the areas of sites; empty: areas are computed from positions
+	Title       string           // whose pages these are, such as the province's name; may be empty
+	DefaultLang string           // "vi" (also when empty) or "en": for readers who did not choose
+	Zone        *time.Location   // in which times are shown; nil: Indochina Time
+	Log         *slog.Logger     // nil: slog.Default
 	Now         func() time.Time
 }
 
