@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -134,12 +135,19 @@ level = "warn"
 	return s, os.WriteFile(s.file, []byte(text), 0o600)
 }
 
+// The ports to choose from are below those that systems give to outgoing connections: a server that was killed must
+// find its port again when it comes back.
+const firstPort, ports = 23000, 9000
+
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var err error
+	for range 50 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(ports))); err == nil {
+			return l.Addr().String(), l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", fmt.Errorf("no free port: %w", err)
 }
 
 // URL is the address of the server's door.
@@ -222,6 +230,13 @@ func (s *Server) end(sig syscall.Signal) {
 
 // Kill ends the server by SIGKILL.
 func (s *Server) Kill() { s.mu.Lock(); defer s.mu.Unlock(); s.end(syscall.SIGKILL) }
+
+// Ended is closed once the process that was started last is gone; nil before the first Start.
+func (s *Server) Ended() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.done
+}
 
 // Stop ends the server in good order. Its files stay.
 func (s *Server) Stop() { s.mu.Lock(); defer s.mu.Unlock(); s.end(syscall.SIGTERM) }
