@@ -57,7 +57,9 @@ type Store interface {
 type Rolled interface {
 	// PutRollups stores windows of one level, in place of those with the same series and start. When it returns nil
 	// they survive a kill of the process. An error means that any part of them may be stored; storing all of them again
-	// puts that right. Windows that are older than the level is kept for are left out. The rows are not kept.
+	// puts that right. Windows that are older than the level is kept for are left out; a number that is not finite is an
+	// error. A window that is put again brings all fields that it had: an engine may keep those that are missing. The
+	// rows are not kept.
 	PutRollups(ctx context.Context, level rollup.Level, rows []rollup.Row) error
 
 	// Rollups calls each for every series that matches, in no particular order, with its windows that begin in

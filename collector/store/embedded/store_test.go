@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"communewatch/collector/rollup"
 	"communewatch/collector/store"
 	"communewatch/collector/store/storetest"
 )
@@ -19,11 +20,18 @@ func testOptions(dir string) Options {
 }
 
 func TestConformance(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	keep := map[rollup.Level]time.Duration{rollup.FiveMinutes: year, rollup.Hour: 5 * year, rollup.Day: 5 * year}
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
 		return storetest.Harness{
-			Open:       func(dir string) (store.Store, error) { return Open(testOptions(dir)) },
+			Open: func(dir string) (store.Store, error) {
+				o := testOptions(dir)
+				o.Keep = keep
+				return Open(o)
+			},
 			Now:        testNow,
 			LateWindow: defaultLateWindow,
+			Keep:       keep,
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"communewatch/collector/rollup"
 	"communewatch/collector/store"
 	"communewatch/probes"
 	"communewatch/probes/wire"
@@ -23,6 +24,10 @@ type Harness struct {
 
 	Now        time.Time     // the store's clock, which stands still
 	LateWindow time.Duration // how late a row may be; at least 7 d
+
+	// Keep is how long windows are kept, by level; a level that is missing is kept for ever. See rolled.go for what it
+	// must hold at least.
+	Keep map[rollup.Level]time.Duration
 
 	// NoBackup skips the cases about Backup, for engines whose backups are made by other means.
 	NoBackup bool
@@ -67,6 +72,23 @@ func Run(t *testing.T, harness func(t *testing.T) Harness) {
 		{"backup while writing", backup},
 		{"backup refuses a folder with files", backupNotEmpty},
 		{"closed", closed},
+		{"rollups of all kinds and levels", rolledKinds},
+		{"rollups of folded rows", rolledFold},
+		{"rollups put again replace", rolledAgain},
+		{"rollups by fields", rolledFields},
+		{"rollups by tags", rolledTags},
+		{"rollups of a half-open range", rolledRange},
+		{"rollups of all measurements", rolledAll},
+		{"rollups too many", rolledTooMany},
+		{"rollups in any order", rolledOrder},
+		{"rollups of many series", rolledMany},
+		{"rollups by concurrent writers", rolledConcurrent},
+		{"rollups after a start", rolledReopen},
+		{"rollups older than kept are left out", rolledKeep},
+		{"rollups that are refused", rolledRefused},
+		{"rollups are not kept by others", rolledNotKept},
+		{"rollups: caller's error, canceled, closed", rolledEnds},
+		{"backup of rollups while writing", backupRolled},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

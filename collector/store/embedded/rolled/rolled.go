@@ -82,6 +82,9 @@ func (r *Rolled) PutRollups(ctx context.Context, level rollup.Level, rows []roll
 	if len(rows) == 0 {
 		return ctx.Err()
 	}
+	if level == rollup.Raw {
+		return errors.New("put windows: raw is no level of windows")
+	}
 	oldest := int64(0)
 	if keep, ok := r.o.Keep[level]; ok {
 		oldest = r.o.Now().Add(-keep).UnixMilli()
@@ -134,8 +137,8 @@ func (r *Rolled) Rollups(ctx context.Context, q store.RollupQuery, each func(sto
 	var s store.RollupSeries
 	last, n := int64(-1), 0
 	flush := func() error {
-		if len(s.Rows) == 0 {
-			return nil
+		if err := ctx.Err(); err != nil || len(s.Rows) == 0 {
+			return err
 		}
 		return each(s)
 	}
