@@ -26,6 +26,7 @@ import (
 	"communewatch/collector/registry"
 	"communewatch/collector/rehearsal"
 	"communewatch/collector/reports"
+	"communewatch/collector/status"
 	"communewatch/collector/stock"
 	"communewatch/collector/store"
 	"communewatch/inventory"
@@ -63,6 +64,8 @@ type Options struct {
 	Rehearsals rehearsal.Service
 	Operators  rehearsals.Operators
 	Reports    reports.Reporter     // nil: /api/v1/reports is not there
+	Status     status.Source        // nil: /api/v1/status is not there
+	Zone       *time.Location       // in which days of reports begin; nil: Indochina Time
 	Now        func() time.Time     // nil: time.Now
 	Log        *slog.Logger         // nil: slog.Default
 	Metrics    *prometheus.Registry // served at /metrics, with what others registered; nil: one of its own

@@ -26,6 +26,7 @@ import (
 	"communewatch/collector/api/conference"
 	"communewatch/collector/api/rehearsals"
 	"communewatch/collector/reports"
+	"communewatch/collector/status"
 	"communewatch/collector/stock"
 	"communewatch/collector/web/frame"
 	equipment "communewatch/collector/web/inventory"
@@ -48,6 +49,7 @@ type Options struct {
 	Stock       stock.Reader     // the equipment; nil: its pages say that there is none
 	Rehearsals  *rehearsals.API  // nil: their pages say that there are none
 	Reports     reports.Reporter // what lines were worth; nil: their pages say that there are none
+	Status      status.Source    // whether the database answers; nil: pages don't say
 	Boundaries  string           // a GeoJSON file with the areas of sites; empty: areas are computed from positions
 	Title       string           // whose pages these are, such as the province's name; may be empty
 	DefaultLang string           // "vi" (also when empty) or "en": for readers who did not choose
