@@ -8,6 +8,7 @@
 //	collector/       the collector's data, as in production, and its settings file
 //	agents/SITE/     an agent's settings, token and spool
 //	ledger/SITE      what the agent has taken, line by line: the audit's truth
+//	influxdb/        with --store influx: the server's files, settings and log
 //	purchases.csv    what the province bought, as it was imported
 //	lab.sock         where a running lab takes orders
 package lab

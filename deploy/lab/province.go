@@ -15,6 +15,7 @@ import (
 	"communewatch/agent"
 	"communewatch/collector"
 	"communewatch/collector/registry"
+	"communewatch/deploy/lab/database"
 	"communewatch/deploy/lab/fleet"
 	"communewatch/deploy/lab/gear"
 	"communewatch/inventory"
@@ -33,6 +34,7 @@ type Config struct {
 	Calls    bool          // with a reflector, a line to it from each site, and checks that call over it
 	Local    bool          // with an agent that measures this machine's own network
 	Boundary string        // GeoJSON file for the map, or ""
+	Store    string        // collector.StoreEmbedded or collector.StoreInflux, a real one beside the collector; "": embedded
 	Log      *slog.Logger  `json:"-"`
 }
 
@@ -63,6 +65,9 @@ func (c Config) Validate() error {
 	if c.Poll != 0 && (c.Poll < minPoll || c.Poll > time.Hour) {
 		return fmt.Errorf("a poll every %v: choose %v to 1h; a device that does not answer takes most of that", c.Poll, minPoll)
 	}
+	if c.Store != "" && c.Store != collector.StoreEmbedded && c.Store != collector.StoreInflux {
+		return fmt.Errorf("store %.40q: choose %s or %s", c.Store, collector.StoreEmbedded, collector.StoreInflux)
+	}
 	return nil
 }
 
@@ -73,6 +78,8 @@ type Province struct {
 	devices []fleet.Device // none without Config.Devices
 	kit     *snmp.Kit      // what the agents know of makers and learn of devices, once for all of them
 	local   bool
+
+	database *database.Database // nil: the store is embedded, or this process did not prepare the lab
 }
 
 // Prepare makes the files of a lab in its folder, or completes those that are there. Sites and tokens are made the
@@ -97,6 +104,11 @@ func Prepare(ctx context.Context, cfg Config) (*Province, error) {
 	}
 	for _, dir := range []string{"collector", "agents", "ledger"} {
 		if err := os.MkdirAll(filepath.Join(cfg.Dir, dir), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Store == collector.StoreInflux {
+		if p.database, err = database.New(cfg.Dir); err != nil {
 			return nil, err
 		}
 	}
@@ -189,6 +201,9 @@ func SocketFile(dir string) string { return filepath.Join(dir, "lab.sock") }
 func (p *Province) writeCollector() (collector.Config, error) {
 	title := "Tỉnh Vĩnh Phúc (mô phỏng)"
 	text := fmt.Sprintf("# Made by communewatch-lab.\nlisten: %q\nallow_plaintext: true\ndata_dir: data\ntitle: %q\n", p.cfg.Listen, title)
+	if p.database != nil {
+		text += fmt.Sprintf("store: influx\ninflux: {url: %q}\n", p.database.URL())
+	}
 	if p.cfg.Calls {
 		// The port is any that is free: sites learn it from the answers to their offers, and so does the relay of each.
 		text += "reflector: {media: \"127.0.0.1:0\"}\n"

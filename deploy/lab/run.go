@@ -14,6 +14,7 @@ import (
 
 	"communewatch/agent"
 	"communewatch/collector"
+	"communewatch/deploy/lab/database"
 	"communewatch/deploy/lab/gear"
 	"communewatch/deploy/lab/scenario"
 )
@@ -24,7 +25,8 @@ type Lab struct {
 	log      *slog.Logger
 	index    map[string]int // site id -> number
 
-	gear *gear.Gear
+	gear     *gear.Gear
+	database *database.Database // nil: it does not run in this process, or there is none
 
 	mu        sync.Mutex // guards the fields below
 	agents    map[string]*part
@@ -46,7 +48,7 @@ type part struct {
 
 // Parts says what of a province this process runs.
 type Parts struct {
-	Gear, Collector bool
+	Gear, Collector bool     // with the equipment, the InfluxDB of a lab that has one
 	Agents          []string // site ids; LocalSite too
 	Reviewers       bool     // people who write down what they know of devices; needs the collector's files
 }
@@ -63,7 +65,7 @@ func (p *Province) AllAgents() []string {
 // startTimeout bounds how long a collector may take to open its doors.
 const startTimeout = time.Minute
 
-// Start brings up parts of a province: equipment first, then the collector, then the agents.
+// Start brings up parts of a province: equipment and database first, then the collector, then the agents.
 func Start(ctx context.Context, p *Province, parts Parts) (_ *Lab, err error) {
 	l := &Lab{province: p, log: p.cfg.Log, index: map[string]int{}, agents: map[string]*part{}, failed: make(chan error, 1)}
 	for i, id := range p.Sites() {
@@ -85,6 +87,11 @@ func Start(ctx context.Context, p *Province, parts Parts) (_ *Lab, err error) {
 			if err = l.gear.AddLines(p.cfg.Block, len(p.sites), "http://"+p.Reachable()); err != nil {
 				return nil, fmt.Errorf("lines for conference calls: %w", err)
 			}
+		}
+	}
+	if parts.Gear && p.database != nil {
+		if err = l.startDatabase(ctx); err != nil {
+			return nil, fmt.Errorf("database: %w", err)
 		}
 	}
 	if parts.Collector {
@@ -122,6 +129,23 @@ func Start(ctx context.Context, p *Province, parts Parts) (_ *Lab, err error) {
 	return l, nil
 }
 
+func (l *Lab) startDatabase(ctx context.Context) error {
+	cfg, err := l.province.collectorConfig()
+	if err != nil {
+		return err
+	}
+	l.database = l.province.database
+	return l.database.Start(ctx, cfg, l.fail)
+}
+
+// fail keeps the first failure of a part.
+func (l *Lab) fail(err error) {
+	select {
+	case l.failed <- err:
+	default:
+	}
+}
+
 // Failed reports a part that ended although nobody stopped it.
 func (l *Lab) Failed() <-chan error { return l.failed }
 
@@ -148,6 +172,9 @@ func (l *Lab) Stop() {
 	if l.collector != nil {
 		l.stop(l.collector)
 	}
+	if l.database != nil {
+		l.database.Stop()
+	}
 	if l.gear != nil {
 		l.gear.Close()
 	}
@@ -171,10 +198,7 @@ func (l *Lab) start(p *part, name string) {
 		if err == nil {
 			err = errors.New("ended by itself")
 		}
-		select {
-		case l.failed <- fmt.Errorf("%s: %w", name, err):
-		default:
-		}
+		l.fail(fmt.Errorf("%s: %w", name, err))
 	}()
 }
 
@@ -275,6 +299,14 @@ func (l *Lab) apply(o scenario.Order) error {
 		}
 		l.set(l.collector, "collector", o.Mode)
 		return nil
+	}
+	if o.Do == scenario.DoDatabase {
+		if l.database == nil {
+			return errors.New("this lab runs no InfluxDB; give it one with --store influx")
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+		defer cancel()
+		return l.database.Set(ctx, o.Mode, o.Delay)
 	}
 	if o.Do == scenario.DoMedia && o.Hub {
 		if l.gear == nil {

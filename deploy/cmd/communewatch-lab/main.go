@@ -15,9 +15,11 @@ import (
 	"syscall"
 	"time"
 
+	"communewatch/collector"
 	"communewatch/deploy/lab"
 	"communewatch/deploy/lab/audit"
 	"communewatch/deploy/lab/chaos"
+	"communewatch/deploy/lab/database"
 	"communewatch/deploy/lab/demo"
 	"communewatch/deploy/lab/fleet"
 	"communewatch/deploy/lab/gear"
@@ -60,6 +62,7 @@ func labFlags(cmd *cobra.Command, cfg *lab.Config) {
 	f.IntVar(&cfg.Sites, "sites", 136, "simulated sites")
 	f.StringVar(&cfg.Dir, "data", "", "folder to keep everything in (default: a throw-away one)")
 	f.DurationVar(&cfg.Interval, "interval", 15*time.Second, "time between runs of a check, 6s to 10m")
+	f.StringVar(&cfg.Store, "store", collector.StoreEmbedded, "where the collector keeps results: embedded, or influx, a real InfluxDB 1.8 that the lab starts")
 	f.Uint8Var((*uint8)(&cfg.Block), "block", uint8(gear.DefaultBlock), "second byte of the first simulated network")
 }
 
@@ -93,17 +96,19 @@ func faultCommand() *cobra.Command {
 	var dir string
 	var o scenario.Order
 	cmd := &cobra.Command{
-		Use:   "fault service|device|agent|clock|collector|media",
+		Use:   "fault service|device|agent|clock|collector|database|media",
 		Short: "Set a fault in a running lab",
 		Example: `  communewatch-lab fault service --site s08707 --service broadband-portal --mode slow --delay 4s --for 2m
   communewatch-lab fault device --site s08707 --device router --mode slow --delay 900ms
   communewatch-lab fault agent --site s08707 --mode stop
   communewatch-lab fault clock --site s08707 --skew -3h
   communewatch-lab fault collector --mode stop --for 1m
+  communewatch-lab fault database --mode kill --for 2m
   communewatch-lab fault media --site s08707 --direction up --loss 8% --for 5m
   communewatch-lab fault media --hub --rate 20M
 Services: ` + strings.Join(gear.ServiceNames(), ", ") + `, all. Modes: down, hang, slow, wrong, up.
-Devices: ` + strings.Join(fleet.Names(), ", ") + `, all. Modes: ` + strings.Join(gear.DeviceModes(), ", ") + `.`,
+Devices: ` + strings.Join(fleet.Names(), ", ") + `, all. Modes: ` + strings.Join(gear.DeviceModes(), ", ") + `.
+Database (of a lab with --store influx): ` + strings.Join(database.Modes(), ", ") + `.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Do = args[0]
@@ -120,7 +125,7 @@ Devices: ` + strings.Join(fleet.Names(), ", ") + `, all. Modes: ` + strings.Join
 	f.StringVar(&o.Service, "service", "", "service of the site")
 	f.StringVar(&o.Device, "device", "", "device of the site")
 	f.StringVar(&o.Mode, "mode", "", "what happens to it")
-	f.DurationVar(&o.Delay, "delay", 0, "for slow services and devices, and for media")
+	f.DurationVar(&o.Delay, "delay", 0, "for slow services, devices and databases, and for media")
 	f.BoolVar(&o.Hub, "hub", false, "media: the hub's own line, which all sites' calls go through")
 	f.StringVar((*string)(&o.Direction), "direction", "", "media: up or down (default both)")
 	f.TextVar(&o.Loss, "loss", scenario.Share(0), "media: share of packets lost at random, such as 8%")

@@ -128,7 +128,7 @@ func clear(dir string) error {
 	if err != nil {
 		return err
 	}
-	known := map[string]bool{"collector": true, "agents": true, "ledger": true, "lab.json": true, "lab.log": true, "lab.sock": true, "purchases.csv": true, "catalogue.csv": true, lockFile: true}
+	known := map[string]bool{"collector": true, "agents": true, "ledger": true, "lab.json": true, "lab.log": true, "lab.sock": true, "purchases.csv": true, "catalogue.csv": true, "influxdb": true, lockFile: true}
 	for _, e := range entries {
 		if !known[e.Name()] {
 			return fmt.Errorf("%s holds %s, which is not a demo's; name another folder with --data", dir, e.Name())

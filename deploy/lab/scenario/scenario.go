@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"communewatch/deploy/lab/database"
 	"communewatch/deploy/lab/fleet"
 	"communewatch/deploy/lab/gear"
 	"communewatch/probes/settings"
@@ -22,17 +23,18 @@ const (
 	DoAgent     = "agent"     // stop or start the agent of a site
 	DoClock     = "clock"     // set the clock of a site's agent wrong by Skew
 	DoCollector = "collector" // stop or start the collector
+	DoDatabase  = "database"  // kill, freeze or slow down the lab's InfluxDB, or bring it back
 	DoMedia     = "media"     // let conference calls of a site, or the hub's, travel over a bad line
 )
 
 // Order is one thing to do. Undone after For, if For is above zero.
 type Order struct {
 	Do      string        `yaml:"do" json:"do"`
-	Sites   []string      `yaml:"sites" json:"sites,omitempty"`     // ids; not for the collector, nor for media of the hub
+	Sites   []string      `yaml:"sites" json:"sites,omitempty"`     // ids; not for the collector, the database and media of the hub
 	Service string        `yaml:"service" json:"service,omitempty"` // gear.ServiceNames, or "all"
 	Device  string        `yaml:"device" json:"device,omitempty"`   // fleet.Names, or "all"
-	Mode    string        `yaml:"mode" json:"mode,omitempty"`       // service: up down hang slow wrong; device: gear.DeviceModes; agent, collector: stop start; media: cut up
-	Delay   time.Duration `yaml:"delay" json:"delay,omitempty"`     // service, device slow; media
+	Mode    string        `yaml:"mode" json:"mode,omitempty"`       // service: up down hang slow wrong; device: gear.DeviceModes; agent, collector: stop start; database: kill hang slow up; media: cut up
+	Delay   time.Duration `yaml:"delay" json:"delay,omitempty"`     // service, device, database slow; media
 	Skew    time.Duration `yaml:"skew" json:"skew,omitempty"`       // clock
 	Jitter  time.Duration `yaml:"jitter" json:"jitter,omitempty"`   // media: up to so much more than delay
 	For     time.Duration `yaml:"for" json:"for,omitempty"`
@@ -104,7 +106,7 @@ func (o Order) check(sites []string, problem func(key, format string, args ...an
 		if len(o.Sites) > 0 {
 			problem("sites", "the hub's line is every site's; name sites or the hub")
 		}
-	} else if o.Do != DoCollector {
+	} else if o.Do != DoCollector && o.Do != DoDatabase {
 		if len(o.Sites) == 0 {
 			problem("sites", "name the sites that are meant, for example [%s]", first(sites))
 		}
@@ -133,6 +135,13 @@ func (o Order) check(sites []string, problem func(key, format string, args ...an
 		if o.Mode != "stop" && o.Mode != "start" {
 			problem("mode", "%q is not stop or start", o.Mode)
 		}
+	case DoDatabase:
+		if !slices.Contains(database.Modes(), o.Mode) {
+			problem("mode", "%q is not one of %s", o.Mode, strings.Join(database.Modes(), ", "))
+		}
+		if slow := o.Mode == database.Slow; slow != (o.Delay > 0) || o.Delay > database.MaxDelay {
+			problem("delay", "a slow database stands still for 1ms to %v at a time; other modes take none", database.MaxDelay)
+		}
 	case DoClock:
 		if o.Skew.Abs() > maxSkew {
 			problem("skew", "at most %v", maxSkew)
@@ -140,7 +149,7 @@ func (o Order) check(sites []string, problem func(key, format string, args ...an
 	case DoMedia:
 		o.checkMedia(problem)
 	default:
-		problem("do", "%q is not one of service, device, agent, clock, collector, media", o.Do)
+		problem("do", "%q is not one of service, device, agent, clock, collector, database, media", o.Do)
 	}
 }
 
@@ -167,7 +176,7 @@ func (o Order) DeviceFault() gear.DeviceFault { return gear.DeviceFault{Mode: o.
 func (o Order) Undo() Order {
 	u := Order{Do: o.Do, Sites: o.Sites, Service: o.Service, Device: o.Device}
 	switch o.Do {
-	case DoService, DoDevice:
+	case DoService, DoDevice, DoDatabase:
 		u.Mode = "up"
 	case DoMedia:
 		u.Mode, u.Media = "up", Media{Hub: o.Hub, Direction: o.Direction}
