@@ -21,10 +21,8 @@ import (
 	"syscall"
 	"time"
 
-	"communewatch/collector"
 	"communewatch/collector/registry"
 	"communewatch/collector/store"
-	"communewatch/collector/store/embedded"
 	"communewatch/deploy/lab"
 	"communewatch/probes"
 )
@@ -100,7 +98,7 @@ func Run(ctx context.Context, dir string, wait time.Duration, log *slog.Logger) 
 		pause := min(again, left)
 		if starting {
 			pause = min(start, left)
-			log.Info("the collector is starting or stopping")
+			log.Info("the collector or its database is starting or stopping")
 		} else {
 			log.Info("results are still on their way", "missing", r.Lost, "in spools", r.Waiting, "until", deadline.Format(time.TimeOnly))
 		}
@@ -113,9 +111,9 @@ func Run(ctx context.Context, dir string, wait time.Duration, log *slog.Logger) 
 }
 
 // isBetween reports that no copy of the stores was to be had because the collector had opened them and did not listen
-// for orders yet, or ended while it made the copy.
+// for orders yet, or ended while it made the copy; or that the database does not answer at the moment.
 func isBetween(err error) bool {
-	return errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)
+	return errors.Is(err, errAway) || errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)
 }
 
 func readLedgers(dir string) (map[string]ledger, error) {
@@ -161,8 +159,8 @@ func readLedger(file string) (ledger, error) {
 	return l, sc.Err()
 }
 
-// compare looks every listed result up in a copy of the collector's stores, and what is not there in the spools. The
-// spools are read first; see readSpool.
+// compare looks every listed result up in the collector's stores, and what is not there in the spools. The spools are
+// read first; see readSpool.
 func compare(ctx context.Context, dir string, ledgers map[string]ledger, log *slog.Logger) (r Report, err error) {
 	spools := map[string]spooled{}
 	for site := range ledgers {
@@ -170,32 +168,11 @@ func compare(ctx context.Context, dir string, ledgers map[string]ledger, log *sl
 			return r, err
 		}
 	}
-	tmp, err := os.MkdirTemp("", "communewatch-audit-")
+	reg, st, release, err := open(ctx, dir)
 	if err != nil {
 		return r, err
 	}
-	defer os.RemoveAll(tmp)
-	cfg, err := collector.ReadConfig(filepath.Join(dir, "collector", "collector.yaml"))
-	if err != nil {
-		return r, err
-	}
-	copied := cfg
-	copied.DataDir = filepath.Join(tmp, "copy")
-	if err := collector.Backup(ctx, cfg, copied.DataDir); err != nil {
-		return r, err
-	}
-	quiet := slog.New(slog.DiscardHandler)
-	reg, err := registry.Open(ctx, copied.RegistryFile(), registry.Options{Log: quiet})
-	if err != nil {
-		return r, err
-	}
-	defer reg.Close()
-	st, err := embedded.Open(embedded.Options{Dir: copied.StoreDir(), Retention: cfg.Retention, LateWindow: cfg.OutOfOrder, Log: quiet})
-	if err != nil {
-		return r, err
-	}
-	defer st.Close()
-
+	defer release()
 	accounts, err := reg.Accounts(ctx, "")
 	if err != nil {
 		return r, err
@@ -206,6 +183,9 @@ func compare(ctx context.Context, dir string, ledgers map[string]ledger, log *sl
 	for site, l := range ledgers {
 		r.Sites++
 		if err := r.auditSite(ctx, site, l, spools[site], st, reg); err != nil {
+			if st.Condition().Away {
+				err = fmt.Errorf("%w: %w", errAway, err)
+			}
 			return r, fmt.Errorf("site %s: %w", site, err)
 		}
 	}
