@@ -18,13 +18,13 @@ var errAway = errors.New("the database is away")
 
 // open opens what the collector of the lab in dir has, running or not: a copy of an embedded store, which has one owner,
 // and the database itself with an InfluxDB, which is started for the audit where the lab does not run.
-func open(ctx context.Context, dir string) (_ *registry.Registry, _ store.Store, release func(), err error) {
+func open(ctx context.Context, dir string) (_ *registry.Registry, _ store.Store, _ func(), err error) {
 	cfg, err := collector.ReadConfig(filepath.Join(dir, "collector", "collector.yaml"))
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	var undo []func()
-	release = func() {
+	release := func() {
 		for i := range undo {
 			undo[len(undo)-1-i]()
 		}
