@@ -61,7 +61,7 @@ func (r *Registry) keep(ctx context.Context, doing string, first, every time.Dur
 // prune removes what is older than it is kept, and more than a site may have. The newest change of everything is
 // kept for ever.
 func (r *Registry) prune(ctx context.Context) error {
-	if err := errors.Join(r.devices.Prune(ctx), r.rehearsals.Prune(ctx)); err != nil {
+	if err := errors.Join(r.devices.Prune(ctx), r.rehearsals.Prune(ctx), r.lines.Prune(ctx)); err != nil {
 		return err
 	}
 	for _, t := range []struct {

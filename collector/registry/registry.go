@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"communewatch/collector/registry/devices"
+	"communewatch/collector/registry/lines"
 	"communewatch/collector/registry/paper"
 	"communewatch/collector/registry/rehearsals"
 	"communewatch/collector/sqlite"
@@ -58,6 +59,7 @@ type Registry struct {
 	paper    *paper.Store
 
 	rehearsals *rehearsals.Store
+	lines      *lines.Store
 
 	stop      context.CancelFunc // ends the goroutines
 	running   sync.WaitGroup
@@ -83,6 +85,7 @@ func Open(ctx context.Context, path string, o Options) (*Registry, error) {
 	r.devices = devices.New(r.db, devices.Options{Log: r.log, Now: r.now, Fail: r.fail})
 	r.paper = paper.New(r.devices)
 	r.rehearsals = rehearsals.New(r.db, r.now, r.fail)
+	r.lines = lines.New(r.db, r.now, r.fail)
 	if r.tokens.conn, err = r.read.Conn(ctx); err == nil {
 		err = r.tokens.load(ctx, time.Now())
 	}
@@ -111,6 +114,9 @@ func (r *Registry) Paper() *paper.Store { return r.paper }
 
 // Rehearsals is the rehearsals of meetings, and when meetings are on.
 func (r *Registry) Rehearsals() *rehearsals.Store { return r.rehearsals }
+
+// Lines is what was agreed of lines, and when agents were not running.
+func (r *Registry) Lines() *lines.Store { return r.lines }
 
 // Close writes down what is still cached and closes the database.
 func (r *Registry) Close() error {

@@ -107,6 +107,13 @@ type Contract struct {
 	To       string  `json:"to,omitempty"`
 }
 
+// Agreement is a contract of one line of a site.
+type Agreement struct {
+	Site     string
+	Layer    probes.Layer
+	Contract Contract
+}
+
 // Group is many lines as one: seconds and packets are summed, distributions merged.
 type Group struct {
 	Name    string       `json:"name"`
