@@ -27,6 +27,7 @@ import (
 	"communewatch/collector/registry/lines"
 	"communewatch/collector/registry/paper"
 	"communewatch/collector/registry/rehearsals"
+	"communewatch/collector/registry/rollups"
 	"communewatch/collector/sqlite"
 )
 
@@ -59,6 +60,7 @@ type Registry struct {
 	paper    *paper.Store
 
 	rehearsals *rehearsals.Store
+	rollups    *rollups.Store
 	lines      *lines.Store
 
 	stop      context.CancelFunc // ends the goroutines
@@ -85,6 +87,7 @@ func Open(ctx context.Context, path string, o Options) (*Registry, error) {
 	r.devices = devices.New(r.db, devices.Options{Log: r.log, Now: r.now, Fail: r.fail})
 	r.paper = paper.New(r.devices)
 	r.rehearsals = rehearsals.New(r.db, r.now, r.fail)
+	r.rollups = rollups.New(r.db, r.fail)
 	r.lines = lines.New(r.db, r.now, r.fail)
 	if r.tokens.conn, err = r.read.Conn(ctx); err == nil {
 		err = r.tokens.load(ctx, time.Now())
@@ -117,6 +120,9 @@ func (r *Registry) Rehearsals() *rehearsals.Store { return r.rehearsals }
 
 // Lines is what was agreed of lines, and when agents were not running.
 func (r *Registry) Lines() *lines.Store { return r.lines }
+
+// Rollups is how far rollups are, and what of them is due.
+func (r *Registry) Rollups() *rollups.Store { return r.rollups }
 
 // Close writes down what is still cached and closes the database.
 func (r *Registry) Close() error {
