@@ -166,7 +166,7 @@ func chaosCommand() *cobra.Command {
 	var cfg lab.Config
 	var o chaos.Options
 	cmd := &cobra.Command{
-		Use: "chaos", Short: "Kill agents and collector at random moments, take the collector away, then audit", Args: cobra.NoArgs,
+		Use: "chaos", Short: "Kill parts at random moments, take the collector or its InfluxDB away, then audit", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cfg.Dir == "" {
 				dir, err := os.MkdirTemp("", "communewatch-chaos-")
@@ -189,7 +189,11 @@ func chaosCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d kills\n%s\n", r.Kills, r.String())
+			fmt.Fprintf(cmd.OutOrStdout(), "%d kills\n", r.Kills)
+			if cfg.Store == collector.StoreInflux {
+				fmt.Fprintln(cmd.OutOrStdout(), &r.Absence)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), r.String())
 			if !r.OK() {
 				return fmt.Errorf("the audit failed")
 			}
@@ -207,7 +211,8 @@ func chaosCommand() *cobra.Command {
 	f.DurationVar(&cfg.Poll, "poll", lab.DefaultPoll, "time between polls of a device, 10s to 1h")
 	f.IntVar(&o.Groups, "groups", 4, "processes that the agents are spread over")
 	f.DurationVar(&o.For, "for", 2*time.Minute, "time of random kills")
-	f.DurationVar(&o.Away, "away", time.Minute, "time that the collector is gone after them")
+	f.BoolVar(&o.DatabaseAlone, "database-alone", false, "with --store influx: kill the database alone, not agents and collector")
+	f.DurationVar(&o.Away, "away", time.Minute, "time that the InfluxDB is gone after them, without one the collector")
 	f.DurationVar(&o.Settle, "settle", time.Minute, "time for what is spooled to arrive")
 	f.Uint64Var(&o.Seed, "seed", 1, "of the random moments")
 	return cmd

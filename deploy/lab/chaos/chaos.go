@@ -1,5 +1,6 @@
-// Package chaos kills the lab's processes, agents and collector alike, with SIGKILL at random moments, takes the
-// collector away for a while, and then audits: nothing that an agent has taken may be lost or counted twice.
+// Package chaos kills the lab's processes, agents, collector and database alike, with SIGKILL at random moments, takes
+// the collector or its database away for a while, and then audits: nothing that an agent has taken may be lost or
+// counted twice.
 //
 // The parts run in processes of their own, since a process can't kill a part of itself as the kernel would.
 package chaos
@@ -18,9 +19,12 @@ import (
 	"syscall"
 	"time"
 
+	"communewatch/collector"
 	"communewatch/deploy/lab"
 	"communewatch/deploy/lab/audit"
+	"communewatch/deploy/lab/database"
 	"communewatch/deploy/lab/lifeline"
+	"communewatch/deploy/lab/scenario"
 )
 
 // Options of a run.
@@ -30,16 +34,21 @@ type Options struct {
 	Command func(dir string, collector bool, agents []string) *exec.Cmd
 	Groups  int           // processes that the agents are spread over
 	For     time.Duration // of random kills
-	Away    time.Duration // that the collector is gone after them, in one piece
-	Settle  time.Duration // for what is still spooled to arrive
-	Seed    uint64
-	Log     *slog.Logger
+	// DatabaseAlone spares agents and collector from random kills: the lab's InfluxDB alone dies, every few seconds.
+	DatabaseAlone bool
+	// Away is how long the lab's InfluxDB is gone after them, in one piece; in a lab without one, the collector.
+	Away   time.Duration
+	Settle time.Duration // for what is still spooled to arrive
+	Seed   uint64
+	Log    *slog.Logger
 }
 
 // Report is what a run came to.
 type Report struct {
 	Kills          int
-	CollectorKills int // of Kills
+	CollectorKills int     // of Kills
+	DatabaseKills  int     // of Kills
+	Absence        Absence // of the database
 	audit.Report
 }
 
@@ -49,6 +58,13 @@ type child struct {
 	make func() *exec.Cmd
 	cmd  *exec.Cmd
 	done chan error
+}
+
+// victim is what can be killed and brought back.
+type victim struct {
+	kill, start func() error
+	name        string
+	count       *int // of kills, besides the total
 }
 
 // Run prepares a lab, torments it, and audits it.
@@ -77,56 +93,105 @@ func Run(ctx context.Context, cfg lab.Config, o Options) (r Report, err error) {
 			return r, err
 		}
 	}
-	rng := rand.New(rand.NewPCG(o.Seed, 0))
-	if r.Kills, r.CollectorKills, err = torment(ctx, children, rng, o); err != nil {
+	var agents []victim
+	for _, c := range children[1:] {
+		agents = append(agents, c.victim(new(int)))
+	}
+	vital := []victim{children[0].victim(&r.CollectorKills)}
+	if cfg.Store == collector.StoreInflux {
+		vital = append(vital, victim{
+			name: "database", count: &r.DatabaseKills,
+			kill:  func() error { return gear.Do(scenario.Order{Do: scenario.DoDatabase, Mode: database.Kill}) },
+			start: func() error { return gear.Do(scenario.Order{Do: scenario.DoDatabase, Mode: database.Up}) },
+		})
+	}
+	last := vital[len(vital)-1] // the one that is taken away in the end
+	if o.DatabaseAlone {
+		if cfg.Store != collector.StoreInflux {
+			return r, errors.New("this lab has no InfluxDB to kill; give it one with --store influx")
+		}
+		agents, vital = nil, vital[1:]
+	}
+	// The first kills hit a province that reports, or there is nothing to lose.
+	if err := reporting(ctx, p, children); err != nil {
 		return r, err
 	}
-	o.Log.Info("collector away", "for", o.Away)
-	children[0].end(syscall.SIGKILL)
+	rng := rand.New(rand.NewPCG(o.Seed, 0))
+	if r.Kills, err = torment(ctx, agents, vital, rng, o); err != nil {
+		return r, err
+	}
+	o.Log.Info("away", "part", last.name, "for", o.Away)
+	if err := last.kill(); err != nil {
+		return r, err
+	}
+	watched := make(chan Absence, 1)
+	watch, endWatch := context.WithCancel(ctx)
+	defer endWatch()
+	go func() { watched <- watchAbsence(watch, p, cfg.Dir) }()
 	if err := sleep(ctx, o.Away); err != nil {
 		return r, err
 	}
-	if err := children[0].start(); err != nil {
+	back := time.Now()
+	if err := last.start(); err != nil {
 		return r, err
 	}
 
 	if err := sleep(ctx, o.Settle); err != nil {
 		return r, err
 	}
+	endWatch()
+	r.Absence = <-watched
+	r.Absence.Back = back
 	o.Log.Info("auditing")
 	r.Report, err = audit.Run(ctx, cfg.Dir, max(o.Settle, patience), o.Log)
-	return r, err
+	return r, errors.Join(err, ended(children))
+}
+
+// ended tells of a child that died of its own accord. It has to be asked in the end: a run without random kills looks
+// at nobody before.
+func ended(children []*child) error {
+	var errs []error
+	for _, c := range children {
+		errs = append(errs, c.end(syscall.SIGKILL))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *child) victim(count *int) victim {
+	return victim{name: c.name, count: count, start: c.start, kill: func() error { return c.end(syscall.SIGKILL) }}
 }
 
 // patience is how long the audit waits, at least, for agents that pause between attempts to reach the collector.
 const patience = time.Minute
 
-// torment kills and restarts one child after the other. Every third time or so it is the collector, on which all
-// results depend, and which has less in hand than the agents when it dies.
-func torment(ctx context.Context, children []*child, rng *rand.Rand, o Options) (kills, ofCollector int, err error) {
+// torment kills and restarts one part after the other. Every third time or so it is a vital one, on which all results
+// depend, and which has less in hand than the agents when it dies.
+func torment(ctx context.Context, agents, vital []victim, rng *rand.Rand, o Options) (kills int, err error) {
 	end := time.Now().Add(o.For)
 	for time.Now().Before(end) {
 		if err := sleep(ctx, time.Duration(200+rng.IntN(2500))*time.Millisecond); err != nil {
-			return kills, ofCollector, err
+			return kills, err
 		}
-		c := children[1+rng.IntN(len(children)-1)]
-		if rng.IntN(3) == 0 {
-			c = children[0]
-			ofCollector++
+		var v victim
+		if third := rng.IntN(3) == 0; third || len(agents) == 0 {
+			v = vital[rng.IntN(len(vital))]
+		} else {
+			v = agents[rng.IntN(len(agents))]
 		}
 		kills++
-		if err := c.end(syscall.SIGKILL); err != nil {
-			return kills, ofCollector, err
+		*v.count++
+		if err := v.kill(); err != nil {
+			return kills, err
 		}
-		o.Log.Info("killed", "process", c.name)
+		o.Log.Info("killed", "process", v.name)
 		if err := sleep(ctx, time.Duration(rng.IntN(1500))*time.Millisecond); err != nil {
-			return kills, ofCollector, err
+			return kills, err
 		}
-		if err := c.start(); err != nil {
-			return kills, ofCollector, err
+		if err := v.start(); err != nil {
+			return kills, err
 		}
 	}
-	return kills, ofCollector, nil
+	return kills, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"communewatch/collector"
 	"communewatch/deploy/lab"
 )
 
@@ -78,6 +79,7 @@ func TestKillsLoseNothingAndDoubleNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills processes for most of a minute; run without -short")
 	}
+	t.Parallel()
 	log := slog.New(slog.DiscardHandler)
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(t.Output(), nil))
@@ -95,6 +97,45 @@ func TestKillsLoseNothingAndDoubleNothing(t *testing.T) {
 	}
 	if r.Taken < 100 || r.CollectorKills == 0 || r.CollectorKills == r.Kills {
 		t.Errorf("%d results, %d kills, %d of them of the collector: that was no torment", r.Taken, r.Kills, r.CollectorKills)
+	}
+}
+
+// TestADatabaseThatDiesLosesNothing kills the InfluxDB every few seconds while results come in, and then keeps it away.
+// Screens must say so, and since when, and stop saying so; agents must keep what they could not deliver, and be rid of
+// it afterwards.
+func TestADatabaseThatDiesLosesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills a database for most of a minute; run without -short")
+	}
+	t.Parallel()
+	log := slog.New(slog.DiscardHandler)
+	if testing.Verbose() {
+		log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
+	cfg := lab.Config{Dir: shortDir(t), Listen: "127.0.0.1:21092", Sites: 6, Block: 154, Interval: 6 * time.Second, Store: collector.StoreInflux,
+		Log: slog.New(slog.DiscardHandler)}
+	r, err := Run(t.Context(), cfg, Options{
+		Command: command, Groups: 2, For: 15 * time.Second, DatabaseAlone: true, Away: 20 * time.Second, Settle: 8 * time.Second, Seed: 12, Log: log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d kills\n%s\n%s", r.Kills, &r.Absence, r.String())
+	if r.Lost > 0 || r.Doubled > 0 || r.Waiting > 0 {
+		t.Errorf("results were lost or doubled: %s", r.String())
+	}
+	if r.Taken < 100 || r.DatabaseKills < 3 || r.DatabaseKills != r.Kills {
+		t.Errorf("%d results, %d kills, %d of them of the database: that was no torment", r.Taken, r.Kills, r.DatabaseKills)
+	}
+	a := r.Absence
+	if a.Said.IsZero() || a.Since.IsZero() || a.Since.After(a.Said) || a.Said.After(a.Back) || a.Reason == "" {
+		t.Errorf("while the database was away screens did not say so, or not since when and why: %s", &a)
+	}
+	if a.Unsaid.Before(a.Back) {
+		t.Errorf("the database is back and screens don't say so: %s", &a)
+	}
+	if a.Spooled < 6 || a.Left >= a.Spooled {
+		t.Errorf("agents kept %d batches at most and %d in the end", a.Spooled, a.Left)
 	}
 }
 
