@@ -16,6 +16,7 @@ import (
 
 	"communewatch/collector/store"
 	"communewatch/collector/store/embedded/texts"
+	"communewatch/collector/store/window"
 	"communewatch/probes"
 )
 
@@ -46,53 +47,23 @@ func (s *Store) Select(ctx context.Context, q store.Query, each func(store.Serie
 // Windows calls each for the windows of every numeric series that matches; see store.Store. It holds the values of
 // one window at a time.
 func (s *Store) Windows(ctx context.Context, q store.Query, step time.Duration, each func(store.WindowSeries) error) error {
-	if step < time.Millisecond || step%time.Millisecond != 0 {
-		return fmt.Errorf("window of %v: use whole milliseconds, at least one", step)
+	cutter, err := window.NewCutter(q.From, step)
+	if err != nil {
+		return err
 	}
-	width := step.Milliseconds()
-	from := ceilMillis(q.From)
-	var values []float64 // of the present window
 	return s.query(ctx, q, markNumber, func(r *reader, series store.Series, _ texts.Class) error {
-		out := store.WindowSeries{Measurement: series.Measurement, Field: series.Field, Tags: series.Tags}
-		var w store.Window
-		end := int64(math.MinInt64)
-		flush := func() {
-			if w.Count = len(values); w.Count > 0 {
-				w.P95 = nearestRank(values, 0.95)
-				out.Windows = append(out.Windows, w)
-			}
-		}
-		values = values[:0]
 		for r.next() {
-			if r.time >= end {
-				flush()
-				values = values[:0]
-				start := from + (r.time-from)/width*width
-				w = store.Window{Start: start, Min: r.value, Max: r.value}
-				end = start + width
-			}
-			w.Sum += r.value
-			w.Min = min(w.Min, r.value)
-			w.Max = max(w.Max, r.value)
-			w.Last = r.value
-			values = append(values, r.value)
+			cutter.Add(r.time, r.value)
 		}
 		if r.err != nil {
 			return r.err
 		}
-		flush()
+		out := store.WindowSeries{Measurement: series.Measurement, Field: series.Field, Tags: series.Tags, Windows: cutter.Windows()}
 		if len(out.Windows) == 0 {
 			return nil
 		}
 		return each(out)
 	})
-}
-
-// nearestRank returns the smallest of values that at least the share p of them do not exceed. It reorders values.
-func nearestRank(values []float64, p float64) float64 {
-	rank := max(int(math.Ceil(p*float64(len(values)))), 1)
-	slices.Sort(values)
-	return values[rank-1]
 }
 
 // checkEvery is after how many points a query looks whether it is still wanted.
@@ -140,7 +111,7 @@ func (s *Store) query(ctx context.Context, q store.Query, marks string, series f
 	if q.Measurement == "" {
 		return errors.New("query without a measurement")
 	}
-	from, through := ceilMillis(q.From), ceilMillis(q.To)-1
+	from, through := window.CeilMillis(q.From), window.CeilMillis(q.To)-1
 	if from > through {
 		return nil
 	}
@@ -216,15 +187,6 @@ func seriesOf(l labels.Labels) (store.Series, texts.Class) {
 		}
 	})
 	return s, c
-}
-
-// ceilMillis returns the first whole millisecond that is not before t.
-func ceilMillis(t time.Time) int64 {
-	ms := t.UnixMilli()
-	if t.Nanosecond()%1e6 != 0 {
-		ms++
-	}
-	return ms
 }
 
 // Measurements lists the measurements that have rows; see store.Store.
