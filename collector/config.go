@@ -125,9 +125,24 @@ func ReadConfig(file string) (Config, error) {
 	return ParseConfig(file, data)
 }
 
+// ReadConfigForSetup is ReadConfig for what makes the file that influx.token_file names.
+func ReadConfigForSetup(file string) (Config, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return Config{}, fmt.Errorf("read settings: %w", err)
+	}
+	c := DefaultConfig()
+	c.Influx.TokenToCome = true
+	return parseConfig(file, data, c)
+}
+
 // ParseConfig is ReadConfig for a file that has been read. Relative paths in it are relative to the file's folder.
 func ParseConfig(file string, data []byte) (Config, error) {
-	c := DefaultConfig()
+	return parseConfig(file, data, DefaultConfig())
+}
+
+// parseConfig lays what the file says over c.
+func parseConfig(file string, data []byte, c Config) (Config, error) {
 	doc := settings.Read(file, data, &c)
 	dir := filepath.Dir(file)
 	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.DataDir, &c.Boundaries, &c.Reflector.TokenFile, &c.Rehearsal.HubStatus.TokenFile, &c.Rehearsal.HubStatus.CAFile,

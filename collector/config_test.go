@@ -254,7 +254,7 @@ func keys(typ reflect.Type) []string {
 		return keys(typ.Elem())
 	case reflect.Struct:
 		for f := range typ.Fields() {
-			if key := f.Tag.Get("yaml"); key != "" {
+			if key := f.Tag.Get("yaml"); key != "" && key != "-" {
 				out = append(append(out, key), keys(f.Type)...)
 			}
 		}

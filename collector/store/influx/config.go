@@ -1,6 +1,8 @@
 package influx
 
 import (
+	"errors"
+	"io/fs"
 	"net/url"
 	"os"
 	"time"
@@ -18,6 +20,8 @@ type Config struct {
 	CAFile    string        `yaml:"ca_file"`    // who signed the server's certificate; empty: the system's
 	Timeout   time.Duration `yaml:"timeout"`    // of one request
 	BatchRows int           `yaml:"batch_rows"` // rows that are written in one request at most
+
+	TokenToCome bool `yaml:"-"` // TokenFile need not be there yet: what reads the settings is about to make it
 }
 
 // DefaultConfig returns the settings of a file that says nothing.
@@ -37,10 +41,16 @@ func (c *Config) Validate(problem func(at, format string, args ...any)) {
 		problem("org", "is longer than 200 bytes")
 	}
 	for at, file := range map[string]string{"token_file": c.TokenFile, "ca_file": c.CAFile} {
-		if file != "" {
-			if _, err := os.Stat(file); err != nil {
-				problem(at, "%v", err)
+		if file == "" {
+			continue
+		}
+		_, err := os.Stat(file)
+		if err != nil && at == "token_file" && errors.Is(err, fs.ErrNotExist) {
+			if !c.TokenToCome {
+				problem(at, "%v; communewatch-collector influx setup makes it", err)
 			}
+		} else if err != nil {
+			problem(at, "%v", err)
 		}
 	}
 	if c.Timeout < time.Second || c.Timeout > 5*time.Minute {
