@@ -8,7 +8,7 @@
 //	s := standin.New(standin.Options{Generation: standin.V2, Backend: backend.URL(), Prefix: "t1_"})
 //	server := httptest.NewServer(s)         // s is a handler: wrap it to answer 503, to be slow, to go away
 //	s.MakeDatabase("communewatch", 0)       // what `influx setup` makes, for tests that are not about that
-//	token := s.MakeToken("communewatch")    // reads and writes these buckets alone; 3.x: an admin token, there are no others
+//	token := s.MakeToken("communewatch")    // reads and writes these buckets alone; 3 Core: an admin token, there are no others
 //
 // Several stand-ins may share a backend when each has another Prefix.
 //
@@ -31,6 +31,8 @@
 //     needed, as for everything; HEAD is 404. /health: 200.
 //   - /api/v3/configure/database: POST (200, 409 when it is there, 422 above five databases on Core), GET, DELETE; PUT
 //     changes retention on Enterprise alone.
+//   - /api/v3/configure/token/named_admin makes tokens for everything; /api/v3/enterprise/configure/token, on Enterprise
+//     alone, such that read and write named databases and do nothing else.
 //   - POST /api/v2/write and /write: a database that is not there is made, without retention; a table's tags are those
 //     of its first row; a column is a tag or a field of one type for good; 500 columns a table. Lines that do not fit
 //     are refused with 400 and named, the others are stored.

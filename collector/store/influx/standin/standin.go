@@ -138,7 +138,7 @@ func (s *Server) MakeDatabase(name string, keep time.Duration) error {
 
 // MakeToken makes a token that reads and writes the named buckets and nothing else.
 func (s *Server) MakeToken(buckets ...string) string {
-	t := &token{read: map[string]bool{}, write: map[string]bool{}, all: s.o.Generation == V3}
+	t := &token{read: map[string]bool{}, write: map[string]bool{}, all: s.o.Generation == V3 && !s.o.Enterprise}
 	s.mu.Lock()
 	for _, name := range buckets {
 		if b := s.buckets[name]; b != nil {

@@ -253,7 +253,7 @@ func TestQueriesOverMoreThan72HoursAreRefusedByCoreAlone(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := httptest.NewRequest("GET", "/query?"+url.Values{"db": {"rows"}, "q": {q}}.Encode(), nil)
-			r.Header.Set("Authorization", "Bearer "+s.MakeToken())
+			r.Header.Set("Authorization", "Bearer "+s.MakeToken("rows"))
 			w := httptest.NewRecorder()
 			s.ServeHTTP(w, r)
 			want := 200

@@ -35,6 +35,10 @@ func (s *Server) routes3() {
 	s.door("POST /api/v3/configure/database", s.createDatabase)
 	s.door("PUT /api/v3/configure/database", s.updateDatabase)
 	s.door("DELETE /api/v3/configure/database", s.deleteDatabase)
+	s.door("POST /api/v3/configure/token/named_admin", s.namedToken)
+	if s.o.Enterprise {
+		s.door("POST /api/v3/enterprise/configure/token", s.namedToken)
+	}
 	s.door("POST /api/v2/write", func(w http.ResponseWriter, r *http.Request) { s.write3(w, r, r.URL.Query().Get("bucket")) })
 	s.door("POST /write", func(w http.ResponseWriter, r *http.Request) { s.write3(w, r, r.URL.Query().Get("db")) })
 	s.door("/query", s.query3)
@@ -44,9 +48,24 @@ func (s *Server) routes3() {
 // door wants a token, wherever clients of 1.x, 2.x and 3.x put it.
 func (s *Server) door(pattern string, do http.HandlerFunc) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		if s.known(r, true) == nil {
+		t := s.known(r, true)
+		if t == nil {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
+		}
+		// What tokens of Enterprise that are not for everything may do: read and write their databases.
+		name, write := r.URL.Query().Get("db")+r.URL.Query().Get("bucket"), strings.HasSuffix(r.URL.Path, "/write")
+		if r.URL.Path == "/query" {
+			name = r.FormValue("db") // a body that is no form is left alone
+		}
+		if !t.all && r.URL.Path != "/ping" && r.URL.Path != "/health" {
+			s.mu.Lock()
+			b := s.buckets[name]
+			s.mu.Unlock()
+			if b == nil || !t.may(write, b.ID) || strings.HasPrefix(r.URL.Path, "/api/v3/configure") {
+				refuse3(w, http.StatusForbidden, "access denied")
+				return
+			}
 		}
 		do(w, r)
 	})
@@ -180,6 +199,41 @@ func (s *Server) deleteDatabase(w http.ResponseWriter, r *http.Request) {
 	}
 	delete(s.buckets, name)
 	w.WriteHeader(http.StatusOK)
+}
+
+// namedToken makes a token: one for everything, or with permissions on databases. Names are used once.
+func (s *Server) namedToken(w http.ResponseWriter, r *http.Request) {
+	var ask struct {
+		Name        string `json:"token_name"`
+		Permissions []struct {
+			Type    string   `json:"resource_type"`
+			Names   []string `json:"resource_identifier"`
+			Actions []string `json:"actions"`
+		} `json:"permissions"`
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&ask); err != nil || ask.Name == "" {
+		refuse3(w, http.StatusBadRequest, "token_name is missing")
+		return
+	}
+	scoped := strings.Contains(r.URL.Path, "/enterprise/")
+	made := &token{Description: ask.Name, all: !scoped, read: map[string]bool{}, write: map[string]bool{}}
+	s.mu.Lock()
+	for _, t := range s.tokens {
+		if t.Description == ask.Name {
+			s.mu.Unlock()
+			refuse3(w, http.StatusConflict, "token name already exists")
+			return
+		}
+	}
+	for _, p := range ask.Permissions {
+		for _, name := range p.Names {
+			if b := s.buckets[name]; b != nil && p.Type == "db" {
+				made.read[b.ID], made.write[b.ID] = slices.Contains(p.Actions, "read"), slices.Contains(p.Actions, "write")
+			}
+		}
+	}
+	s.mu.Unlock()
+	answer(w, http.StatusCreated, map[string]any{"id": 1, "name": ask.Name, "token": s.addToken(made)})
 }
 
 // refused is one line that does not fit.
