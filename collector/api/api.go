@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,9 +19,11 @@ import (
 	_ "embed"
 
 	"communewatch/collector/api/ask"
+	"communewatch/collector/api/condition"
 	"communewatch/collector/api/equipment"
 	"communewatch/collector/api/live"
 	"communewatch/collector/api/rehearsals"
+	lines "communewatch/collector/api/reports"
 	"communewatch/collector/health"
 	"communewatch/collector/phrase"
 	"communewatch/collector/registry"
@@ -83,7 +86,10 @@ type API struct {
 	metrics *prometheus.Registry
 	version string
 	meet    *rehearsals.API // nil without rehearsals
-	birth   string          // tells this process's ETags from another's
+	reports reports.Reporter
+	status  status.Source
+	zone    *time.Location
+	birth   string // tells this process's ETags from another's
 
 	list    list
 	hub     *live.Hub
@@ -99,7 +105,8 @@ var ErrNoSite = errors.New("no such site")
 
 // New returns an API. Live events need Run.
 func New(o Options) *API {
-	a := &API{judge: o.Judge, store: o.Store, reg: o.Registry, stock: o.Inventory, now: o.Now, log: o.Log, metrics: o.Metrics, version: o.Version}
+	a := &API{judge: o.Judge, store: o.Store, reg: o.Registry, stock: o.Inventory, now: o.Now, log: o.Log, metrics: o.Metrics, version: o.Version,
+		reports: o.Reports, status: o.Status, zone: cmp.Or(o.Zone, phrase.Zone)}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -152,13 +159,21 @@ func (a *API) Handler() http.Handler {
 	route("GET /api/v1/sites/{id}/changes", a.getChanges)
 	route("GET /api/v1/series", a.getSeries)
 	if a.stock != nil {
-		for pattern, ask := range equipment.Routes(a.stock) {
-			route(pattern, a.ofInventory(ask))
+		for pattern, do := range equipment.Routes(a.stock) {
+			route(pattern, a.heavily(do))
 		}
 	}
+	if a.reports != nil {
+		for pattern, do := range lines.Routes(a.reports, a.now, a.zone) {
+			route(pattern, a.heavily(do))
+		}
+	}
+	if a.status != nil {
+		route("GET /api/v1/status", a.getStatus)
+	}
 	if a.meet != nil {
-		for pattern, ask := range a.meet.Routes() {
-			route(pattern, ofRehearsals(ask))
+		for pattern, do := range a.meet.Routes() {
+			route(pattern, ofRehearsals(do))
 		}
 	}
 	route("GET /api/v1/openapi.json", func(w http.ResponseWriter, _ *http.Request) error {
@@ -185,7 +200,7 @@ func (a *API) Handler() http.Handler {
 	outer.Handle("GET /api/v1/events", a.fence(a.getEvents)) // compression would hold events back
 	if a.meet != nil {
 		outer.Handle("GET /api/v1/rehearsals/events", a.fence(func(w http.ResponseWriter, r *http.Request) error {
-			lang, err := langOf(r)
+			lang, err := ask.Lang(r)
 			if err != nil || r.Method == http.MethodHead {
 				return err
 			}
@@ -197,13 +212,13 @@ func (a *API) Handler() http.Handler {
 }
 
 // ofRehearsals answers a question about rehearsals, or carries out an order.
-func ofRehearsals(ask rehearsals.Route) func(http.ResponseWriter, *http.Request) error {
+func ofRehearsals(do rehearsals.Route) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		lang, err := langOf(r)
+		lang, err := ask.Lang(r)
 		if err != nil {
 			return err
 		}
-		answer, err := ask(r, lang)
+		answer, err := do(r, lang)
 		if err != nil {
 			return err
 		}
@@ -212,10 +227,20 @@ func ofRehearsals(ask rehearsals.Route) func(http.ResponseWriter, *http.Request)
 	}
 }
 
-// ofInventory answers a question about the inventory. Judging ten thousand devices for another day is heavy work.
-func (a *API) ofInventory(ask func(context.Context, *http.Request, string) (any, error)) func(http.ResponseWriter, *http.Request) error {
+// getStatus says whether the database answers. It waits for no place: one that hangs has them all.
+func (a *API) getStatus(w http.ResponseWriter, r *http.Request) error {
+	lang, err := ask.Lang(r)
+	if err == nil {
+		writeJSON(w, http.StatusOK, condition.Of(a.status.Status(), lang, a.now(), a.zone))
+	}
+	return err
+}
+
+// heavily answers a question about the inventory or about lines. Judging ten thousand devices for another day is heavy
+// work, and so is a year of a province.
+func (a *API) heavily(do func(context.Context, *http.Request, string) (any, error)) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		lang, err := langOf(r)
+		lang, err := ask.Lang(r)
 		if err != nil {
 			return err
 		}
@@ -224,7 +249,7 @@ func (a *API) ofInventory(ask func(context.Context, *http.Request, string) (any,
 			return err
 		}
 		defer end()
-		v, err := ask(r.Context(), r, string(lang))
+		v, err := do(r.Context(), r, string(lang))
 		if err != nil {
 			return err
 		}
@@ -295,6 +320,8 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 		p = &problem{http.StatusUnprocessableEntity, "too many", store.ErrTooMany.Error()}
 	case errors.Is(err, store.ErrClosed):
 		p = &problem{http.StatusServiceUnavailable, "unavailable", "the collector is stopping; try again in a moment"}
+	case a.status != nil && a.status.Status().Store.Away:
+		p = &problem{http.StatusServiceUnavailable, "unavailable", "the database does not answer; /api/v1/status says since when"}
 	default:
 		a.log.Error("request failed", "path", r.URL.Path, "error", err)
 		p = &problem{http.StatusInternalServerError, "internal error", "the collector could not answer; its log says why"}
@@ -313,31 +340,6 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(body, '\n')) // a client that went away is no news
-}
-
-// langOf returns the language asked for: ?lang=, the cookie "lang", Accept-Language, Vietnamese.
-func langOf(r *http.Request) (phrase.Lang, error) {
-	if q := r.URL.Query(); q.Has("lang") {
-		l, ok := phrase.Parse(q.Get("lang"))
-		if !ok {
-			return "", invalid("lang must be vi or en")
-		}
-		return l, nil
-	}
-	if c, err := r.Cookie("lang"); err == nil {
-		if l, ok := phrase.Parse(c.Value); ok {
-			return l, nil
-		}
-	}
-	// The first language that we have, in the order of the header: browsers list by preference.
-	for part := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
-		tag, _, _ := strings.Cut(strings.TrimSpace(part), ";")
-		tag, _, _ = strings.Cut(tag, "-")
-		if l, ok := phrase.Parse(tag); ok {
-			return l, nil
-		}
-	}
-	return phrase.Vietnamese, nil
 }
 
 // begin waits for a place among the heavy queries.

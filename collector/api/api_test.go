@@ -23,6 +23,8 @@ import (
 	"communewatch/collector/api/conference"
 	"communewatch/collector/health"
 	"communewatch/collector/registry"
+	"communewatch/collector/reports/reportstest"
+	"communewatch/collector/status"
 	"communewatch/collector/store/embedded"
 	"communewatch/inventory"
 	"communewatch/probes"
@@ -76,8 +78,11 @@ type house struct {
 	judge *health.Judge
 	store *embedded.Store
 	names *names
-	mu    sync.Mutex
-	now   time.Time
+	lines *reportstest.Reporter
+	// What Status says; set before it is asked for.
+	stands status.Status
+	mu     sync.Mutex
+	now    time.Time
 	http.Handler
 }
 

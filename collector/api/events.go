@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"communewatch/collector/api/ask"
 	"communewatch/collector/api/live"
 	"communewatch/collector/health"
 	"communewatch/collector/phrase"
@@ -113,7 +114,7 @@ func resetAll() map[phrase.Lang][]byte {
 }
 
 func (a *API) getEvents(w http.ResponseWriter, r *http.Request) error {
-	lang, err := langOf(r)
+	lang, err := ask.Lang(r)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ const (
 )
 
 func (a *API) getHistory(w http.ResponseWriter, r *http.Request) error {
-	lang, err := langOf(r)
+	lang, err := ask.Lang(r)
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,8 @@ import (
 	"communewatch/probes/wire"
 )
 
-// reports makes rows of an office with 20 checks, as its agent would send them.
-type reports struct {
+// officeRows makes rows of an office with 20 checks, as its agent would send them.
+type officeRows struct {
 	rng  *rand.Rand
 	rows []wire.Row
 }
@@ -26,7 +26,7 @@ var officeChecks = []struct {
 	number int
 }{{"icmp", 12}, {"tcp", 3}, {"dns", 3}, {"http", 2}}
 
-func (o *reports) add(key string, at time.Time, fields ...wire.Field) {
+func (o *officeRows) add(key string, at time.Time, fields ...wire.Field) {
 	o.rows = append(o.rows, wire.Row{Key: []byte(key), Time: at.UnixNano(), Fields: fields})
 }
 
@@ -38,7 +38,7 @@ func text(key, v string) wire.Field {
 }
 
 // run adds one run of every check.
-func (o *reports) run(at time.Time) {
+func (o *officeRows) run(at time.Time) {
 	rtt := func() float64 { return float64(2000+o.rng.IntN(900)) / 1e6 }
 	for _, k := range officeChecks {
 		for n := range k.number {
@@ -76,7 +76,7 @@ func (o *reports) run(at time.Time) {
 func office(t testing.TB, days int, late bool) *house {
 	t.Helper()
 	h := newHouse(t, 1)
-	o := reports{rng: rand.New(rand.NewPCG(1, 2))}
+	o := officeRows{rng: rand.New(rand.NewPCG(1, 2))}
 	send := func() {
 		if err := h.store.Append(t.Context(), o.rows); err != nil {
 			t.Fatal(err)

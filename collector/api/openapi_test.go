@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"communewatch/collector/history"
 	"communewatch/collector/rehearsal"
 	"communewatch/probes"
 )
@@ -129,6 +130,9 @@ func TestAnswersMatchTheDescription(t *testing.T) {
 		h.ping(t, "s1", "other", at, 10, 10, probes.OutcomeTimeout)
 	}
 	h.at(t0.Add(12 * time.Minute))
+	h.report(136)
+	h.stands.Store.Away, h.stands.Store.Since, h.stands.Store.Reason, h.stands.Store.Fix = true, t0, "refused", "start it"
+	h.stands.Rollups = history.Progress{To: t0, Pending: 2, Oldest: t0, Failed: "full", Since: t0}
 	d := readDescription(t, h)
 	if !strings.HasPrefix(d.OpenAPI, "3.1") {
 		t.Fatal(d.OpenAPI)
@@ -162,9 +166,13 @@ func TestAnswersMatchTheDescription(t *testing.T) {
 		"/api/v1/rehearsals/{id}/stop":         nil, // a POST; see TestOnlyOperatorsGiveOrders
 		"/api/v1/rehearsals/hold":              nil, // a POST
 		"/api/v1/rehearsals/events":            nil, // see TestRehearsalsAreToldLive
-		"/api/v1/openapi.json":                 {"/api/v1/openapi.json"},
-		"/metrics":                             nil, // not JSON; see TestMetrics
-		"/api/v1/events":                       nil, // see TestEvents
+		"/api/v1/reports/lines": {"/api/v1/reports/lines", "/api/v1/reports/lines?period=2026-Q3&hours=all&layer=dedicated&district=Huy%E1%BB%87n+1",
+			"/api/v1/reports/lines?from=2026-11-01&to=2026-11-10&provider=nobody", "/api/v1/reports/lines?period=2026&site=s5"},
+		"/api/v1/reports/periods": {"/api/v1/reports/periods"},
+		"/api/v1/status":          {"/api/v1/status", "/api/v1/status?lang=en"},
+		"/api/v1/openapi.json":    {"/api/v1/openapi.json"},
+		"/metrics":                nil, // not JSON; see TestMetrics
+		"/api/v1/events":          nil, // see TestEvents
 	}
 	for path, operations := range d.Paths {
 		urls, known := asked[path]

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"communewatch/collector/api/ask"
 	"communewatch/collector/api/conference"
 	"communewatch/collector/health"
 	"communewatch/collector/phrase"
@@ -232,7 +233,7 @@ func (a *API) body(ctx context.Context, lang phrase.Lang) (*body, error) {
 }
 
 func (a *API) getSites(w http.ResponseWriter, r *http.Request) error {
-	lang, err := langOf(r)
+	lang, err := ask.Lang(r)
 	if err != nil {
 		return err
 	}
@@ -282,7 +283,7 @@ func (a *API) Sites(ctx context.Context, lang string) ([]Site, error) {
 }
 
 func (a *API) getSite(w http.ResponseWriter, r *http.Request) error {
-	lang, err := langOf(r)
+	lang, err := ask.Lang(r)
 	if err != nil {
 		return err
 	}

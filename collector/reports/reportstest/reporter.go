@@ -262,7 +262,7 @@ func (l *line) judge() {
 		return
 	}
 	verdict := func(what string, limit float64, v *float64, least bool) {
-		out := reports.Verdict{What: what, Limit: limit, Value: v, Citation: Citation}
+		out := reports.Verdict{What: what, Limit: limit, Hours: reports.All, Value: v, Citation: Citation}
 		if v != nil {
 			met := *v <= limit
 			if least {
@@ -270,7 +270,7 @@ func (l *line) judge() {
 			}
 			out.Met = &met
 		} else {
-			out.Why = "not measured"
+			out.Why = reports.WhyNothing
 		}
 		l.Against = append(l.Against, out)
 	}
