@@ -175,11 +175,28 @@ type Distribution struct {
 type Verdict struct {
 	What     string   `json:"what"`  // availability, loss, loss_p95, rtt_p50, rtt_p95, jitter_p95
 	Limit    float64  `json:"limit"` // at least for availability, at most for the others
-	Value    *float64 `json:"value"` // nil: not measured
+	Hours    Hours    `json:"hours"` // Office or All: what the limit is for, whatever hours the report is of
+	Value    *float64 `json:"value"` // of those hours; nil: not measured
 	Met      *bool    `json:"met"`   // nil: can't be said, Why says why
 	Why      string   `json:"why,omitempty"`
 	Citation string   `json:"citation"` // where the limit is written
 }
+
+// The values of Verdict.Why.
+const (
+	WhyNothing = "not_measured" // nothing was measured of it
+	WhyKnown   = "little_known" // less than MinKnown of the time was measured
+	WhyFew     = "few_values"   // fewer than MinValues values, of which a percentile says little
+)
+
+const (
+	// MinKnown is the share of the hours, without those of planned maintenance, that must have been measured before a
+	// limit can count as kept. A month has some twenty working days: with more than two of them unseen, what was not
+	// seen could decide. What was missed even if all that is not known was good, was missed whatever is known.
+	MinKnown = 0.9
+	// MinValues is how many values a 95th percentile is taken of at least: of fewer it is the largest.
+	MinValues = 20
+)
 
 // Reporter makes reports.
 type Reporter interface {

@@ -1,0 +1,152 @@
+package figures
+
+import (
+	"context"
+	"time"
+
+	"communewatch/collector/reports"
+	"communewatch/collector/rollup"
+	"communewatch/collector/store"
+	"communewatch/probes"
+)
+
+// stretch is a part of a period, and the level that it is read from.
+type stretch struct {
+	level    rollup.Level
+	from, to time.Time
+}
+
+// plan cuts [from, to), a midnight and a whole hour, into months, days at the edges, and hours of the last day.
+func plan(from, to time.Time, zone *time.Location) []stretch {
+	var out []stretch
+	add := func(level rollup.Level, from, to time.Time) {
+		if from.Before(to) {
+			out = append(out, stretch{level, from, to})
+		}
+	}
+	day := rollup.Day.Start(to, zone)
+	if day.Before(from) {
+		day = from
+	}
+	first := rollup.Month.Start(from, zone)
+	if first.Before(from) {
+		first = rollup.Month.Next(first, zone)
+	}
+	if last := rollup.Month.Start(to, zone); first.Before(last) {
+		add(rollup.Day, from, first)
+		add(rollup.Month, first, last)
+		add(rollup.Day, last, day)
+	} else {
+		add(rollup.Day, from, day)
+	}
+	add(rollup.Hour, day, to)
+	return out
+}
+
+// windows is what the windows of a line say of a period, within office hours and outside.
+type windows struct {
+	office, other tally
+	first         time.Time // the first window
+	level         rollup.Level
+}
+
+// read reads a period's windows.
+func (r *Reporter) read(ctx context.Context, q reports.Query, to time.Time) (map[lineOf]*windows, error) {
+	out := map[lineOf]*windows{}
+	tags := map[string]string{}
+	if q.Site != "" {
+		tags["site"] = q.Site
+	}
+	if q.Layer != "" {
+		tags["layer"] = string(q.Layer)
+	}
+	for _, s := range plan(q.Period.From, to, r.o.Zone) {
+		err := r.o.Windows.Rollups(ctx, store.RollupQuery{Level: s.level, Measurement: reports.Measurement, Tags: tags, From: s.from, To: s.to},
+			func(series store.RollupSeries) error {
+				id := lineOf{series.Tags.Get("site"), probes.Layer(series.Tags.Get("layer"))}
+				if !id.layer.Valid() || len(series.Rows) == 0 {
+					return nil
+				}
+				w := out[id]
+				if w == nil {
+					w = &windows{}
+					out[id] = w
+				}
+				if first := time.UnixMilli(series.Rows[0].Start); w.first.IsZero() || first.Before(w.first) {
+					w.first, w.level = first, s.level
+				}
+				t := &w.office
+				if series.Tags.Get("hours") == string(reports.Other) {
+					t = &w.other
+				}
+				for i := range series.Rows {
+					t.add(&series.Rows[i])
+				}
+				return nil
+			})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// tally is windows summed.
+type tally struct {
+	ok, degraded, down, maintenance, closed, noData float64 // seconds
+	outages, sent, lost                             float64
+	loss, rtt, jitter                               rollup.Aggregate
+}
+
+func (t *tally) total(key string) *float64 {
+	switch key {
+	case "ok_seconds":
+		return &t.ok
+	case "degraded_seconds":
+		return &t.degraded
+	case "down_seconds":
+		return &t.down
+	case "maintenance_seconds":
+		return &t.maintenance
+	case "closed_seconds":
+		return &t.closed
+	case "no_data_seconds":
+		return &t.noData
+	case "outages":
+		return &t.outages
+	case "sent":
+		return &t.sent
+	case "lost":
+		return &t.lost
+	}
+	return nil
+}
+
+// add takes in one window.
+func (t *tally) add(row *rollup.Row) {
+	for i := range row.Fields {
+		key, a := row.Fields[i].Key, &row.Fields[i].Value
+		switch key {
+		case "loss_ratio":
+			t.loss.Merge(a)
+		case "rtt_seconds":
+			t.rtt.Merge(a)
+		case "jitter_seconds":
+			t.jitter.Merge(a)
+		default:
+			if sum := t.total(key); sum != nil && a.Total {
+				*sum += a.Sum
+			}
+		}
+	}
+}
+
+// merge takes in what another tally counted beside seconds.
+func (t *tally) merge(o *tally) {
+	t.outages += o.outages
+	t.sent += o.sent
+	t.lost += o.lost
+	t.loss.Merge(&o.loss)
+	t.rtt.Merge(&o.rtt)
+	t.jitter.Merge(&o.jitter)
+}
