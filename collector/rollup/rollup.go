@@ -11,6 +11,7 @@ package rollup
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -55,12 +56,24 @@ func (l Level) Start(t time.Time, zone *time.Location) time.Time {
 		return t.Truncate(time.Hour)
 	case Day:
 		y, m, d := t.In(zone).Date()
-		return time.Date(y, m, d, 0, 0, 0, 0, zone)
+		return first(time.Date(y, m, d, 0, 0, 0, 0, zone), func(t time.Time) bool { return t.Day() == d })
 	case Month:
 		y, m, _ := t.In(zone).Date()
-		return time.Date(y, m, 1, 0, 0, 0, 0, zone)
+		return first(time.Date(y, m, 1, 0, 0, 0, 0, zone), func(t time.Time) bool { return t.Month() == m })
 	}
 	return t
+}
+
+// first is the first hour that is in a day or month, near its midnight: where clocks are put forward at midnight there is
+// none, and where they are put back there may be two.
+func first(midnight time.Time, in func(time.Time) bool) time.Time {
+	for !in(midnight) {
+		midnight = midnight.Add(time.Hour)
+	}
+	for in(midnight.Add(-time.Hour)) {
+		midnight = midnight.Add(-time.Hour)
+	}
+	return midnight
 }
 
 // Next returns the beginning of the window after the one that begins at start.
@@ -70,14 +83,30 @@ func (l Level) Next(start time.Time, zone *time.Location) time.Time {
 		return start.Add(5 * time.Minute)
 	case Hour:
 		return start.Add(time.Hour)
-	case Day:
-		y, m, d := start.In(zone).Date()
-		return time.Date(y, m, d+1, 0, 0, 0, 0, zone)
-	case Month:
-		y, m, _ := start.In(zone).Date()
-		return time.Date(y, m+1, 1, 0, 0, 0, 0, zone)
+	case Day: // a day has 23 to 25 hours
+		return l.Start(start.Add(26*time.Hour), zone)
+	case Month: // a month has at most 31 days and an hour, and at least 28
+		return l.Start(start.Add((31*24+2)*time.Hour), zone)
 	}
 	return start
+}
+
+// bounds is Start and Next of a time in Unix milliseconds.
+func (l Level) bounds(t int64, zone *time.Location) (start, end int64) {
+	length := int64(0)
+	switch l {
+	case FiveMinutes:
+		length = (5 * time.Minute).Milliseconds()
+	case Hour:
+		length = time.Hour.Milliseconds()
+	default:
+		begin := l.Start(time.UnixMilli(t), zone)
+		return begin.UnixMilli(), l.Next(begin, zone).UnixMilli()
+	}
+	if start = t - t%length; start > t { // before 1970
+		start -= length
+	}
+	return start, start + length
 }
 
 // Row is one window of one series.
@@ -135,31 +164,58 @@ func (r *Row) Field(key string) (Aggregate, bool) {
 	return r.Fields[i].Value, true
 }
 
-// Add takes one number in.
-func (a *Aggregate) Add(v float64) {
-	if a.Count == 0 || v < a.Min {
-		a.Min = v
+// Add takes one number in. What is not finite is left out.
+func (a *Aggregate) Add(v float64) { a.addAll([]float64{v}, nil) }
+
+// addAll takes numbers in, one after the other. keys is scratch; it comes back to be used again.
+func (a *Aggregate) addAll(values []float64, keys []int32) []int32 {
+	count, sum, low, high := a.Count, a.Sum, a.Min, a.Max
+	for _, v := range values {
+		if v-v != 0 {
+			continue
+		}
+		if count == 0 || v < low {
+			low = v
+		}
+		if count == 0 || v > high {
+			high = v
+		}
+		count++
+		sum = finite(sum + v)
 	}
-	if a.Count == 0 || v > a.Max {
-		a.Max = v
-	}
-	a.Count++
-	a.Sum += v
+	a.Count, a.Sum, a.Min, a.Max = count, sum, low, high
 	if a.Sketch != nil {
-		a.Sketch.Add(v)
+		return a.Sketch.addAll(values, keys)
 	}
+	return keys
+}
+
+// finite keeps a sum of numbers that nobody can have measured from becoming infinite, which no store takes.
+func finite(sum float64) float64 {
+	return min(max(sum, -math.MaxFloat64), math.MaxFloat64)
 }
 
 // Merge takes all of b in. b is not kept and not changed. Sums are added in the order of calls: merge windows in order
 // of time, so that the same windows give the same sum to the last bit.
+//
+// The result has a sketch if all its parts have one: a percentile is one of everything, or is not known. (Parts have none
+// that were folded before the contract called the field a distribution.)
 func (a *Aggregate) Merge(b *Aggregate) {
 	if b.Total {
 		a.Total = true
-		a.Sum += b.Sum
+		a.Sum = finite(a.Sum + b.Sum)
 		return
 	}
 	if b.Count == 0 {
 		return
+	}
+	switch {
+	case b.Sketch == nil:
+		a.Sketch = nil
+	case a.Sketch != nil:
+		a.Sketch.Merge(b.Sketch)
+	case a.Count == 0:
+		a.Sketch = b.Sketch.Clone()
 	}
 	if a.Count == 0 || b.Min < a.Min {
 		a.Min = b.Min
@@ -168,13 +224,7 @@ func (a *Aggregate) Merge(b *Aggregate) {
 		a.Max = b.Max
 	}
 	a.Count += b.Count
-	a.Sum += b.Sum
-	if b.Sketch != nil {
-		if a.Sketch == nil {
-			a.Sketch = new(Sketch)
-		}
-		a.Sketch.Merge(b.Sketch)
-	}
+	a.Sum = finite(a.Sum + b.Sum)
 }
 
 // Mean is Sum by Count, and false where there is nothing.

@@ -18,7 +18,7 @@ const gamma = (1 + Accuracy) / (1 - Accuracy)
 
 var logGamma = math.Log(gamma)
 
-// Numbers smaller than tiny count as zero: a nanosecond is below what is measured. Those above huge count as huge.
+// Numbers smaller than tiny count as zero: a nanosecond is the finest that is measured. Those above huge count as huge.
 const (
 	tiny = 1e-9
 	huge = 1e15
@@ -28,14 +28,14 @@ const (
 // numbers is the merge of the sketches of any parts. The zero value is that of no numbers.
 type Sketch struct {
 	zero    int64
-	buckets []bucket // by rising key
+	buckets []Bucket // by rising key
 }
 
-// bucket counts the numbers in (gamma^(index-1), gamma^index], negated for negative numbers. key orders buckets as
-// their numbers: index above the smallest for positive ones, mirrored for negative ones.
-type bucket struct {
-	key   int32
-	count int64
+// Bucket counts the numbers in (gamma^(index-1), gamma^index], negated for negative numbers. Key orders buckets as
+// their numbers: index above the smallest for positive ones, mirrored for negative ones; it is never 0.
+type Bucket struct {
+	Key   int32
+	Count int64
 }
 
 // offset makes every index positive, so that the sign of a key is that of its numbers.
@@ -57,26 +57,55 @@ func valueOf(key int32) float64 {
 	return math.Pow(gamma, float64(key-offset)) * 2 / (gamma + 1)
 }
 
-// Add takes one number in. NaN is left out.
-func (s *Sketch) Add(v float64) { s.add(v, 1) }
+// Add takes one number in. What is not finite is left out.
+func (s *Sketch) Add(v float64) { s.addAll([]float64{v}, nil) }
 
-func (s *Sketch) add(v float64, n int64) {
-	switch {
-	case v != v:
-	case math.Abs(v) < tiny:
-		s.zero += n
-	default:
-		s.put(keyOf(v), n)
+// addAll takes numbers in. keys is scratch; it comes back to be used again.
+func (s *Sketch) addAll(values []float64, keys []int32) []int32 {
+	keys = keys[:0]
+	for _, v := range values {
+		switch {
+		case v-v != 0:
+		case math.Abs(v) < tiny:
+			s.zero++
+		default:
+			keys = append(keys, keyOf(v))
+		}
 	}
+	if len(keys) > 1 {
+		slices.Sort(keys)
+	}
+	if len(s.buckets) == 0 && len(keys) > 0 {
+		distinct := 1
+		for i := 1; i < len(keys); i++ {
+			if keys[i] != keys[i-1] {
+				distinct++
+			}
+		}
+		s.buckets = make([]Bucket, 0, distinct)
+	}
+	for i := 0; i < len(keys); {
+		j := i + 1
+		for j < len(keys) && keys[j] == keys[i] {
+			j++
+		}
+		s.put(keys[i], int64(j-i))
+		i = j
+	}
+	return keys
 }
 
 func (s *Sketch) put(key int32, n int64) {
-	i, ok := slices.BinarySearchFunc(s.buckets, key, func(b bucket, key int32) int { return int(b.key) - int(key) })
-	if ok {
-		s.buckets[i].count += n
+	if len(s.buckets) == 0 || s.buckets[len(s.buckets)-1].Key < key {
+		s.buckets = append(s.buckets, Bucket{key, n})
 		return
 	}
-	s.buckets = slices.Insert(s.buckets, i, bucket{key, n})
+	i, ok := slices.BinarySearchFunc(s.buckets, key, func(b Bucket, key int32) int { return int(b.Key) - int(key) })
+	if ok {
+		s.buckets[i].Count += n
+		return
+	}
+	s.buckets = slices.Insert(s.buckets, i, Bucket{key, n})
 }
 
 // Merge takes all of o in. o is not changed.
@@ -86,25 +115,33 @@ func (s *Sketch) Merge(o *Sketch) {
 		s.buckets = slices.Clone(o.buckets)
 		return
 	}
-	merged := make([]bucket, 0, len(s.buckets)+len(o.buckets))
-	i, j := 0, 0
-	for i < len(s.buckets) && j < len(o.buckets) {
-		a, b := s.buckets[i], o.buckets[j]
-		switch {
-		case a.key < b.key:
-			merged = append(merged, a)
+	fresh, i := 0, 0 // how many buckets s does not have
+	for _, b := range o.buckets {
+		for i < len(s.buckets) && s.buckets[i].Key < b.Key {
 			i++
-		case a.key > b.key:
-			merged = append(merged, b)
-			j++
-		default:
-			merged = append(merged, bucket{a.key, a.count + b.count})
-			i++
-			j++
+		}
+		if i == len(s.buckets) || s.buckets[i].Key != b.Key {
+			fresh++
 		}
 	}
-	merged = append(merged, s.buckets[i:]...)
-	s.buckets = append(merged, o.buckets[j:]...)
+	// From the last to the first, so that what is moved up is never overwritten before.
+	i = len(s.buckets) - 1
+	s.buckets = slices.Grow(s.buckets, fresh)[:len(s.buckets)+fresh]
+	at := len(s.buckets) - 1
+	for j := len(o.buckets) - 1; j >= 0; at-- {
+		switch b := o.buckets[j]; {
+		case i >= 0 && s.buckets[i].Key > b.Key:
+			s.buckets[at] = s.buckets[i]
+			i--
+		case i >= 0 && s.buckets[i].Key == b.Key:
+			s.buckets[at] = Bucket{b.Key, s.buckets[i].Count + b.Count}
+			i--
+			j--
+		default:
+			s.buckets[at] = b
+			j--
+		}
+	}
 }
 
 // Clone returns a copy that shares nothing.
@@ -114,7 +151,7 @@ func (s *Sketch) Clone() *Sketch { return &Sketch{s.zero, slices.Clone(s.buckets
 func (s *Sketch) Count() int64 {
 	n := s.zero
 	for _, b := range s.buckets {
-		n += b.count
+		n += b.Count
 	}
 	return n
 }
@@ -125,31 +162,67 @@ func (s *Sketch) Quantile(q float64) float64 {
 	if n == 0 {
 		return math.NaN()
 	}
-	rank := max(int64(math.Ceil(q*float64(n))), 1)
+	// 0.07 of 100 is 7.000000000000001 by floats; the 7th is meant.
+	rank := max(int64(math.Ceil(q*float64(n)*(1-1e-15))), 1)
 	for i, b := range s.buckets {
-		if b.key > 0 && (i == 0 || s.buckets[i-1].key < 0) {
+		if b.Key > 0 && (i == 0 || s.buckets[i-1].Key < 0) {
 			if rank -= s.zero; rank <= 0 {
 				return 0
 			}
 		}
-		if rank -= b.count; rank <= 0 {
-			return valueOf(b.key)
+		if rank -= b.Count; rank <= 0 {
+			return valueOf(b.Key)
 		}
 	}
 	return 0 // all that is left are the zeros, above the last negative number
+}
+
+// Len is how many buckets hold something, zeros not counted.
+func (s *Sketch) Len() int { return len(s.buckets) }
+
+// Zeros is how many of the numbers count as zero.
+func (s *Sketch) Zeros() int64 { return s.zero }
+
+// Bucket returns the ith bucket, by rising key.
+func (s *Sketch) Bucket(i int) Bucket { return s.buckets[i] }
+
+// MakeSketch is the inverse of Zeros and Bucket, for those who write sketches down in a form of their own. buckets is
+// kept. What no sketch can be is an error.
+func MakeSketch(zeros int64, buckets []Bucket) (*Sketch, error) {
+	if zeros < 0 || len(buckets) > maxBuckets {
+		return nil, fmt.Errorf("%w: %d zeros, %d buckets", errSketch, zeros, len(buckets))
+	}
+	total := zeros
+	for i, b := range buckets {
+		switch {
+		case i > 0 && b.Key <= buckets[i-1].Key:
+			return nil, fmt.Errorf("%w: buckets don't rise", errSketch)
+		case b.Key > maxKey || b.Key < -maxKey || b.Key > -minKey && b.Key < minKey:
+			return nil, fmt.Errorf("%w: bucket %d is of numbers that are not measured", errSketch, i)
+		case b.Count <= 0:
+			return nil, fmt.Errorf("%w: bucket %d is empty", errSketch, i)
+		case b.Count > maxCount-total || total > maxCount:
+			return nil, fmt.Errorf("%w: counts too large", errSketch)
+		}
+		total += b.Count
+	}
+	if total > maxCount {
+		return nil, fmt.Errorf("%w: counts too large", errSketch)
+	}
+	return &Sketch{zeros, buckets}, nil
 }
 
 // Text writes the sketch so that a text field can hold it: base64 (no padding) of the varints zero, number of buckets,
 // and for each bucket the distance of its key from the one before (the first from 0, zigzag) and its count. The same
 // sketch always gives the same text.
 func (s *Sketch) Text() string {
-	b := binary.AppendUvarint(nil, uint64(s.zero))
+	b := binary.AppendUvarint(make([]byte, 0, 16+3*len(s.buckets)), uint64(s.zero))
 	b = binary.AppendUvarint(b, uint64(len(s.buckets)))
 	last := int32(0)
 	for _, k := range s.buckets {
-		b = binary.AppendVarint(b, int64(k.key)-int64(last))
-		b = binary.AppendUvarint(b, uint64(k.count))
-		last = k.key
+		b = binary.AppendVarint(b, int64(k.Key)-int64(last))
+		b = binary.AppendUvarint(b, uint64(k.Count))
+		last = k.Key
 	}
 	return base64.RawStdEncoding.EncodeToString(b)
 }
@@ -157,59 +230,69 @@ func (s *Sketch) Text() string {
 // errSketch is what is wrong with a text that is none of ours.
 var errSketch = errors.New("not a sketch")
 
-// maxBuckets is more than there are between -huge and huge.
-const maxBuckets = 8192
+const (
+	// maxBuckets is more than there are between -huge and huge.
+	maxBuckets = 8192
+	// maxCount bounds the numbers in a sketch that is read. More can't be counted by a float exactly, and so many have
+	// never been measured.
+	maxCount = 1 << 53
+)
 
-// ParseSketch is the inverse of Text.
+// minKey and maxKey bound the keys of positive numbers.
+var minKey, maxKey = keyOf(tiny), keyOf(huge)
+
+// ParseSketch is the inverse of Text. A sketch has one text: any other is refused.
 func ParseSketch(text string) (*Sketch, error) {
 	if len(text) > 20*maxBuckets {
 		return nil, fmt.Errorf("%w: longer than any", errSketch)
 	}
-	b, err := base64.RawStdEncoding.DecodeString(text)
+	b, err := base64.RawStdEncoding.Strict().DecodeString(text)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errSketch, err)
 	}
+	if base64.RawStdEncoding.EncodedLen(len(b)) != len(text) {
+		return nil, fmt.Errorf("%w: broken over lines", errSketch) // the decoder skips line feeds
+	}
+	// A number in more bytes than it needs ends in a byte without bits.
+	minimal := func(n int) bool { return n == 1 || n > 1 && b[n-1] != 0 }
 	count := func() (int64, bool) {
 		v, n := binary.Uvarint(b)
-		if n <= 0 || v > math.MaxInt64/2 {
+		if !minimal(n) || v > maxCount {
 			return 0, false
 		}
 		b = b[n:]
 		return int64(v), true
 	}
-	s := &Sketch{}
-	var ok bool
-	if s.zero, ok = count(); !ok {
+	zeros, ok := count()
+	if !ok {
 		return nil, fmt.Errorf("%w: no count of zeros", errSketch)
 	}
 	n, ok := count()
-	if !ok || n > maxBuckets || n > int64(len(b)) {
+	if !ok || n > maxBuckets || 2*n > int64(len(b)) {
 		return nil, fmt.Errorf("%w: no number of buckets", errSketch)
 	}
-	s.buckets = make([]bucket, 0, n)
-	limit, total := int64(keyOf(huge)), s.zero
+	buckets := make([]Bucket, n)
 	key := int64(0)
-	for i := range n {
+	for i := range buckets {
 		step, m := binary.Varint(b)
-		if m <= 0 {
+		if !minimal(m) {
 			return nil, fmt.Errorf("%w: ends in bucket %d", errSketch, i)
 		}
 		b = b[m:]
-		if i > 0 && step <= 0 || step < -2*limit || step > 2*limit {
+		if i > 0 && step <= 0 || step < -2*int64(maxKey) || step > 2*int64(maxKey) {
 			return nil, fmt.Errorf("%w: buckets don't rise", errSketch)
 		}
-		key += step
-		c, ok := count()
-		if !ok || c == 0 || key == 0 || key < -limit || key > limit {
+		if key += step; key < -int64(maxKey) || key > int64(maxKey) {
 			return nil, fmt.Errorf("%w: bucket %d", errSketch, i)
 		}
-		if total += c; total > math.MaxInt64/2 {
-			return nil, fmt.Errorf("%w: counts too large", errSketch)
+		c, ok := count()
+		if !ok {
+			return nil, fmt.Errorf("%w: no count in bucket %d", errSketch, i)
 		}
-		s.buckets = append(s.buckets, bucket{int32(key), c})
+		buckets[i] = Bucket{int32(key), c}
 	}
 	if len(b) > 0 {
 		return nil, fmt.Errorf("%w: %d bytes too many", errSketch, len(b))
 	}
-	return s, nil
+	return MakeSketch(zeros, buckets)
 }
