@@ -12,6 +12,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -20,13 +21,16 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"communewatch/collector/api"
 	"communewatch/collector/api/conference"
 	"communewatch/collector/api/rehearsals"
+	"communewatch/collector/phrase"
 	"communewatch/collector/reports"
 	"communewatch/collector/status"
+	"communewatch/collector/status/words"
 	"communewatch/collector/stock"
 	"communewatch/collector/web/frame"
 	equipment "communewatch/collector/web/inventory"
@@ -78,14 +82,14 @@ var dist embed.FS
 // The words of the pages, read by the templates and bundled into the scripts.
 //
 //go:embed i18n/*.json
-var words embed.FS
+var wordFiles embed.FS
 
 func newHouse(o Options) (*frame.House, error) {
 	bundle, err := fs.Sub(dist, "dist")
 	if err != nil {
 		return nil, err
 	}
-	languages, err := fs.Sub(words, "i18n")
+	languages, err := fs.Sub(wordFiles, "i18n")
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +103,22 @@ func newHouse(o Options) (*frame.House, error) {
 	}
 	return frame.New(frame.Options{
 		Words: []fs.FS{languages, more, evenMore}, Bundle: bundle, Title: o.Title, DefaultLang: o.DefaultLang, Zone: o.Zone, Log: o.Log, Now: o.Now,
+		Notice: noticeOf(o.Status, cmp.Or(o.Zone, phrase.Zone)),
 	})
+}
+
+// noticeOf says what pages say of the database; nil without anybody who knows.
+func noticeOf(from status.Source, zone *time.Location) func(lang string) frame.Notice {
+	if from == nil {
+		return nil
+	}
+	return func(lang string) frame.Notice {
+		s := from.Status().Store
+		if text := words.Away(phrase.Lang(lang), s, zone); text != "" {
+			return frame.Notice{Text: text, Away: true, Details: slices.DeleteFunc([]string{s.Reason, s.Fix}, func(s string) bool { return s == "" })}
+		}
+		return frame.Notice{Text: words.Warned(phrase.Lang(lang), s), Details: s.Warnings}
+	}
 }
 
 // New reads the boundaries, if there are any, and prepares the pages. It starts nothing.

@@ -39,7 +39,7 @@ func get(t *testing.T, h http.Handler, target string, change ...func(*http.Reque
 }
 
 func languages() (map[string]frame.Catalogue, error) {
-	files, err := fs.Sub(words, "i18n")
+	files, err := fs.Sub(wordFiles, "i18n")
 	if err != nil {
 		return nil, err
 	}
@@ -330,7 +330,7 @@ func TestServerWorksWithoutTheBundle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := fs.Sub(words, "i18n")
+	files, err := fs.Sub(wordFiles, "i18n")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,8 @@ type Store struct {
 	Warnings []string `json:"warnings"`       // what is not right about a database that answers, for an engineer
 	Text     string   `json:"text,omitempty"` // what people are told while it is away or the past is not read
 	BackText string   `json:"back_text"`      // what they are told when that is over
+	// WarningsText is what they are told of warnings.
+	WarningsText string `json:"warnings_text,omitempty"`
 }
 
 // Rollups is how far figures of hours, days and months are.
@@ -44,7 +46,7 @@ type Rollups struct {
 func Of(s status.Status, lang phrase.Lang, now time.Time, zone *time.Location) Answer {
 	out := Answer{
 		Store: Store{Engine: s.Store.Engine, Away: s.Store.Away, Replayed: s.Store.Replayed, Warnings: s.Store.Warnings,
-			Text: words.Away(lang, s.Store, zone), BackText: words.Back(lang)},
+			Text: words.Away(lang, s.Store, zone), BackText: words.Back(lang), WarningsText: words.Warned(lang, s.Store)},
 		Rollups: Rollups{To: moment(s.Rollups.To), Pending: s.Rollups.Pending, Oldest: moment(s.Rollups.Oldest),
 			Failed: s.Rollups.Failed, Text: words.Behind(lang, s, now, zone)},
 	}

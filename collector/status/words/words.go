@@ -40,6 +40,14 @@ func Away(l phrase.Lang, s status.Store, zone *time.Location) string {
 		"The database has not answered since {time} on {day}. Agents go on measuring and keep their results; figures on screen stop at that time."))
 }
 
+// Warned says that the database answers but is not as it should be; "" without warnings.
+func Warned(l phrase.Lang, s status.Store) string {
+	if s.Away || len(s.Warnings) == 0 {
+		return ""
+	}
+	return pick(l, "Cơ sở dữ liệu vẫn hoạt động nhưng có vấn đề cần người quản trị xem.", "The database works, but not as it should: its administrator should look.")
+}
+
 // Back says that the database answers again.
 func Back(l phrase.Lang) string {
 	return pick(l, "Cơ sở dữ liệu đã trả lời trở lại.", "The database answers again.")

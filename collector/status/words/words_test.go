@@ -41,6 +41,17 @@ func TestAwaySaysSinceWhenAndWhatItMeans(t *testing.T) {
 	}
 }
 
+func TestWarningsAreToldWhileItAnswers(t *testing.T) {
+	warned := status.Store{Replayed: true, Warnings: []string{"retention is 30 days"}}
+	if Warned(phrase.Vietnamese, warned) == "" || Away(phrase.Vietnamese, warned, zone) != "" {
+		t.Error("a database with a warning is taken for one that is away, or for one without")
+	}
+	warned.Away = true
+	if Warned(phrase.Vietnamese, warned) != "" || Warned(phrase.English, status.Store{}) != "" {
+		t.Error("warned of what is away, or without a warning")
+	}
+}
+
 func TestBehindIsSaidOnceItLastsHours(t *testing.T) {
 	at := func(hours int) time.Time { return now.Add(time.Duration(-hours) * time.Hour) }
 	for _, tc := range []struct {

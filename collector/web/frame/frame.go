@@ -58,15 +58,28 @@ type Frame struct {
 	Wall      bool
 	Now       time.Time
 	Zone      *time.Location
+	Notice    Notice
+	Watched   bool // a script looks for notices
 
 	assets *assets
 	path   string
+}
+
+// Notice is what a page says of the collector itself, such as that its database is away. The zero Notice is that all is
+// well.
+type Notice struct {
+	Text    string
+	Away    bool     // what is on screen is not up to date
+	Details []string // for engineers
 }
 
 // Frame makes the frame of an answer. A choice of language or theme in the address is remembered in cookies.
 func (h *House) Frame(rw http.ResponseWriter, r *http.Request) Frame {
 	f := Frame{reader: h.reader(rw, r), Title: h.title, Now: h.now(), Zone: h.zone, assets: h.assets, path: r.URL.Path}
 	f.Wall = f.query.Get("wall") == "1"
+	if h.notice != nil {
+		f.Notice, f.Watched = h.notice(f.Lang), true
+	}
 	f.PageTitle = f.T("app.title")
 	if f.Title != "" {
 		f.PageTitle += " – " + f.Title
@@ -85,9 +98,9 @@ func (f Frame) Built() bool                       { return f.assets.built() }
 func (f Frame) ZoneName() string                  { return f.Zone.String() }
 func (f Frame) Themes() []string                  { return themes }
 
-// Section is the part of the product that the page belongs to: "map", "rehearsals" or "inventory".
+// Section is the part of the product that the page belongs to: "map", "rehearsals", "reports" or "inventory".
 func (f Frame) Section() string {
-	for _, section := range []string{"inventory", "rehearsals"} {
+	for _, section := range []string{"inventory", "rehearsals", "reports"} {
 		if f.path == "/"+section || strings.HasPrefix(f.path, "/"+section+"/") {
 			return section
 		}

@@ -27,6 +27,8 @@ type Options struct {
 	Zone        *time.Location // in which times are shown; nil: Indochina Time
 	Log         *slog.Logger   // nil: slog.Default
 	Now         func() time.Time
+	// Notice is what all pages say of the collector itself; nil: nothing, and no script asks for it.
+	Notice func(lang string) Notice
 }
 
 // House makes frames and sends pages.
@@ -36,6 +38,7 @@ type House struct {
 	zone        *time.Location
 	log         *slog.Logger
 	now         func() time.Time
+	notice      func(lang string) Notice
 
 	catalogues map[string]Catalogue
 	assets     *assets
@@ -43,7 +46,7 @@ type House struct {
 
 // New reads the words and the bundle. It starts nothing.
 func New(o Options) (*House, error) {
-	h := &House{title: o.Title, defaultLang: o.DefaultLang, zone: o.Zone, log: o.Log, now: o.Now}
+	h := &House{title: o.Title, defaultLang: o.DefaultLang, zone: o.Zone, log: o.Log, now: o.Now, notice: o.Notice}
 	if h.defaultLang == "" {
 		h.defaultLang = "vi"
 	}
