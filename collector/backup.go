@@ -12,7 +12,9 @@ import (
 	"path/filepath"
 
 	"communewatch/collector/registry"
+	"communewatch/collector/rollup"
 	"communewatch/collector/store"
+	"communewatch/collector/store/influx"
 )
 
 // RegistryFile is the SQLite database in the data folder.
@@ -29,6 +31,7 @@ func (c *Config) socketFile() string { return filepath.Join(c.DataDir, "collecto
 
 // Backup copies registry and store into dir, which must be new or empty. The copy is laid out like a data folder:
 // to restore, put it in the place of one. A running collector makes the copy itself, since the store has one owner.
+// Measurements that are in InfluxDB are not in it.
 func Backup(ctx context.Context, cfg Config, dir string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -98,5 +101,17 @@ func copyStores(ctx context.Context, reg *registry.Registry, st store.Store, dir
 	if err := reg.Backup(ctx, copied.RegistryFile()); err != nil {
 		return err
 	}
-	return st.Backup(ctx, copied.StoreDir())
+	if err := st.Backup(ctx, copied.StoreDir()); !errors.Is(err, influx.ErrBackup) {
+		return err
+	}
+	return nil // the registry is all there is to copy here; see NotInBackup
+}
+
+// NotInBackup says what a backup leaves out and how that is copied, "" for nothing.
+func NotInBackup(cfg Config) string {
+	if cfg.Store != StoreInflux {
+		return ""
+	}
+	return fmt.Sprintf("measurements are not in it: copy the databases %q to %q with InfluxDB's own means, see docs/storage.md",
+		cfg.Influx.DatabaseOf(rollup.Raw), cfg.Influx.DatabaseOf(rollup.Month))
 }

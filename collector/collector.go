@@ -12,17 +12,19 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"communewatch/collector/api"
 	"communewatch/collector/health"
+	"communewatch/collector/history"
 	"communewatch/collector/ingest"
 	"communewatch/collector/orders"
-	"communewatch/collector/recall"
 	"communewatch/collector/registry"
 	"communewatch/collector/rehearsal/conduct"
 	"communewatch/collector/rehearsal/desk"
 	"communewatch/collector/rehearsal/hub"
+	"communewatch/collector/reports/account"
 	"communewatch/collector/stock"
 	"communewatch/collector/store"
 	"communewatch/collector/web"
@@ -49,6 +51,7 @@ type Collector struct {
 
 	reg    *registry.Registry
 	store  store.Store
+	keeper *history.Keeper
 	judge  *health.Judge
 	ingest *ingest.Ingest
 	orders *orders.Hub
@@ -59,6 +62,10 @@ type Collector struct {
 	reflector  *reflector.Reflector // nil: there is none
 	hub        *hub.Client          // asks a hub outside how it fares; nil: there is none
 	rehearsals *conduct.Service
+
+	started   time.Time         // when the judge was made
+	replayed  atomic.Bool       // the judge knows the recent past
+	unwritten []registry.Change // what came of that, for watch
 }
 
 // How often things are looked at, and how long stopping may take.
@@ -109,14 +116,24 @@ func (c *Collector) Run(ctx context.Context) (err error) {
 	if c.hub != nil {
 		defer c.hub.Close()
 	}
-	if c.store, err = OpenStore(ctx, c.cfg, c.o.Now, c.log); err != nil {
+	marks := c.reg.Rollups().Of(c.cfg.StoreName())
+	retention, err := retentionFor(ctx, c.cfg, marks, c.o.Now())
+	if err != nil {
+		return err
+	}
+	if c.store, err = openStore(ctx, c.cfg, storeOptions{now: c.o.Now, log: c.log, retention: retention, metrics: metrics}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close("store", c.store.Close)) }()
+	c.keeper = history.New(history.Options{
+		Store: c.store, Marks: marks, Zone: c.cfg.Location(), Retention: retention, Now: c.o.Now, Log: c.log, Metrics: metrics,
+		Accountant: account.New(account.Options{Store: c.store, Rules: c.cfg.Health, Absences: c.reg.Lines()}),
+	})
 
-	c.judge = health.New(c.cfg.Health, c.o.Now())
-	if err := c.replay(ctx); err != nil {
-		return fmt.Errorf("replay the recent past: %w", err)
+	c.started = c.o.Now()
+	c.judge = health.New(c.cfg.Health, c.started)
+	if err := c.openPast(ctx); err != nil {
+		return err
 	}
 	if err := c.build(metrics); err != nil {
 		return err
@@ -140,7 +157,7 @@ func closedTexts() (all []string) {
 func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 	c.ingest = ingest.New(ingest.Options{
 		Store: c.store, Registry: c.reg, Judge: c.judge, Devices: c.reg.Devices(), Rules: c.cfg.Health,
-		Bucket: c.cfg.Bucket, Version: c.o.Version, Now: c.o.Now, Log: c.log, Metrics: metrics,
+		Rollups: c.keeper, Ready: c.replayed.Load, Bucket: c.cfg.Bucket, Version: c.o.Version, Now: c.o.Now, Log: c.log, Metrics: metrics,
 		Limits: ingest.Limits{MaxAge: c.cfg.OutOfOrder, WriterSeries: c.cfg.WriterSeries},
 	})
 	c.orders = orders.New(orders.Options{Authenticate: c.agentOf, Log: c.log, Metrics: metrics, Now: c.o.Now})
@@ -150,10 +167,12 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 	}
 	c.api = api.New(api.Options{
 		Judge: c.judge, Store: c.store, Registry: c.reg, Inventory: c.stock, Rehearsals: c.rehearsals, Operators: c.reg,
-		Now: c.o.Now, Log: c.log, Metrics: metrics, Version: c.o.Version,
+		Status: c, Zone: c.cfg.Location(), Now: c.o.Now, Log: c.log, Metrics: metrics, Version: c.o.Version,
 	})
+	metrics.MustRegister(away(c.store)...)
 	c.web, err = web.New(web.Options{
-		Source: c.api, Stock: c.stock, Rehearsals: c.api.Rehearsals(), Boundaries: c.cfg.Boundaries, Title: c.cfg.Title, DefaultLang: c.cfg.Language, Log: c.log,
+		Source: c.api, Stock: c.stock, Rehearsals: c.api.Rehearsals(), Boundaries: c.cfg.Boundaries, Title: c.cfg.Title, DefaultLang: c.cfg.Language,
+		Status: c, Zone: c.cfg.Location(), Log: c.log, Now: c.o.Now,
 	})
 	return err
 }
@@ -206,6 +225,10 @@ func (c *Collector) serve(ctx context.Context, listener net.Listener) error {
 	if c.reflector != nil {
 		group.Go(func() error { return c.reflector.Run(run) })
 	}
+	if !c.replayed.Load() {
+		group.Go(func() error { return c.replayAlways(run) })
+	}
+	group.Go(func() error { return c.keeper.Run(behind) })
 	group.Go(func() error { return c.watch(behind) })
 	group.Go(func() error { return c.stock.Run(run) })
 	group.Go(func() error {
@@ -268,7 +291,7 @@ func (c *Collector) watch(ctx context.Context) error {
 	defer tick.Stop()
 	var lastSites, lastAlive time.Time
 	var unwritten []registry.Change
-	failing := false
+	failing, deaf := false, true
 	for {
 		now := c.o.Now()
 		var err error
@@ -276,11 +299,20 @@ func (c *Collector) watch(ctx context.Context) error {
 			lastSites = now
 			err = c.refreshSites(ctx, now)
 		}
-		if now.Sub(lastAlive).Abs() >= aliveEvery {
-			lastAlive = now
-			err = errors.Join(err, os.WriteFile(c.cfg.aliveFile(), []byte(now.UTC().Format(time.RFC3339)+"\n"), 0o600))
+		// While nothing can be stored nobody can report, and silence says nothing. The judge takes a pause of its ticks
+		// for a time in which it was away itself.
+		if was := deaf; !c.replayed.Load() || c.store.Condition().Away {
+			deaf = true
+		} else {
+			if deaf = false; was {
+				unwritten, c.unwritten = append(unwritten, c.unwritten...), nil
+			}
+			if now.Sub(lastAlive).Abs() >= aliveEvery {
+				lastAlive = now
+				err = errors.Join(err, os.WriteFile(c.cfg.aliveFile(), []byte(now.UTC().Format(time.RFC3339)+"\n"), 0o600))
+			}
+			unwritten = append(unwritten, changesOf(c.judge.Tick(now))...)
 		}
-		unwritten = append(unwritten, changesOf(c.judge.Tick(now))...)
 		if over := len(unwritten) - maxUnwritten; over > 0 {
 			unwritten = unwritten[over:]
 		}
@@ -338,63 +370,6 @@ func transitionOf(c registry.Change) health.Transition {
 	t.To, _ = health.ParseState(c.To)
 	t.Check.Agent, t.Check.Target, _ = strings.Cut(c.Check, "/")
 	return t
-}
-
-// replay brings the judge up to where the store's data ends.
-func (c *Collector) replay(ctx context.Context) error {
-	now := c.o.Now()
-	sites, err := c.reg.Sites(ctx, now)
-	if err != nil {
-		return err
-	}
-	accounts, err := c.reg.Accounts(ctx, "")
-	if err != nil {
-		return err
-	}
-	last := map[string]time.Time{} // when a site was last heard of
-	for _, a := range accounts {
-		if a.Last.After(last[a.Site]) {
-			last[a.Site] = a.Last
-		}
-	}
-	if text, err := os.ReadFile(c.cfg.aliveFile()); err == nil {
-		if at, err := time.Parse(time.RFC3339, strings.TrimSpace(string(text))); err == nil && at.Before(now) {
-			c.judge.Away(at)
-		}
-	}
-	ids := make([]string, len(sites))
-	begin, n := time.Now(), 0
-	for i, s := range sites {
-		ids[i] = s.ID
-		end := now // also for sites whose agent does not number its batches
-		if heard, ok := last[s.ID]; ok && heard.Before(end) {
-			end = heard
-		}
-		from, to := end.Add(-c.cfg.Replay), now.Add(time.Minute)
-		obs, err := recall.Checks(ctx, c.store, &c.cfg.Health, recall.Range{Site: s.ID, From: from, To: to})
-		if err != nil {
-			return err
-		}
-		c.judge.Restore(obs)
-		n += len(obs)
-		reports, err := recall.Agents(ctx, c.store, s.ID, from, to)
-		if err != nil {
-			return err
-		}
-		for _, r := range reports {
-			c.judge.ObserveAgent(s.ID, r.Agent, r.At, r.Version, r.Facts)
-		}
-	}
-	c.judge.SetSites(ids)
-	announced, err := c.reg.LastChanges(ctx)
-	if err != nil {
-		return err
-	}
-	for _, a := range announced {
-		c.judge.Remember(transitionOf(a))
-	}
-	c.log.Info("replayed the recent past", "sites", len(sites), "runs", n, "took", time.Since(begin).Round(time.Millisecond))
-	return nil
 }
 
 // adminListener opens the socket for orders by programs of the same user. Its folder is closed to others.

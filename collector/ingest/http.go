@@ -148,6 +148,9 @@ func (in *Ingest) writeBatch(w http.ResponseWriter, r *http.Request, received ti
 	if id.Kind != registry.KindAgent && id.Kind != registry.KindWriter {
 		return &problem{http.StatusForbidden, fmt.Sprintf("the token is an %s's, and writes nothing", id.Kind), 0}
 	}
+	if in.o.Ready != nil && !in.o.Ready() {
+		return &problem{http.StatusServiceUnavailable, "the collector is still reading what it took before; send it again later", retryStore}
+	}
 	w.Header().Set(wire.HeaderReceivedAt, strconv.FormatInt(received.UnixMilli(), 10))
 	b := batch{}
 	if id.Kind == registry.KindAgent {

@@ -37,12 +37,20 @@ type Devices interface {
 	See(ctx context.Context, list []devices.Sighting) error
 }
 
+// Rollups is who keeps rollups true; *history.Keeper does it. When Touch returns nil, rows of a site that were stored of
+// these times, Unix milliseconds, will be in them.
+type Rollups interface {
+	Touch(ctx context.Context, site string, times []int64) error
+}
+
 // Options of an Ingest. Store and Registry are required.
 type Options struct {
 	Store    store.Store
 	Registry Registry
 	Judge    contract.Judge // nil: nothing is judged
 	Devices  Devices        // nil: no inventory is kept
+	Rollups  Rollups        // nil: there are none
+	Ready    func() bool    // while it says no, batches are refused and come again; nil: it always says yes
 	Rules    health.Rules   // only fields that they use are handed to the judge
 
 	Bucket  string // the one bucket (or database) there is; "" means communewatch

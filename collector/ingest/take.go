@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -47,6 +49,7 @@ type rowScratch struct {
 	parser *wire.Parser
 	series []*contract.Series
 	good   []wire.Row
+	hours  []int64 // that the good ones are of
 }
 
 // portion is how many lines are parsed, checked and stored at a time: a batch of any usual client in one go, and few
@@ -196,6 +199,14 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 	}
 	j.stored += len(s.good)
 	in.metrics.values.Add(float64(values))
+	if agents && in.o.Rollups != nil {
+		// After the rows are stored and before anybody is told so: see package history.
+		if s.hours = hoursOf(s.good, s.hours[:0]); len(s.hours) > 0 {
+			if err := in.o.Rollups.Touch(ctx, j.id.Site, s.hours); err != nil {
+				return err
+			}
+		}
+	}
 	if agents && in.o.Devices != nil {
 		// Before the judge: what fails here comes again as a whole.
 		if err := in.o.Devices.See(ctx, contract.Sightings(s.good, s.series)); err != nil {
@@ -206,6 +217,22 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 		contract.Report(s.good, s.series, in.o.Judge)
 	}
 	return nil
+}
+
+// hoursOf appends a time in Unix milliseconds for each hour that rows are of. Rows come nearly in order, and span few.
+func hoursOf(rows []wire.Row, hours []int64) []int64 {
+	last := int64(math.MinInt64)
+	for i := range rows {
+		if rows[i].Fields == nil {
+			continue // rejected by the store
+		}
+		if hour := rows[i].Time / int64(time.Hour) * int64(time.Hour/time.Millisecond); hour != last {
+			if last = hour; !slices.Contains(hours, hour) {
+				hours = append(hours, hour)
+			}
+		}
+	}
+	return hours
 }
 
 // time corrects a row's time by the clock's shift, cuts it to milliseconds and says what is wrong with it.

@@ -146,6 +146,9 @@ func newBackup(config *configFlag) *cobra.Command {
 				return fmt.Errorf("backup: %w", err)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "backup complete in", args[0])
+			if left := collector.NotInBackup(cfg); left != "" {
+				fmt.Fprintln(cmd.OutOrStdout(), left)
+			}
 			return nil
 		},
 	}
