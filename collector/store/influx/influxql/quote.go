@@ -4,14 +4,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
 
 // Quotable reports whether a name or text can be said in a query. Control characters can't: the server's reader changes
 // some and ends at others. Nothing that came in through the collector has any.
 func Quotable(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == '\uFEFF' })
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' })
 }
 
 // Name quotes the name of a measurement, tag, field or database. It must be Quotable.
