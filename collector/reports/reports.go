@@ -114,6 +114,10 @@ type Agreement struct {
 	Contract Contract
 }
 
+// Overlap reports whether two contracts of a line, a beginning first, are in force on the same day. One without a last
+// day ends when the next one begins.
+func Overlap(a, b Contract) bool { return a.From == b.From || a.To != "" && a.To >= b.From }
+
 // Group is many lines as one: seconds and packets are summed, distributions merged.
 type Group struct {
 	Name    string       `json:"name"`
