@@ -52,6 +52,7 @@ type Collector struct {
 	reg    *registry.Registry
 	store  store.Store
 	keeper *history.Keeper
+	reader *history.Reader
 	judge  *health.Judge
 	ingest *ingest.Ingest
 	orders *orders.Hub
@@ -129,6 +130,9 @@ func (c *Collector) Run(ctx context.Context) (err error) {
 		Store: c.store, Marks: marks, Zone: c.cfg.Location(), Retention: retention, Now: c.o.Now, Log: c.log, Metrics: metrics,
 		Accountant: account.New(account.Options{Store: c.store, Rules: c.cfg.Health, Absences: c.reg.Lines()}),
 	})
+	c.reader = history.NewReader(history.ReaderOptions{
+		Store: c.store, Progress: c.keeper.Progress, Zone: c.cfg.Location(), Retention: c.cfg.Retention, Keep: c.cfg.Rollups.Keep(), Now: c.o.Now,
+	})
 
 	c.started = c.o.Now()
 	c.judge = health.New(c.cfg.Health, c.started)
@@ -166,7 +170,7 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 		return err
 	}
 	c.api = api.New(api.Options{
-		Judge: c.judge, Store: c.store, Registry: c.reg, Inventory: c.stock, Rehearsals: c.rehearsals, Operators: c.reg,
+		Judge: c.judge, Store: c.reader, Registry: c.reg, Inventory: c.stock, Rehearsals: c.rehearsals, Operators: c.reg,
 		Status: c, Zone: c.cfg.Location(), Now: c.o.Now, Log: c.log, Metrics: metrics, Version: c.o.Version,
 	})
 	metrics.MustRegister(away(c.store)...)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"communewatch/collector/api/ask"
+	"communewatch/collector/rollup"
 	"communewatch/collector/store"
 	"communewatch/probes"
 )
@@ -23,6 +25,12 @@ const (
 
 var errManySeries = errors.New("too many series")
 
+// resolver is a Store that also answers from windows of longer stretches; *history.Reader is one.
+type resolver interface {
+	Resolve(ctx context.Context, q store.Query, step time.Duration, each func(store.WindowSeries) error) (rollup.Level, error)
+	Finest(from time.Time) time.Duration
+}
+
 // gathering collects windows into the answer.
 type gathering struct {
 	q      *ask.Series
@@ -33,7 +41,14 @@ type gathering struct {
 }
 
 func (a *API) getSeries(w http.ResponseWriter, r *http.Request) error {
-	q, err := ask.ForSeries(r.URL.Query(), a.now())
+	at := ask.Place{Now: a.now(), Zone: a.zone}
+	windows := func(ctx context.Context, q store.Query, step time.Duration, each func(store.WindowSeries) error) (rollup.Level, error) {
+		return rollup.Raw, a.store.Windows(ctx, q, step, each)
+	}
+	if s, ok := a.store.(resolver); ok {
+		windows, at.Finest = s.Resolve, s.Finest
+	}
+	q, err := ask.ForSeries(r.URL.Query(), at)
 	if err != nil {
 		return err
 	}
@@ -51,14 +66,17 @@ func (a *API) getSeries(w http.ResponseWriter, r *http.Request) error {
 	}
 	slices.Sort(query.Fields)
 	query.Fields = slices.Compact(query.Fields)
-	switch err := a.store.Windows(r.Context(), query, q.Step, g.take); {
+	level, err := windows(r.Context(), query, q.Step, g.take)
+	switch {
 	case errors.Is(err, errManySeries):
 		return &problem{http.StatusUnprocessableEntity, "too many",
 			fmt.Sprintf("more than %d series match; name a target, an agent or a path", maxSeries)}
 	case err != nil:
 		return err
 	}
-	writeJSON(w, http.StatusOK, g.answer())
+	answer := g.answer()
+	answer.Resolution = level.String()
+	writeJSON(w, http.StatusOK, answer)
 	return nil
 }
 

@@ -113,6 +113,7 @@ type SeriesAnswer struct {
 	From        time.Time `json:"from"`
 	To          time.Time `json:"to"`
 	StepSeconds float64   `json:"step_seconds"`
+	Resolution  string    `json:"resolution"` // raw, 5m, 1h, 1d or 1mo: the coarsest of what was read
 	Series      []Series  `json:"series"`
 }
 

@@ -42,17 +42,54 @@ func TestSpan(t *testing.T) {
 func TestStepsFitTheRange(t *testing.T) {
 	for query, want := range map[string]time.Duration{
 		"range=1m": time.Second, "range=1h": 15 * time.Second, "range=24h": 5 * time.Minute, "range=7d": time.Hour,
-		"range=400d": 48 * time.Hour, "range=1h&step=1h": time.Hour, "range=1h&step=90.9s": 90 * time.Second,
+		"range=400d": 48 * time.Hour, "range=1830d": 7 * day, "range=1830d&step=30d": 30 * day, "range=1h&step=1h": time.Hour, "range=1h&step=90.9s": 90 * time.Second,
 	} {
 		q, _ := url.ParseQuery("measurement=icmp&field=sent&site=a&" + query)
-		if s, err := ForSeries(q, now); err != nil || s.Step != want {
+		if s, err := ForSeries(q, Place{Now: now}); err != nil || s.Step != want {
 			t.Errorf("%s: %+v %v; want %v", query, s, err, want)
 		}
 	}
 	// A step above the range would stretch what is read far into the past.
 	q, _ := url.ParseQuery("measurement=icmp&field=sent&site=a&range=1h&step=9999d")
-	if s, err := ForSeries(q, now); err == nil {
+	if s, err := ForSeries(q, Place{Now: now}); err == nil {
 		t.Errorf("reads %v to %v", s.From, s.To)
+	}
+	q, _ = url.ParseQuery("measurement=icmp&field=sent&site=a&range=1800d&step=31d")
+	if s, err := ForSeries(q, Place{Now: now}); err == nil {
+		t.Errorf("a step of %v was taken", s.Step)
+	}
+}
+
+// A day of a chart is a day of the province, and figures that are kept by the hour are asked for by the hour.
+func TestStepsOfWholeDaysBeginAtMidnight(t *testing.T) {
+	zone := time.FixedZone("ICT", 7*3600)
+	finest := func(from time.Time) time.Duration {
+		if from.Before(now.Add(-366 * day)) {
+			return time.Hour
+		}
+		return time.Millisecond
+	}
+	for query, want := range map[string]struct {
+		from, to time.Time
+		step     time.Duration
+	}{
+		"range=30d&step=1d":  {time.Date(2026, 10, 24, 0, 0, 0, 0, zone), time.Date(2026, 11, 24, 0, 0, 0, 0, zone), day},
+		"range=30d&step=12h": {time.Date(2026, 10, 24, 0, 0, 0, 0, time.UTC), time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), 12 * time.Hour},
+		"from=2025-01-01T00:20:00Z&to=2025-01-01T03:00:00Z":          {time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2025, 1, 1, 3, 0, 0, 0, time.UTC), time.Hour},
+		"from=2025-01-01T00:20:00Z&to=2025-01-09T03:00:00Z&step=90m": {time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2025, 1, 9, 4, 0, 0, 0, time.UTC), 2 * time.Hour},
+	} {
+		q, _ := url.ParseQuery("measurement=icmp&field=sent&site=a&" + query)
+		s, err := ForSeries(q, Place{Now: now, Zone: zone, Finest: finest})
+		if err != nil || !s.From.Equal(want.from) || !s.To.Equal(want.to) || s.Step != want.step {
+			t.Errorf("%s: %+v %v; want %+v", query, s, err, want)
+		}
+	}
+	// Multi-day steps stay the same ones while the clock goes on.
+	q, _ := url.ParseQuery("measurement=icmp&field=sent&site=a&range=400d&step=7d")
+	first, _ := ForSeries(q, Place{Now: now, Zone: zone})
+	later, _ := ForSeries(q, Place{Now: now.Add(3 * day), Zone: zone})
+	if later.From.Sub(first.From)%(7*day) != 0 {
+		t.Errorf("%v, %v", first.From, later.From)
 	}
 }
 
@@ -72,7 +109,7 @@ func FuzzForSeries(f *testing.F) {
 			t.Skip()
 		}
 		q, _ := url.ParseQuery(raw)
-		s, err := ForSeries(q, now)
+		s, err := ForSeries(q, Place{Now: now})
 		if err != nil {
 			var m *Mistake
 			if !errors.As(err, &m) || len(err.Error()) > 600 {

@@ -25,7 +25,8 @@ func mistake(text string) error { return &Mistake{text} }
 
 const (
 	seriesStandard = time.Hour
-	seriesLongest  = 400 * 24 * time.Hour
+	seriesLongest  = (5*366 + 31) * 24 * time.Hour // what the longest windows are kept for, and a month
+	longestStep    = 30 * 24 * time.Hour
 	seriesWindows  = 300  // aimed at where no step is given: about a window per two pixels of a small chart
 	maxWindows     = 2000 // per series
 	maxFields      = 10
@@ -36,14 +37,16 @@ const (
 // steps are the lengths of windows that are chosen where none is given.
 var steps = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second,
 	30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute,
-	30 * time.Minute, time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 48 * time.Hour}
+	30 * time.Minute, time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, day, 2 * day, 7 * day, 14 * day, 30 * day}
+
+const day = 24 * time.Hour
 
 // Series is a question for series, checked.
 type Series struct {
 	Measurement string
 	Fields      []string // 1 to 10, each once; where the measurement is of our schema it has them, as numbers
 	Tags        map[string]string
-	From, To    time.Time     // multiples of Step
+	From, To    time.Time     // multiples of Step; midnights of the place where Step is whole days
 	Step        time.Duration // whole seconds, so that there are at most 2,000 windows and two that are cut
 
 	Mean, Min, Max, P95, Count bool // which aggregates; at least one
@@ -54,8 +57,16 @@ type Series struct {
 // reserved are the parameters that are not tags.
 var reserved = []string{"measurement", "field", "range", "from", "to", "step", "agg", "lang"}
 
+// Place is where and when is asked.
+type Place struct {
+	Now  time.Time
+	Zone *time.Location // where days begin; nil: UTC
+	// Finest is the shortest step in which there are figures from a time on; nil: any.
+	Finest func(from time.Time) time.Duration
+}
+
 // ForSeries reads a question for series. What is no parameter of ours is a tag.
-func ForSeries(q url.Values, now time.Time) (*Series, error) {
+func ForSeries(q url.Values, at Place) (*Series, error) {
 	s := &Series{Measurement: q.Get("measurement"), Tags: map[string]string{}, Ratios: map[string]probes.RatioSpec{}}
 	if !plain(s.Measurement) {
 		return nil, mistake("measurement is missing or not a name; for example measurement=icmp")
@@ -112,7 +123,7 @@ func ForSeries(q url.Values, now time.Time) (*Series, error) {
 	if err := s.aggregates(q); err != nil {
 		return nil, err
 	}
-	return s, s.windows(q, now)
+	return s, s.windows(q, at)
 }
 
 // plain reports whether s may be a name in a query: short and printable, without what some client would interpret.
@@ -181,8 +192,8 @@ func (s *Series) aggregates(q url.Values) error {
 	return nil
 }
 
-func (s *Series) windows(q url.Values, now time.Time) (err error) {
-	if s.From, s.To, err = Span(q, now, seriesStandard, seriesLongest); err != nil {
+func (s *Series) windows(q url.Values, at Place) (err error) {
+	if s.From, s.To, err = Span(q, at.Now, seriesStandard, seriesLongest); err != nil {
 		return err
 	}
 	length := s.To.Sub(s.From)
@@ -190,10 +201,12 @@ func (s *Series) windows(q url.Values, now time.Time) (err error) {
 		if s.Step, err = duration("step", q.Get("step")); err != nil {
 			return err
 		}
-		if s.Step < time.Second {
+		switch {
+		case s.Step < time.Second:
 			return mistake("step must be at least 1s")
-		}
-		if s.Step > length { // to be aligned to it, the range would have to grow
+		case s.Step > longestStep:
+			return mistake("step must be at most 30d")
+		case s.Step > length: // to be aligned to it, the range would have to grow
 			return mistake("step is longer than the range; use a shorter step")
 		}
 		s.Step = s.Step.Truncate(time.Second)
@@ -205,9 +218,27 @@ func (s *Series) windows(q url.Values, now time.Time) (err error) {
 		i, _ := slices.BinarySearchFunc(steps, length/seriesWindows, func(a, b time.Duration) int { return cmp.Compare(a, b) })
 		s.Step = steps[min(i, len(steps)-1)]
 	}
+	if at.Finest != nil { // what is old is kept in windows of some length alone, and steps are made of whole ones
+		if finest := at.Finest(s.From); finest > time.Second {
+			s.Step = (s.Step + finest - 1) / finest * finest
+		}
+	}
 	// Aligned to the step, so that the windows of a chart that follows the clock stay the same ones.
-	step := int64(s.Step / time.Millisecond)
-	s.From = time.UnixMilli(s.From.UnixMilli() / step * step).UTC()
-	s.To = time.UnixMilli((s.To.UnixMilli() + step - 1) / step * step).UTC()
+	step, shift := s.Step.Milliseconds(), int64(0)
+	if s.Step%day == 0 && at.Zone != nil {
+		_, offset := s.From.In(at.Zone).Zone()
+		shift = int64(offset) * 1000
+	}
+	s.From = time.UnixMilli(floor(s.From.UnixMilli()+shift, step) - shift).UTC()
+	s.To = time.UnixMilli(floor(s.To.UnixMilli()+shift+step-1, step) - shift).UTC()
 	return nil
+}
+
+// floor is the largest multiple of step that is not above ms.
+func floor(ms, step int64) int64 {
+	n := ms / step
+	if ms%step < 0 {
+		n--
+	}
+	return n * step
 }
