@@ -28,12 +28,15 @@ type Kind uint8
 
 // The kinds. The zero Kind is text.
 const (
-	Text   Kind = iota
-	Number      // a whole number or a decimal one
-	Money       // VND, whole
-	Date        // a day
-	Time        // a moment, shown in the sheet's zone
-	Ratio       // 0..1, shown as a percentage
+	Text    Kind = iota
+	Number       // a whole number or a decimal one
+	Money        // VND, whole
+	Date         // a day
+	Time         // a moment, shown in the sheet's zone
+	Ratio        // 0..1, shown as a percentage
+	Whole        // a whole number
+	Decimal      // a number, shown with one digit
+	Share        // 0..1, shown as a percentage with two digits
 )
 
 // Column is one column of a sheet.
@@ -60,7 +63,7 @@ const (
 )
 
 // WriteCSV writes the headings and rows, separated by separator: RFC 4180 with a byte order mark. Days are written as
-// 2025-07-01, moments in ISO 8601, ratios as numbers from 0 to 1 with two digits.
+// 2025-07-01, moments in ISO 8601, ratios as numbers from 0 to 1 with two digits, shares with six.
 func (s *Sheet) WriteCSV(w io.Writer, separator rune) error {
 	if _, err := io.WriteString(w, "\ufeff"); err != nil {
 		return err
@@ -79,8 +82,8 @@ func (s *Sheet) WriteCSV(w io.Writer, separator rune) error {
 			record[i] = ""
 			if i < len(row) {
 				record[i] = s.plain(row[i])
-				if ratio, ok := row[i].(float64); ok && s.Columns[i].Kind == Ratio { // whole percents, as screens show it
-					record[i] = s.plain(math.Round(100*ratio) / 100)
+				if v, ok := row[i].(float64); ok {
+					record[i] = s.plain(round(v, s.Columns[i].Kind))
 				}
 			}
 		}
@@ -90,6 +93,17 @@ func (s *Sheet) WriteCSV(w io.Writer, separator rune) error {
 	}
 	out.Flush()
 	return out.Error()
+}
+
+// round cuts a number to the digits that its kind has.
+func round(v float64, k Kind) float64 {
+	switch k {
+	case Ratio: // whole percents, as screens show it
+		return math.Round(1e2*v) / 1e2
+	case Share:
+		return math.Round(1e6*v) / 1e6
+	}
+	return v
 }
 
 func (s *Sheet) zone() *time.Location {
@@ -128,10 +142,11 @@ func defuse(text string) string {
 }
 
 // widths of columns that do not say theirs, in characters.
-var widths = map[Kind]float64{Text: 22, Number: 10, Money: 16, Date: 12, Time: 18, Ratio: 10}
+var widths = map[Kind]float64{Text: 22, Number: 10, Money: 16, Date: 12, Time: 18, Ratio: 10, Whole: 10, Decimal: 12, Share: 12}
 
 // formats of the kinds, as people here write numbers and days. Excel shows the separators of its own language.
-var formats = map[Kind]string{Number: "#,##0.##", Money: "#,##0", Date: "dd/mm/yyyy", Time: "dd/mm/yyyy hh:mm", Ratio: "0%"}
+var formats = map[Kind]string{Number: "#,##0.##", Money: "#,##0", Date: "dd/mm/yyyy", Time: "dd/mm/yyyy hh:mm", Ratio: "0%",
+	Whole: "#,##0", Decimal: "#,##0.0", Share: "0.00%"}
 
 // WriteXLSX writes sheets into one workbook: headings frozen with a filter on them, days as days, numbers as numbers.
 func WriteXLSX(w io.Writer, sheets ...*Sheet) error {

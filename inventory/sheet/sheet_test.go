@@ -106,3 +106,30 @@ func TestXLSXHasDatesAndNumbers(t *testing.T) {
 		t.Errorf("the headings are not frozen: %+v %v", panes, err)
 	}
 }
+
+func TestSharesKeepTheDigitsThatContractsAreAbout(t *testing.T) {
+	s := &Sheet{Name: "Khả dụng", Columns: []Column{{Heading: "a", Kind: Share}, {Heading: "b", Kind: Whole}, {Heading: "c", Kind: Decimal}},
+		Rows: [][]any{{0.99531234567, 1234, 12.0}, {nil, nil, nil}}}
+	var text, book bytes.Buffer
+	if err := s.WriteCSV(&text, ';'); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text.String(), "0.995312;1234;12\r\n;;\r\n") {
+		t.Errorf("%q", text.String())
+	}
+	if err := WriteXLSX(&book, s); err != nil {
+		t.Fatal(err)
+	}
+	f, err := excelize.OpenReader(&book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := f.GetRows("Khả dụng")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(rows[1], " | "); got != "99.53% | 1,234 | 12.0" {
+		t.Errorf("shown as %s", got)
+	}
+}
