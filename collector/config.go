@@ -12,6 +12,7 @@ import (
 
 	"communewatch/collector/health"
 	"communewatch/collector/rehearsal/plan"
+	"communewatch/collector/reports/profiles"
 	"communewatch/collector/rollup"
 	"communewatch/collector/store/influx"
 	"communewatch/probes/settings"
@@ -151,6 +152,7 @@ func parseConfig(file string, data []byte, c Config) (Config, error) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
+	c.Health.ReadHolidays(dir, func(at, format string, args ...any) { doc.Problem("health."+at, format, args...) })
 	c.validate(doc)
 	return c, doc.Err()
 }
@@ -196,10 +198,8 @@ func (c *Config) validate(doc *settings.Doc) {
 	default:
 		doc.Problem("store", "%.40q is not embedded or influx", c.Store)
 	}
-	if c.Reports.Profiles != "" {
-		if _, err := os.Stat(c.Reports.Profiles); err != nil {
-			doc.Problem("reports.profiles", "%v", err)
-		}
+	if _, err := c.LineProfiles(); err != nil {
+		doc.Problem("reports.profiles", "%v", err)
 	}
 	if c.Replay < time.Minute || c.Replay > maxReplay {
 		doc.Problem("replay", "must be between 1m and %v", maxReplay)
@@ -241,6 +241,14 @@ func (c *Config) validateHistory(doc *settings.Doc) {
 	} else if _, offset := time.Now().In(zone).Zone(); offset%3600 != 0 {
 		doc.Problem("zone", "%s is not a whole number of hours from UTC", c.Zone)
 	}
+}
+
+// LineProfiles reads the file of target profiles; none where the settings name no file.
+func (c *Config) LineProfiles() ([]profiles.Profile, error) {
+	if c.Reports.Profiles == "" {
+		return nil, nil
+	}
+	return profiles.Read(c.Reports.Profiles)
 }
 
 // Location is Zone, ready for use. The config must have been validated.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"communewatch/collector/health/rules/holidays"
 	"communewatch/probes"
 )
 
@@ -87,14 +88,25 @@ type Maintenance struct {
 }
 
 // OfficeHours says when a site's machines are switched on. Silence outside them is no fault; results that do come
-// outside them are judged as always.
+// outside them are judged as always. Reports tell these hours from all others.
 type OfficeHours struct {
 	Sites    []string `yaml:"sites"`    // empty: all
 	Days     []string `yaml:"days"`     // mon tue wed thu fri sat sun
 	From     string   `yaml:"from"`     // "07:30"
 	To       string   `yaml:"to"`       // "17:00"; at or before From means that of the next day
 	Zone     string   `yaml:"tz"`       // IANA name; empty means Asia/Ho_Chi_Minh
-	Holidays []string `yaml:"holidays"` // "2026-09-02": closed all day
+	Breaks   []Break  `yaml:"breaks"`   // in which it is closed, in order
+	Holidays []string `yaml:"holidays"` // closed all day: days such as "2026-09-02", vn, or files with such days
+	// WorkingDays are worked whatever day of the week or holiday they are: days that were swapped.
+	WorkingDays []string `yaml:"working_days"`
+
+	lists map[string][]holidays.Day // of the files, see ReadHolidays
+}
+
+// Break is a stretch of the day, such as lunch.
+type Break struct {
+	From string `yaml:"from"` // "11:30"
+	To   string `yaml:"to"`
 }
 
 // OfEquipment reports whether a kind of check asks equipment about itself, instead of trying what it is there for. Such
