@@ -198,7 +198,7 @@ type assembly struct {
 
 type columns struct {
 	key    string
-	series Series
+	series *Series // apart from the fields, so that who keeps a row does not keep those
 	fields []store.Series
 }
 
@@ -206,7 +206,7 @@ func (a *assembly) add(s store.Series) error {
 	key := rollup.SeriesKey(s.Measurement, s.Tags)
 	c := a.series[key]
 	if c == nil {
-		c = &columns{key: key, series: Series{Measurement: s.Measurement, Tags: s.Tags}}
+		c = &columns{key: key, series: &Series{Measurement: s.Measurement, Tags: s.Tags}}
 		a.series[key] = c
 	}
 	c.fields = append(c.fields, s)
@@ -248,7 +248,7 @@ func (c *columns) appendRows(rows []Row) []Row {
 		if n == 0 {
 			return rows
 		}
-		r := Row{Series: &c.series, Time: at, Fields: make([]probes.Field, 0, n)}
+		r := Row{Series: c.series, Time: at, Fields: make([]probes.Field, 0, n)}
 		for i := range c.fields {
 			s := &c.fields[i]
 			if next[i] == len(s.Times) || s.Times[next[i]] != at {
