@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"communewatch/collector/ingest/refusal"
 	"communewatch/collector/registry"
 	"communewatch/probes/wire"
 )
@@ -250,10 +251,10 @@ func (in *Ingest) authenticate(r *http.Request, v1 bool) (registry.Identity, *pr
 	case err == nil:
 		return id, nil
 	case errors.Is(err, registry.ErrUnknownToken):
-		in.refused.note("unknown", refusedToken, 1, r.RemoteAddr)
+		in.refused.Note("unknown", refusal.Token, 1, r.RemoteAddr)
 		return id, &problem{http.StatusUnauthorized, "unauthorized access: " + registry.ErrUnknownToken.Error(), 0}
 	case errors.Is(err, registry.ErrRevoked):
-		in.refused.note("revoked", refusedToken, 1, r.RemoteAddr)
+		in.refused.Note("revoked", refusal.Token, 1, r.RemoteAddr)
 		return id, &problem{http.StatusUnauthorized, "unauthorized access: " + registry.ErrRevoked.Error(), 0}
 	}
 	if r.Context().Err() != nil { // the registry gave up because the client did; nobody hears this

@@ -17,6 +17,7 @@ import (
 
 	"communewatch/collector/health"
 	"communewatch/collector/ingest/contract"
+	"communewatch/collector/ingest/refusal"
 	"communewatch/collector/registry"
 	"communewatch/collector/registry/devices"
 	"communewatch/collector/store"
@@ -153,7 +154,7 @@ type Ingest struct {
 	series  *contract.Cache
 	agents  *agentSeries
 	writers *writers
-	refused *refusals
+	refused *refusal.Log
 	metrics *metrics
 	budget  budget
 	doors   doors
@@ -210,7 +211,7 @@ func New(o Options) *Ingest {
 	in.series = contract.NewCache(in.limits.CacheSeries)
 	in.agents = newAgentSeries(in.limits.AgentSeries)
 	in.writers = newWriters(in.limits.WriterSeries)
-	in.refused = newRefusals(o.Log)
+	in.refused = refusal.NewLog(o.Log)
 	in.metrics = newMetrics(o.Metrics, in)
 	in.budget.left.Store(in.limits.BudgetBytes)
 	in.budget.share = in.limits.TokenBytes
@@ -245,11 +246,11 @@ func (in *Ingest) Run(ctx context.Context) error {
 				in.synced(err)
 			}
 		case <-tell.C:
-			in.refused.tell()
+			in.refused.Tell()
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSync)
 			defer cancel()
-			in.refused.tell()
+			in.refused.Tell()
 			return in.Sync(last)
 		}
 	}

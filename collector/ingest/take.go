@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"communewatch/collector/ingest/contract"
+	"communewatch/collector/ingest/refusal"
 	"communewatch/collector/registry"
 	"communewatch/collector/store"
 	"communewatch/probes/wire"
@@ -67,7 +68,7 @@ type job struct {
 	lines, stored, rejected int
 	foreign                 int // of rejected: another site's or agent's
 	first                   rejection
-	byClass                 [refusals_]int
+	byClass                 [refusal.Classes]int
 }
 
 // rejection is a line that was not stored.
@@ -76,7 +77,7 @@ type rejection struct {
 	reason string
 }
 
-func (j *job) reject(line int, reason string, class refusal) {
+func (j *job) reject(line int, reason string, class refusal.Class) {
 	if j.rejected == 0 || line < j.first.line {
 		j.first = rejection{line, reason}
 	}
@@ -115,11 +116,11 @@ func (in *Ingest) take(ctx context.Context, j *job, body []byte) error {
 		var bad []wire.BadLine
 		rows, bad, more = s.parser.Next(portion)
 		for _, b := range bad {
-			j.reject(b.Line, fmt.Sprintf("%s: %q", b.Reason, b.Text), refusedSyntax)
+			j.reject(b.Line, fmt.Sprintf("%s: %q", b.Reason, b.Text), refusal.Syntax)
 		}
 		undescribed := s.parser.Rejected() - rejectedBefore - len(bad)
 		j.rejected += undescribed
-		j.byClass[refusedSyntax] += undescribed
+		j.byClass[refusal.Syntax] += undescribed
 		if err := in.store(ctx, j, s, rows); err != nil {
 			return err
 		}
@@ -128,8 +129,8 @@ func (in *Ingest) take(ctx context.Context, j *job, body []byte) error {
 	in.metrics.lines.Add(float64(j.lines))
 	for class, n := range j.byClass {
 		if n > 0 {
-			in.metrics.rejected.WithLabelValues(refusal(class).String()).Add(float64(n))
-			in.refused.note(j.id.Token, refusal(class), n, j.first.reason)
+			in.metrics.rejected.WithLabelValues(refusal.Class(class).String()).Add(float64(n))
+			in.refused.Note(j.id.Token, refusal.Class(class), n, j.first.reason)
 		}
 	}
 	return nil
@@ -156,11 +157,11 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 	for i := range rows {
 		row := &rows[i]
 		var reason string
-		var class refusal
+		var class refusal.Class
 		row.Time, reason = j.time(row.Time, earliest, latest) // first: a row that is refused for it takes no series' place
 		switch {
 		case reason != "":
-			class = refusedTime
+			class = refusal.Time
 		case agents:
 			reason, class = in.checkAgentRow(&j.id, &s.series[i], row)
 		default:
@@ -168,7 +169,7 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 		}
 		if reason != "" {
 			j.reject(row.Line, reason, class)
-			if class == refusedIdentity {
+			if class == refusal.Identity {
 				j.foreign++
 			}
 			continue
@@ -189,7 +190,7 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 			if r.Index < 0 || r.Index >= len(s.good) || s.good[r.Index].Fields == nil {
 				continue
 			}
-			j.reject(s.good[r.Index].Line, r.Reason, refusedStore)
+			j.reject(s.good[r.Index].Line, r.Reason, refusal.Store)
 			values -= len(s.good[r.Index].Fields)
 			s.good[r.Index].Fields = nil // not for the judge
 			j.stored--
@@ -256,25 +257,25 @@ func stamp(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339)
 
 // checkAgentRow holds a row against the contract, the token and the site's number of series. A series that is not known
 // yet is known from its first good row on.
-func (in *Ingest) checkAgentRow(id *registry.Identity, known **contract.Series, row *wire.Row) (reason string, class refusal) {
+func (in *Ingest) checkAgentRow(id *registry.Identity, known **contract.Series, row *wire.Row) (reason string, class refusal.Class) {
 	s := *known
 	if s == nil {
 		if s, reason = in.rules.CheckKey(row.Key); reason != "" {
-			return reason, refusedSchema
+			return reason, refusal.Schema
 		}
 	}
 	if s.Site != id.Site {
-		return fmt.Sprintf("the token is for site %s, the line for %s", id.Site, s.Site), refusedIdentity
+		return fmt.Sprintf("the token is for site %s, the line for %s", id.Site, s.Site), refusal.Identity
 	}
 	if id.Agent != "" && s.Agent != id.Agent {
-		return fmt.Sprintf("the token is for agent %s of site %s, the line for agent %s", id.Agent, id.Site, s.Agent), refusedIdentity
+		return fmt.Sprintf("the token is for agent %s of site %s, the line for agent %s", id.Agent, id.Site, s.Agent), refusal.Identity
 	}
 	fields, reason := s.CheckFields(row.Fields)
 	if reason != "" {
-		return reason, refusedSchema
+		return reason, refusal.Schema
 	}
 	if reason = in.agents.admit(s, row.Key, fields); reason != "" {
-		return reason, refusedSeries
+		return reason, refusal.Series
 	}
 	if *known == nil {
 		*known = s

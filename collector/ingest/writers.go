@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"communewatch/collector/ingest/contract"
+	"communewatch/collector/ingest/refusal"
 	"communewatch/collector/registry"
 	"communewatch/probes/wire"
 )
@@ -45,7 +46,7 @@ func (ws *writers) of(token string) *writer {
 }
 
 // check says what is wrong with a row of w, "" if nothing.
-func (ws *writers) check(w *writer, c *contract.Contract, id *registry.Identity, row *wire.Row) (reason string, class refusal) {
+func (ws *writers) check(w *writer, c *contract.Contract, id *registry.Identity, row *wire.Row) (reason string, class refusal.Class) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	key := maphash.Bytes(ws.seed, row.Key)
@@ -65,7 +66,7 @@ func (ws *writers) check(w *writer, c *contract.Contract, id *registry.Identity,
 	}
 	if len(w.fields)+fresh > ws.most {
 		return fmt.Sprintf("this token has brought %d field series since the collector started, of at most %d, and this line brings new ones; "+
-			"write fewer tags that change, or raise writer_series", len(w.fields), ws.most), refusedSeries
+			"write fewer tags that change, or raise writer_series", len(w.fields), ws.most), refusal.Series
 	}
 	w.keys[key] = struct{}{}
 	for i := range row.Fields {
@@ -92,16 +93,16 @@ func (ws *writers) series() map[string]int {
 	return out
 }
 
-func checkWriterKey(c *contract.Contract, id *registry.Identity, key []byte) (string, refusal) {
+func checkWriterKey(c *contract.Contract, id *registry.Identity, key []byte) (string, refusal.Class) {
 	parsed, err := wire.ParseKey(key)
 	if err != nil {
-		return err.Error(), refusedSchema
+		return err.Error(), refusal.Schema
 	}
 	if c.Has(parsed.Measurement) {
-		return fmt.Sprintf("measurement %s is written by agents only; rename it, or use an agent's token", parsed.Measurement), refusedSchema
+		return fmt.Sprintf("measurement %s is written by agents only; rename it, or use an agent's token", parsed.Measurement), refusal.Schema
 	}
 	if site := parsed.Tags.Get("site"); site != "" && id.Site != "" && site != id.Site {
-		return fmt.Sprintf("the token is for site %s, the line for %s", id.Site, site), refusedIdentity
+		return fmt.Sprintf("the token is for site %s, the line for %s", id.Site, site), refusal.Identity
 	}
 	return "", 0
 }
