@@ -229,3 +229,20 @@ func answer(w http.ResponseWriter, status int, body any) {
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body)
 }
+
+// Map makes a database of InfluxQL stand for another bucket, as somebody may have done (2.x).
+func (s *Server) Map(database, bucket string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.buckets[bucket]
+	if b == nil {
+		return fmt.Errorf("there is no bucket %s", bucket)
+	}
+	for i := range s.dbrps {
+		if s.dbrps[i].Database == database {
+			s.dbrps[i].BucketID = b.ID
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no mapping of %s", database)
+}

@@ -1,0 +1,53 @@
+package setup
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"communewatch/collector/rollup"
+	"communewatch/collector/store/influx/setup/ask"
+)
+
+// Kept returns how long each level's database keeps rows, 0 for ever. 3.x does not tell: there it is what o.Keep says.
+// A database that is not there has no entry.
+func Kept(ctx context.Context, o Options) (map[rollup.Level]time.Duration, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	token, err := readToken(o.Config.TokenFile)
+	if err != nil {
+		return nil, err
+	}
+	link, err := ask.New(o.Config, token)
+	if err != nil {
+		return nil, err
+	}
+	server, err := link.Identify(ctx, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	if server.Generation > 2 {
+		return maps.Clone(o.Keep), nil
+	}
+	kept := map[rollup.Level]time.Duration{}
+	for _, l := range levels() {
+		name := o.Config.DatabaseOf(l)
+		if server.Generation == 1 {
+			p, err := defaultPolicy(ctx, link, name)
+			if err == nil {
+				kept[l] = p.keep
+			}
+			continue
+		}
+		b, err := findBucket(ctx, link, o.Config.Org, name)
+		if err != nil {
+			return nil, fmt.Errorf("bucket %s: %w", name, err)
+		}
+		if b != nil {
+			kept[l] = b.keep()
+		}
+	}
+	return kept, nil
+}
