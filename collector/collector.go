@@ -24,6 +24,7 @@ import (
 	"communewatch/collector/rehearsal/conduct"
 	"communewatch/collector/rehearsal/desk"
 	"communewatch/collector/rehearsal/hub"
+	"communewatch/collector/reports"
 	"communewatch/collector/reports/account"
 	"communewatch/collector/stock"
 	"communewatch/collector/store"
@@ -63,6 +64,7 @@ type Collector struct {
 	reflector  *reflector.Reflector // nil: there is none
 	hub        *hub.Client          // asks a hub outside how it fares; nil: there is none
 	rehearsals *conduct.Service
+	reports    reports.Reporter
 
 	started   time.Time         // when the judge was made
 	replayed  atomic.Bool       // the judge knows the recent past
@@ -169,13 +171,16 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 	if c.stock, err = stock.New(stock.Options{Devices: c.reg.Devices(), Paper: c.reg.Paper(), Sites: c.reg, Now: c.o.Now, Log: c.log}); err != nil {
 		return err
 	}
+	if c.reports, err = newReporter(&c.cfg, c.store, c.reg, c.keeper.Progress, c.o.Now, c.log); err != nil {
+		return err
+	}
 	c.api = api.New(api.Options{
-		Judge: c.judge, Store: c.reader, Registry: c.reg, Inventory: c.stock, Rehearsals: c.rehearsals, Operators: c.reg,
+		Judge: c.judge, Store: c.reader, Registry: c.reg, Inventory: c.stock, Rehearsals: c.rehearsals, Operators: c.reg, Reports: c.reports,
 		Status: c, Zone: c.cfg.Location(), Now: c.o.Now, Log: c.log, Metrics: metrics, Version: c.o.Version,
 	})
 	metrics.MustRegister(away(c.store)...)
 	c.web, err = web.New(web.Options{
-		Source: c.api, Stock: c.stock, Rehearsals: c.api.Rehearsals(), Boundaries: c.cfg.Boundaries, Title: c.cfg.Title, DefaultLang: c.cfg.Language,
+		Source: c.api, Stock: c.stock, Rehearsals: c.api.Rehearsals(), Reports: c.reports, Boundaries: c.cfg.Boundaries, Title: c.cfg.Title, DefaultLang: c.cfg.Language,
 		Status: c, Zone: c.cfg.Location(), Log: c.log, Now: c.o.Now,
 	})
 	return err
@@ -396,6 +401,7 @@ func (c *Collector) adminListener() (net.Listener, error) {
 func (c *Collector) adminRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(desk.Prefix, desk.Handler(c.rehearsals))
+	mux.HandleFunc("POST /report", c.reportRoute(c.reports))
 	mux.HandleFunc("POST /backup", func(w http.ResponseWriter, r *http.Request) {
 		var order backupOrder
 		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&order)
