@@ -35,6 +35,7 @@ type Config struct {
 	Local    bool          // with an agent that measures this machine's own network
 	Boundary string        // GeoJSON file for the map, or ""
 	Store    string        // collector.StoreEmbedded or collector.StoreInflux, a real one beside the collector; "": embedded
+	Past     time.Duration // that TellPast makes up; 0: none
 	Log      *slog.Logger  `json:"-"`
 }
 
@@ -64,6 +65,9 @@ func (c Config) Validate() error {
 	}
 	if c.Poll != 0 && (c.Poll < minPoll || c.Poll > time.Hour) {
 		return fmt.Errorf("a poll every %v: choose %v to 1h; a device that does not answer takes most of that", c.Poll, minPoll)
+	}
+	if c.Past != 0 && (c.Past < minPast || c.Past > maxPast) {
+		return fmt.Errorf("a past of %v: choose 0, or %d to %d days", c.Past, minPast/(24*time.Hour), maxPast/(24*time.Hour))
 	}
 	if c.Store != "" && c.Store != collector.StoreEmbedded && c.Store != collector.StoreInflux {
 		return fmt.Errorf("store %.40q: choose %s or %s", c.Store, collector.StoreEmbedded, collector.StoreInflux)
@@ -203,6 +207,12 @@ func (p *Province) writeCollector() (collector.Config, error) {
 	text := fmt.Sprintf("# Made by communewatch-lab.\nlisten: %q\nallow_plaintext: true\ndata_dir: data\ntitle: %q\n", p.cfg.Listen, title)
 	if p.database != nil {
 		text += fmt.Sprintf("store: influx\ninflux: {url: %q}\n", p.database.URL())
+	}
+	if p.cfg.Past > 0 {
+		if err := os.WriteFile(filepath.Join(p.cfg.Dir, "collector", "profiles.yaml"), []byte(pastProfiles), 0o600); err != nil {
+			return collector.Config{}, err
+		}
+		text += pastSettings
 	}
 	if p.cfg.Calls {
 		// The port is any that is free: sites learn it from the answers to their offers, and so does the relay of each.

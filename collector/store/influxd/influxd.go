@@ -24,10 +24,11 @@ const Version = "1.8.10"
 
 // Options of a server.
 type Options struct {
-	Dir    string   // of all its files; it is made
-	Binary string   // "": Build makes it
-	Auth   bool     // requests need a user; the first one made by CREATE USER must be an admin
-	Extra  []string // further settings, as environment variables: "INFLUXDB_DATA_MAX_SERIES_PER_DATABASE=10"
+	Dir     string   // of all its files; it is made
+	Address string   // of its door; "": a free one
+	Binary  string   // "": Build makes it
+	Auth    bool     // requests need a user; the first one made by CREATE USER must be an admin
+	Extra   []string // further settings, as environment variables: "INFLUXDB_DATA_MAX_SERIES_PER_DATABASE=10"
 }
 
 // Server is a process that may be killed and started again on the same files and the same port.
@@ -106,7 +107,10 @@ func New(o Options) (*Server, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	address, err := freeAddress()
+	address, err := o.Address, error(nil)
+	if address == "" {
+		address, err = freeAddress()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -66,9 +66,13 @@ func labFlags(cmd *cobra.Command, cfg *lab.Config) {
 	f.Uint8Var((*uint8)(&cfg.Block), "block", uint8(gear.DefaultBlock), "second byte of the first simulated network")
 }
 
+// defaultPast has some whole months in it, and takes a demo seconds to make up.
+const defaultPast = 130
+
 func demoCommand() *cobra.Command {
 	var cfg lab.Config
 	var o demo.Options
+	var days int
 	cmd := &cobra.Command{
 		Use: "demo", Short: "Run a province until Ctrl-C", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -77,6 +81,7 @@ func demoCommand() *cobra.Command {
 				cfg.Dir = defaultDir()
 			}
 			o.Out = cmd.OutOrStdout()
+			cfg.Past = time.Duration(days) * 24 * time.Hour
 			return demo.Run(cmd.Context(), cfg, o)
 		},
 	}
@@ -89,6 +94,7 @@ func demoCommand() *cobra.Command {
 	f.StringVar(&cfg.Boundary, "boundaries", "", "GeoJSON file with the sites' areas")
 	f.StringVar(&o.Scenario, "scenario", "", `file of faults to play ("none" for none; default: a few of each kind)`)
 	f.DurationVar(&o.For, "for", 0, "stop after this long (default: at Ctrl-C)")
+	f.IntVar(&days, "past", defaultPast, "days of a past that is made up, so that reports and long charts show something; 0 for none")
 	return cmd
 }
 

@@ -180,9 +180,17 @@ func compare(ctx context.Context, dir string, ledgers map[string]ledger, log *sl
 	for _, a := range accounts {
 		r.Missing += a.Missing
 	}
+	past, err := lab.ReadPast(dir)
+	if err != nil {
+		return r, err
+	}
+	since := time.UnixMilli(0)
+	if !past.To.IsZero() {
+		since = past.To
+	}
 	for site, l := range ledgers {
 		r.Sites++
-		if err := r.auditSite(ctx, site, l, spools[site], st, reg); err != nil {
+		if err := r.auditSite(ctx, site, l, spools[site], source{st, since}, reg); err != nil {
 			if st.Condition().Away {
 				err = fmt.Errorf("%w: %w", errAway, err)
 			}
@@ -198,7 +206,7 @@ type stored struct {
 	took  map[int64]float64 // measurement check only
 }
 
-func (r *Report) auditSite(ctx context.Context, site string, l ledger, waiting spooled, st store.Store, reg *registry.Registry) error {
+func (r *Report) auditSite(ctx context.Context, site string, l ledger, waiting spooled, st source, reg *registry.Registry) error {
 	held, err := readStored(ctx, site, st)
 	if err != nil {
 		return err
@@ -267,13 +275,19 @@ func storedTime(ctx context.Context, reg *registry.Registry, site, series string
 	return e.at + shift.Milliseconds(), nil
 }
 
+// source is a store of a lab. Of what is older than since nobody has a ledger: it is made up.
+type source struct {
+	store.Store
+	since time.Time
+}
+
 // readStored reads all series of a site. A row counts as often as the field that occurs most.
-func readStored(ctx context.Context, site string, st store.Store) (map[string]*stored, error) {
+func readStored(ctx context.Context, site string, st source) (map[string]*stored, error) {
 	held := map[string]*stored{}
 	for _, m := range probes.Schema() {
 		q := store.Query{
 			Measurement: m.Name, Tags: map[string]string{"site": site},
-			From: time.UnixMilli(0), To: time.Now().Add(24 * time.Hour),
+			From: st.since, To: time.Now().Add(24 * time.Hour),
 		}
 		err := st.Select(ctx, q, func(s store.Series) error {
 			name := lab.SeriesName(s.Measurement, s.Tags)

@@ -7,10 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,7 +50,8 @@ type Database struct {
 	release func() // of the folder; nil before Start
 }
 
-// New prepares the database of the lab in dir. Nothing runs yet; its address is known.
+// New prepares the database of the lab in dir. Nothing runs yet; its address is known, and that of before if there was a
+// before: what is known of a database is known by its address.
 func New(dir string) (*Database, error) {
 	binary := ""
 	// A program that was built with the others finds the server beside itself, wherever it was started.
@@ -57,12 +60,20 @@ func New(dir string) (*Database, error) {
 			binary = beside
 		}
 	}
-	server, err := influxd.New(influxd.Options{Dir: Dir(dir), Binary: binary})
+	file := filepath.Join(Dir(dir), addressFile)
+	address, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	server, err := influxd.New(influxd.Options{Dir: Dir(dir), Binary: binary, Address: string(address)})
 	if err != nil {
 		return nil, err
 	}
-	return &Database{dir: Dir(dir), server: server}, nil
+	return &Database{dir: Dir(dir), server: server}, os.WriteFile(file, []byte(strings.TrimPrefix(server.URL(), "http://")), 0o600)
 }
+
+// addressFile keeps a database's address in its folder.
+const addressFile = "address"
 
 // Dir is the folder of the database of the lab in dir.
 func Dir(dir string) string { return filepath.Join(dir, "influxdb") }

@@ -84,6 +84,19 @@ func Run(ctx context.Context, cfg lab.Config, o Options) (err error) {
 			return err
 		}
 	}
+	if cfg.Past > 0 {
+		begin := time.Now()
+		say("making up the past of %d days that reports show", cfg.Past/(24*time.Hour))
+		told, err := p.TellPast(ctx)
+		if err != nil {
+			return fmt.Errorf("past: %w", err)
+		}
+		windows := int64(0)
+		for _, n := range told.Windows {
+			windows += n
+		}
+		say("made up %d windows in %v", windows, time.Since(begin).Round(100*time.Millisecond))
+	}
 	agents := p.AllAgents()
 	say("starting equipment, collector and %d agents", len(agents))
 	l, err := lab.Start(ctx, p, lab.Parts{Gear: true, Collector: true, Agents: agents, Reviewers: true})
@@ -128,7 +141,7 @@ func clear(dir string) error {
 	if err != nil {
 		return err
 	}
-	known := map[string]bool{"collector": true, "agents": true, "ledger": true, "lab.json": true, "lab.log": true, "lab.sock": true, "purchases.csv": true, "catalogue.csv": true, "influxdb": true, lockFile: true}
+	known := map[string]bool{"collector": true, "agents": true, "ledger": true, "lab.json": true, "lab.log": true, "lab.sock": true, "purchases.csv": true, "catalogue.csv": true, "influxdb": true, "past.json": true, lockFile: true}
 	for _, e := range entries {
 		if !known[e.Name()] {
 			return fmt.Errorf("%s holds %s, which is not a demo's; name another folder with --data", dir, e.Name())

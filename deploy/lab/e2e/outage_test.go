@@ -6,16 +6,21 @@ import (
 	"testing"
 	"time"
 
+	"communewatch/collector"
 	"communewatch/collector/api"
 	"communewatch/deploy/lab"
+	"communewatch/deploy/lab/database"
 	"communewatch/deploy/lab/scenario"
 )
 
 // TestCollectorComesBackToTheSameMap takes the collector away for a while, in which a site has a fault that nobody
 // sees: the map must come back as it was, and the fault must be in the site's history afterwards.
 func TestCollectorComesBackToTheSameMap(t *testing.T) {
-	t.Parallel()
-	pv := prepare(t, 3, 30*time.Second) // grace above the agents' pauses between attempts
+	onBothStores(t, collectorComesBackToTheSameMap)
+}
+
+func collectorComesBackToTheSameMap(t *testing.T, store string) {
+	pv := prepare(t, store, 3, 30*time.Second) // grace above the agents' pauses between attempts
 	healthy, broken, unseen := pv.sites[0], pv.sites[1], pv.sites[2]
 	pv.start(lab.Parts{Gear: true, Collector: true, Agents: pv.sites})
 	pv.do(service(broken, "down", conference...)...)
@@ -121,12 +126,16 @@ func wait(t *testing.T, d time.Duration) {
 	}
 }
 
-// TestKillOfEverythingChangesNothing kills collector and agents at the same moment and reads what is on the disks.
+// TestKillOfEverythingChangesNothing kills collector and agents at the same moment, and the database where there is one,
+// and reads what is on the disks.
 func TestKillOfEverythingChangesNothing(t *testing.T) {
-	t.Parallel()
-	pv := prepare(t, 3, 30*time.Second)
+	onBothStores(t, killOfEverythingChangesNothing)
+}
+
+func killOfEverythingChangesNothing(t *testing.T, store string) {
+	pv := prepare(t, store, 3, 30*time.Second)
 	pv.start(lab.Parts{Gear: true})
-	collector := pv.spawn("collector")
+	process := pv.spawn("collector")
 	agents := pv.spawn("agents", pv.sites...)
 	broken := pv.sites[1]
 	pv.do(service(broken, "down", conference...)...)
@@ -139,7 +148,10 @@ func TestKillOfEverythingChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	agents.kill()
-	collector.kill()
+	process.kill()
+	if store == collector.StoreInflux {
+		pv.do(scenario.Order{Do: scenario.DoDatabase, Mode: database.Kill}, scenario.Order{Do: scenario.DoDatabase, Mode: database.Up})
+	}
 
 	pv.spawn("collector")
 	var after map[string]api.Site

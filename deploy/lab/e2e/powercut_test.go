@@ -17,9 +17,12 @@ import (
 	"testing"
 	"time"
 
+	"communewatch/collector"
 	"communewatch/collector/api"
 	"communewatch/deploy/lab"
 	"communewatch/deploy/lab/audit"
+	"communewatch/deploy/lab/database"
+	"communewatch/deploy/lab/scenario"
 	"communewatch/probes/wire"
 )
 
@@ -29,23 +32,37 @@ import (
 //
 // The second site is told that its results are on disk when they are not. Those must be found lost, or the audit
 // could not tell.
+//
+// With an InfluxDB the cut hits its machine too.
 func TestPowerCutOfTheCollectorLosesNothing(t *testing.T) {
-	t.Parallel()
-	pv := prepare(t, 2, 30*time.Second)
+	onBothStores(t, powerCutOfTheCollectorLosesNothing)
+}
+
+func powerCutOfTheCollectorLosesNothing(t *testing.T, store string) {
+	pv := prepare(t, store, 2, 30*time.Second)
 	told, lied := pv.sites[0], pv.sites[1]
 	honest := pv.startDisk(told)
 	pv.startDisk(lied) // never capped
 	pv.start(lab.Parts{Gear: true, Agents: pv.sites})
-	collector := pv.spawn("collector")
+	process := pv.spawn("collector")
 	pv.until(live, "both sites report", func(s map[string]api.Site) bool { return all(s, "ok", told, lied) })
 	eventually(t, 10*time.Second, "the collector says what is on disk", func() bool { return honest.durable.Load() > 0 }, func() string { return "" })
 
 	// What was ever said to be on disk was there before the copy is taken.
 	honest.most.Store(honest.durable.Load())
-	data, copied := lab.CollectorDir(pv.dir), filepath.Join(pv.dir, "durable")
-	collector.signal(syscall.SIGSTOP)
-	copyDir(t, data, copied)
-	collector.signal(syscall.SIGCONT)
+	folders := map[string]string{lab.CollectorDir(pv.dir): filepath.Join(pv.dir, "durable")}
+	order := func(string) {}
+	if store == collector.StoreInflux {
+		folders[database.Dir(pv.dir)] = filepath.Join(pv.dir, "durable-influxdb")
+		order = func(mode string) { pv.do(scenario.Order{Do: scenario.DoDatabase, Mode: mode}) }
+	}
+	process.signal(syscall.SIGSTOP)
+	order(database.Hang)
+	for data, copied := range folders {
+		copyDir(t, data, copied)
+	}
+	order(database.Up)
+	process.signal(syscall.SIGCONT)
 
 	kept := len(pv.spooled(told))
 	wait(t, 8*time.Second)
@@ -55,13 +72,17 @@ func TestPowerCutOfTheCollectorLosesNothing(t *testing.T) {
 	if n := len(pv.spooled(lied)); n > 5 {
 		t.Errorf("the agent keeps %d batches that are on disk as far as it knows", n)
 	}
-	collector.kill()
-	if err := os.RemoveAll(data); err != nil {
-		t.Fatal(err)
+	process.kill()
+	order(database.Kill)
+	for data, copied := range folders {
+		if err := os.RemoveAll(data); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(copied, data); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := os.Rename(copied, data); err != nil {
-		t.Fatal(err)
-	}
+	order(database.Up)
 	honest.most.Store(math.MaxUint64)
 	pv.spawn("collector")
 

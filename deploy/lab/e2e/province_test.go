@@ -29,10 +29,13 @@ import (
 
 	"go.uber.org/goleak"
 
+	"communewatch/collector"
 	"communewatch/collector/api"
 	"communewatch/collector/registry"
+	"communewatch/collector/store"
 	"communewatch/deploy/lab"
 	"communewatch/deploy/lab/audit"
+	"communewatch/deploy/lab/database"
 	"communewatch/deploy/lab/gear"
 	"communewatch/deploy/lab/scenario"
 )
@@ -56,14 +59,14 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func runPart(dir, collector, agents string) error {
+func runPart(dir, what, agents string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	p, err := lab.Open(dir, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return err
 	}
-	parts := lab.Parts{Collector: collector == "collector"}
+	parts := lab.Parts{Collector: what == "collector"}
 	if agents != "" {
 		parts.Agents = strings.Split(agents, ",")
 	}
@@ -113,12 +116,23 @@ const calm = `health:
   silence: {intervals: 2.5, grace: %s, interval: 60s, forget: 24h}
 `
 
+// onBothStores runs a test on the embedded store and on a real InfluxDB, beside each other and beside other tests.
+func onBothStores(t *testing.T, test func(t *testing.T, store string)) {
+	t.Parallel()
+	for _, store := range []string{collector.StoreEmbedded, collector.StoreInflux} {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			test(t, store)
+		})
+	}
+}
+
 // prepare makes the files of a lab with n sites whose checks run every two seconds.
-func prepare(t *testing.T, n int, grace time.Duration) *province {
+func prepare(t *testing.T, store string, n int, grace time.Duration) *province {
 	t.Helper()
 	block := gear.Block(firstBlock + nextBlock.Add(1) - 1)
 	pv := &province{t: t, dir: shortDir(t), listen: freeAddress(t), begun: time.Now()}
-	cfg := lab.Config{Dir: pv.dir, Listen: pv.listen, Sites: n, Block: block, Interval: 15 * time.Second, Log: slog.New(slog.DiscardHandler)}
+	cfg := lab.Config{Dir: pv.dir, Listen: pv.listen, Sites: n, Block: block, Interval: 15 * time.Second, Store: store, Log: slog.New(slog.DiscardHandler)}
 	if testing.Verbose() {
 		cfg.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
@@ -164,7 +178,7 @@ func freeAddress(t *testing.T) string {
 }
 
 // writeAgent writes an agent's settings, as an operator does, and keeps its token.
-func (pv *province) writeAgent(site, collector, checks string) {
+func (pv *province) writeAgent(site, address, checks string) {
 	pv.t.Helper()
 	dir := filepath.Join(pv.dir, "agents", site)
 	text := fmt.Sprintf(`site: %s
@@ -174,7 +188,7 @@ collectors: [{url: "http://%s", token_file: token}]
 spool: {seal_after: 500ms, min_free: 0}
 self_interval: 3s
 defaults: {interval: 2s}
-`, site, filepath.Join(dir, "state"), collector) + checks
+`, site, filepath.Join(dir, "state"), address) + checks
 	if err := os.WriteFile(filepath.Join(dir, "agent.yaml"), []byte(text), 0o600); err != nil {
 		pv.t.Fatal(err)
 	}
@@ -336,6 +350,30 @@ func (pv *province) audited() {
 		pv.t.Errorf("want nothing lost, doubled or unlisted: %s", r.String())
 	}
 	pv.t.Log(r.String())
+}
+
+// stored opens the store of a lab that was stopped.
+func (pv *province) stored() store.Store {
+	pv.t.Helper()
+	cfg, err := collector.ReadConfig(filepath.Join(pv.dir, "collector", "collector.yaml"))
+	if err != nil {
+		pv.t.Fatal(err)
+	}
+	cfg, release, err := database.Attend(pv.t.Context(), pv.dir, cfg)
+	if err != nil {
+		pv.t.Fatal(err)
+	}
+	pv.t.Cleanup(release)
+	st, err := collector.OpenStore(pv.t.Context(), cfg, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		pv.t.Fatal(err)
+	}
+	pv.t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			pv.t.Error(err)
+		}
+	})
+	return st
 }
 
 // registry opens the collector's registry beside it, as the command line does.

@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -11,19 +10,20 @@ import (
 	"testing"
 	"time"
 
-	"communewatch/collector"
 	"communewatch/collector/api"
 	"communewatch/collector/registry"
 	"communewatch/collector/store"
-	"communewatch/collector/store/embedded"
 	"communewatch/deploy/lab"
 	"communewatch/deploy/lab/scenario"
 )
 
 // TestEverySiteIsShownAsItIs has one trouble per site, all at the same time: none may colour another.
 func TestEverySiteIsShownAsItIs(t *testing.T) {
-	t.Parallel()
-	pv := prepare(t, 7, 6*time.Second)
+	onBothStores(t, everySiteIsShownAsItIs)
+}
+
+func everySiteIsShownAsItIs(t *testing.T, store string) {
+	pv := prepare(t, store, 7, 6*time.Second)
 	healthy, broken, stopped, unbound, ahead, behind, revoked := pv.sites[0], pv.sites[1], pv.sites[2], pv.sites[3], pv.sites[4], pv.sites[5], pv.sites[6]
 	pv.edit(unbound, "dedicated: {device: lo}", "dedicated: {device: cw-e2e-gone}")
 	pv.start(lab.Parts{Gear: true, Collector: true, Agents: pv.sites})
@@ -90,8 +90,9 @@ func TestEverySiteIsShownAsItIs(t *testing.T) {
 		}
 	}
 	pv.lab.Stop()
-	pv.storedInTime(ahead)
-	pv.storedInTime(behind)
+	st := pv.stored()
+	pv.storedInTime(st, ahead)
+	pv.storedInTime(st, behind)
 }
 
 // edit changes a site's agent's settings.
@@ -180,20 +181,11 @@ func (pv *province) spooled(site string) []string {
 
 // storedInTime looks at the store of a lab that was stopped: an agent's clock that went wrong must not have moved its
 // results out of the time of the test, nor torn a hole into it.
-func (pv *province) storedInTime(site string) {
+func (pv *province) storedInTime(st store.Store, site string) {
 	pv.t.Helper()
-	cfg, err := collector.ReadConfig(filepath.Join(pv.dir, "collector", "collector.yaml"))
-	if err != nil {
-		pv.t.Fatal(err)
-	}
-	st, err := embedded.Open(embedded.Options{Dir: cfg.StoreDir(), Retention: cfg.Retention, LateWindow: cfg.OutOfOrder, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		pv.t.Fatal(err)
-	}
-	defer st.Close()
 	q := store.Query{Measurement: "check", Fields: []string{"up"}, Tags: map[string]string{"site": site}, From: time.UnixMilli(0), To: time.Now().Add(48 * time.Hour)}
 	earliest, latest, n := pv.begun.Add(-6*time.Second).UnixMilli(), time.Now().Add(6*time.Second).UnixMilli(), 0
-	err = st.Select(pv.t.Context(), q, func(s store.Series) error {
+	err := st.Select(pv.t.Context(), q, func(s store.Series) error {
 		last := int64(0)
 		for _, at := range s.Times {
 			if at < earliest || at > latest {

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,18 +14,19 @@ import (
 	influxhttp "github.com/influxdata/influxdb-client-go/v2/api/http"
 	"github.com/klauspost/compress/gzip"
 
-	"communewatch/collector"
 	"communewatch/collector/api"
 	"communewatch/collector/registry"
 	"communewatch/collector/store"
-	"communewatch/collector/store/embedded"
 	"communewatch/deploy/lab"
 )
 
 // TestOtherProgramsWriteBesideAgents: other InfluxDB clients bring measurements of their own, next to an agent.
 func TestOtherProgramsWriteBesideAgents(t *testing.T) {
-	t.Parallel()
-	pv := prepare(t, 1, 20*time.Second)
+	onBothStores(t, otherProgramsWriteBesideAgents)
+}
+
+func otherProgramsWriteBesideAgents(t *testing.T, store string) {
+	pv := prepare(t, store, 1, 20*time.Second)
 	site := pv.sites[0]
 	pv.start(lab.Parts{Gear: true, Collector: true, Agents: pv.sites})
 	seen := pv.follow()
@@ -167,17 +166,8 @@ func (pv *province) clientLibrary(t *testing.T, secret string, now time.Time) {
 // storedRows counts rows in the store of a lab that was stopped.
 func (pv *province) storedRows(measurement, field string, tags map[string]string) (n int) {
 	pv.t.Helper()
-	cfg, err := collector.ReadConfig(filepath.Join(pv.dir, "collector", "collector.yaml"))
-	if err != nil {
-		pv.t.Fatal(err)
-	}
-	st, err := embedded.Open(embedded.Options{Dir: cfg.StoreDir(), Retention: cfg.Retention, LateWindow: cfg.OutOfOrder, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		pv.t.Fatal(err)
-	}
-	defer st.Close()
 	q := store.Query{Measurement: measurement, Fields: []string{field}, Tags: tags, From: pv.begun.Add(-time.Hour), To: time.Now()}
-	err = st.Select(pv.t.Context(), q, func(s store.Series) error {
+	err := pv.stored().Select(pv.t.Context(), q, func(s store.Series) error {
 		if s.Tags.Get("site") == "" && s.Tags.Get("u") == "" && s.Tags.Get("bad") == "" {
 			n += len(s.Times)
 		}

@@ -42,10 +42,9 @@ type Options struct {
 	Raw      time.Duration // how far back from To rows reach
 	RawSites int           // of the first so many sites; 0: all
 
-	// Calendar is the office hours of a site; nil: there are none. Closed tells days on which all offices are closed;
-	// nil: there are none but weekends.
+	// Calendar is the office hours of a site; nil: it is always open, and closed on weekends for those who switch their
+	// machines off.
 	Calendar func(site string) *rules.Calendar
-	Closed   func(time.Time) bool
 
 	checks []check
 }
@@ -120,12 +119,13 @@ func Fill(ctx context.Context, o Options, st store.Store) (Filled, error) {
 
 // site makes the windows and rows of one site.
 func (o *Options) site(ctx context.Context, number int, made chan<- batch) error {
-	g := &generator{o: o, site: o.Sites[number], life: o.story(number), provider: ProviderOf(number)}
+	g := &generator{o: o, site: o.Sites[number], provider: ProviderOf(number)}
 	if o.Calendar != nil {
 		if c := o.Calendar(g.site); c != nil {
 			g.open, g.next = c.Open, c.Next
 		}
 	}
+	g.life = o.story(number, g.open)
 	g.series()
 	send := func(b batch) error {
 		b.site = g.site

@@ -14,19 +14,19 @@ import (
 
 // Provider is who sells a line in the story.
 type Provider struct {
-	Name  string
-	bad   float64 // how much more often its lines fail than those of a good one
-	rtt   float64 // seconds, of its broadband lines on a quiet day
-	rush  float64 // share of packets that its broadband lines lose in the evening
-	month int64   // VND a month
+	Name    string
+	Monthly int64   // VND
+	bad     float64 // how much more often its lines fail than those of a good one
+	rtt     float64 // seconds, of its broadband lines on a quiet day
+	rush    float64 // share of packets that its broadband lines lose in the evening
 }
 
 // Providers of the story. The last one is the bad one.
 func Providers() []Provider {
 	return []Provider{
-		{"Nhà mạng A (mô phỏng)", 1, 0.009, 0, 350_000},
-		{"Nhà mạng B (mô phỏng)", 1.4, 0.013, 0.002, 320_000},
-		{"Nhà mạng C (mô phỏng)", 5, 0.021, 0.025, 260_000},
+		{"Nhà mạng A (mô phỏng)", 350_000, 1, 0.009, 0},
+		{"Nhà mạng B (mô phỏng)", 320_000, 1.4, 0.013, 0.002},
+		{"Nhà mạng C (mô phỏng)", 260_000, 5, 0.021, 0.025},
 	}
 }
 
@@ -36,7 +36,7 @@ const DedicatedProvider = "Mạng truyền số liệu chuyên dùng (mô phỏn
 // providerOf is the index of the provider of a site's broadband line.
 func providerOf(number int) int { return []int{0, 1, 0, 2, 1, 0, 0, 2, 1, 0}[number%10] }
 
-// Provider is who sells the broadband line of the site with that number in the lab.
+// ProviderOf is who sells the broadband line of the site with that number in the lab.
 func ProviderOf(number int) Provider { return Providers()[providerOf(number)] }
 
 // spell is a stretch in which a layer was not well.
@@ -52,8 +52,8 @@ type life struct {
 	off    []reports.Span // the agent's machine was switched off
 }
 
-// story of one site over [from, to).
-func (o *Options) story(number int) *life {
+// story of one site. open tells its office hours; nil: there are none.
+func (o *Options) story(number int, open func(time.Time) bool) *life {
 	l := &life{number: number}
 	rng := rand.New(rand.NewPCG(o.Seed, uint64(number)))
 	p := ProviderOf(number)
@@ -74,7 +74,7 @@ func (o *Options) story(number int) *life {
 		if number%6 == 5 {
 			on = 8*time.Hour + 20*time.Minute
 		}
-		l.off = o.nights(number, on)
+		l.off = o.nights(number, on, open)
 	}
 	return l
 }
@@ -146,13 +146,13 @@ func tidy(all []spell) (out []spell) {
 
 // nights are the times at which the machines of a site were off: from the end of the office's day, a while later, to the
 // next morning, over weekends and holidays too.
-func (o *Options) nights(number int, on time.Duration) (out []reports.Span) {
+func (o *Options) nights(number int, on time.Duration, open func(time.Time) bool) (out []reports.Span) {
 	off := 17*time.Hour + time.Duration(20+number%40)*time.Minute
 	var since time.Time
 	for day := o.From.In(o.Zone); day.Before(o.To); day = day.AddDate(0, 0, 1) {
 		midnight := time.Date(day.Year(), day.Month(), day.Day(), 0, 0, 0, 0, o.Zone)
-		noon := midnight.Add(10 * time.Hour)
-		if wd := day.Weekday(); wd == time.Saturday || wd == time.Sunday || o.Closed != nil && o.Closed(noon) {
+		weekend := day.Weekday() == time.Saturday || day.Weekday() == time.Sunday
+		if open == nil && weekend || open != nil && !open(midnight.Add(10*time.Hour)) {
 			continue
 		}
 		if !since.IsZero() {
