@@ -49,6 +49,7 @@ export interface Series {
 
 export interface SeriesAnswer {
   step_seconds: number;
+  resolution: "raw" | "5m" | "1h" | "1d" | "1mo";
   series: Series[] | null;
 }
 

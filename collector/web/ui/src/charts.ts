@@ -5,7 +5,7 @@
 import uPlot from "uplot";
 import type { Series } from "./api";
 import { el } from "./dom";
-import { clock, dateTime, dayTime, duration, type Key, number, short, t, zone } from "./i18n";
+import { clock, dateTime, day, dayTime, duration, type Key, number, short, t, zone } from "./i18n";
 
 type Values = (number | null)[];
 
@@ -152,11 +152,17 @@ export function panelsOf(kind: string, data: Data): Panel[] {
   ];
 }
 
+/** How times are written along a range of so many seconds: a year is not read by the minute. */
+function marksOf(seconds: number): (ms: number) => string {
+  if (seconds > 62 * 86400) return day;
+  return seconds > 36 * 3600 ? dayTime : (ms) => clock(ms).slice(0, 5);
+}
+
 /** Draws a panel into host, which must be on the page. zoomed is told when a stretch was dragged out. */
 export function draw(host: HTMLElement, panel: Panel, times: number[], range: [number, number], zoomed: (from: number, to: number) => void): uPlot {
   const [ink, grid] = [css("ink-2"), css("grid")];
   const font = `11px ${css("font")}`;
-  const days = range[1] - range[0] > 36 * 3600;
+  const mark = marksOf(range[1] - range[0]);
   const axis: uPlot.Axis = { stroke: ink, font, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1, size: 4 } };
   const bars = uPlot.paths.bars?.({ size: [1, 40], align: 1 });
   const width = () => Math.max(220, host.clientWidth);
@@ -184,7 +190,7 @@ export function draw(host: HTMLElement, panel: Panel, times: number[], range: [n
       y: { range: (_, __, max) => [0, Math.max(panel.least, (max ?? 0) * 1.12)] },
     },
     axes: [
-      { ...axis, size: 26, space: 74, values: (_, marks) => marks.map((s) => (days ? dayTime(s * 1000) : clock(s * 1000).slice(0, 5))) },
+      { ...axis, size: 26, space: 74, values: (_, marks) => marks.map((s) => mark(s * 1000)) },
       { ...axis, size: 46, space: 26, values: (_, marks) => marks.map((v) => number(v, Number.isInteger(v) ? 0 : v < 0.1 ? 2 : 1)) },
     ],
     series: [{ label: t("col.time"), value: (_, v) => (v ? dateTime(v * 1000) : "–") }, ...series],
@@ -248,6 +254,7 @@ export function table(title: string, panels: Panel[], times: number[], step: num
   const most = 12;
   const stride = Math.max(1, Math.ceil(times.length / most));
   const rows: HTMLElement[] = [];
+  const when = times.length * step > 62 * 86400 ? day : dayTime;
   for (let i = 0; i < times.length; i += stride) {
     const cells = lines.map((line) => {
       const values = line.values.slice(i, i + stride).filter((v): v is number => v !== null);
@@ -255,7 +262,7 @@ export function table(title: string, panels: Panel[], times: number[], step: num
       const v = line.name === "chart.min" ? Math.min(...values) : line.name === "chart.p95" ? Math.max(...values) : values.reduce((a, b) => a + b, 0) / values.length;
       return `${short(v)} ${line.unit}`;
     });
-    rows.push(el("tr", {}, el("th", { scope: "row" }, dayTime((times[i] as number) * 1000)), ...cells.map((c) => el("td", { class: "num" }, c))));
+    rows.push(el("tr", {}, el("th", { scope: "row" }, when((times[i] as number) * 1000)), ...cells.map((c) => el("td", { class: "num" }, c))));
   }
   return el(
     "details",

@@ -71,6 +71,12 @@ export function dayTime(ms: number): string {
   return `${p["day"]}/${p["month"]} ${p["hour"]}:${p["minute"]}`;
 }
 
+/** dd/mm/yyyy */
+export function day(ms: number): string {
+  const p = split(ms);
+  return `${p["day"]}/${p["month"]}/${p["year"]}`;
+}
+
 /** A length of time in at most two units: "3 giờ 12 phút". */
 export function duration(seconds: number): string {
   const s = Math.max(0, Math.floor(seconds));

@@ -9,12 +9,13 @@ import { dateTime, dayTime, duration, type Key, lang, stateName, t } from "./i18
 import { listen } from "./live";
 
 const site = document.body.dataset["site"] ?? "";
-const ranges = { "1h": 3600, "24h": 86400, "7d": 7 * 86400, "30d": 30 * 86400 } as const;
+const ranges = { "1h": 3600, "24h": 86400, "7d": 7 * 86400, "30d": 30 * 86400, "1y": 365 * 86400, "5y": 1826 * 86400 } as const;
 type Range = keyof typeof ranges;
 
 /** What the charts show: a range up to now, or a stretch that was zoomed into. */
 let shown: { range: Range; zoom: [number, number] | null } = readShown();
 let plots: uPlot[] = [];
+let drawn = ""; // the answers that the charts were drawn from
 let loading: AbortController | null = null;
 
 function readShown(): typeof shown {
@@ -62,7 +63,10 @@ function checks(): (Check & { interval: number })[] {
   });
 }
 
-const steps = [5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
+const steps = [5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800, 1209600, 2592000];
+
+/** States are judged anew for each question, so they are asked for a month at most. Figures are kept for years. */
+const longestHistory = 31 * 86400;
 
 /**
  * The length of a window: about 300 of them, but each at least two of the check's intervals long. A window shorter
@@ -70,7 +74,7 @@ const steps = [5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
  */
 function stepFor(seconds: number, interval: number): number {
   const want = Math.max(seconds / 300, Math.min(interval * 2, seconds / 10));
-  return steps.find((s) => s >= want) ?? Math.ceil(want / 3600) * 3600;
+  return steps.find((s) => s >= want) ?? 2592000;
 }
 
 function bounds(): [number, number] {
@@ -79,16 +83,21 @@ function bounds(): [number, number] {
   return [now - ranges[shown.range], now];
 }
 
-async function load(): Promise<void> {
+/** Asks for what is shown; with its history unless charts alone are to be looked at again. */
+async function load(whole = true): Promise<void> {
   loading?.abort();
   const mine = (loading = new AbortController());
   const [from, to] = bounds();
-  await Promise.all([loadHistory(from, to, mine.signal), loadCharts(from, to, mine.signal)]);
+  await Promise.all([whole && loadHistory(from, to, mine.signal), loadCharts(from, to, mine.signal)]);
   if (loading === mine) loading = null;
 }
 
 async function loadHistory(from: number, to: number, signal: AbortSignal): Promise<void> {
   const host = byId("history");
+  if (to - from > longestHistory + 60) {
+    host.replaceChildren(el("p", { class: "empty" }, t("site.history_long")));
+    return;
+  }
   try {
     const h = await get<History>(`/api/v1/sites/${encodeURIComponent(site)}/history?from=${Math.floor(from)}&to=${Math.ceil(to)}&lang=${lang}`, signal);
     const rows: [string, Span[]][] = [[t("layer.overall"), h.site ?? []], ...layers.map((l): [string, Span[]] => [t(`layer.${l}`), h.layers[l] ?? []])];
@@ -175,17 +184,21 @@ async function loadCharts(from: number, to: number, signal: AbortSignal): Promis
   if (!host.childElementCount) host.replaceChildren(el("p", { class: "empty" }, t("chart.loading")));
   const data = new Map<string, Data>();
   const stepOf = new Map<string, number>();
+  const resolutionOf = new Map<string, SeriesAnswer["resolution"]>();
+  const answers: Record<string, SeriesAnswer> = {};
   const key = (kind: string, agent = "", target = "", path = "") => [kind, agent, target, path].join("\u0000");
   try {
     const kinds = [...new Set(wanted.map((c) => c.kind))];
     await Promise.all(
       kinds.flatMap((kind) => {
         const step = stepFor(to - from, Math.max(...wanted.filter((c) => c.kind === kind).map((c) => c.interval)));
-        stepOf.set(kind, step);
         return (fieldsOf[kind] ?? []).map(async ({ agg, fields, measurement = kind }) => {
           const q = new URLSearchParams({ measurement, site, agg, step: `${step}s`, from: String(Math.floor(from / step) * step), to: String(Math.ceil(to)) });
           for (const f of fields) q.append("field", f);
           const answer = await get<SeriesAnswer>(`/api/v1/series?${q}`, signal);
+          answers[`${kind} ${measurement} ${agg}`] = answer;
+          stepOf.set(kind, answer.step_seconds); // what is old is not kept in shorter ones
+          if (answer.resolution !== "raw") resolutionOf.set(kind, answer.resolution);
           for (const s of answer.series ?? []) {
             const k = key(kind, s.tags["agent"], s.tags["target"], s.tags["path"]);
             let d = data.get(k);
@@ -201,9 +214,14 @@ async function loadCharts(from: number, to: number, signal: AbortSignal): Promis
     host.replaceChildren(el("p", { class: "empty" }, t("chart.failed", { error: (error as Error).message })));
     return;
   }
+  host.removeAttribute("aria-busy");
+  // Late results change old figures, so charts are looked at again and again; whoever reads them is not disturbed
+  // while they are the same.
+  const same = JSON.stringify([lang, wanted, Object.keys(answers).sort().map((k) => answers[k])]);
+  if (same === drawn && host.dataset["ready"]) return;
+  drawn = same;
   for (const p of plots) p.destroy();
   plots = [];
-  host.removeAttribute("aria-busy");
   const open = new Set([...host.querySelectorAll(".figures[open]")].map((e) => e.closest<HTMLElement>(".chart-card")?.dataset["key"]));
   // Pings have three charts each, calls more, the others one: apart, all fill their rows.
   const grids = { webrtc: el("div", { class: "chart-grid calls-grid" }), icmp: el("div", { class: "chart-grid" }), rest: el("div", { class: "chart-grid" }) };
@@ -230,7 +248,9 @@ async function loadCharts(from: number, to: number, signal: AbortSignal): Promis
       card.append(frame);
       plots.push(draw(place, panel, d.times, [from, to], (a, b) => choose(shown.range, [a, Math.max(b, a + 60)])));
     }
-    card.append(el("p", { class: "sub" }, t(c.kind === "icmp" ? "chart.windows_band" : "chart.windows", { step: duration(step) })));
+    const resolution = resolutionOf.get(c.kind);
+    card.append(el("p", { class: "sub" }, t(c.kind === "icmp" ? "chart.windows_band" : "chart.windows", { step: duration(step) }),
+      resolution ? ` ${t(`chart.made_of_${resolution}` as Key)}` : ""));
     const figures = table(title, panels, d.times, step);
     if (open.has(k)) set(figures, { open: true });
     card.append(figures);
@@ -254,7 +274,10 @@ const refresh = soon(() => {
   })().catch(() => {}); // the live sign tells when the server is away
 }, 1_000);
 
-prepareChrome(() => void load());
+prepareChrome(() => {
+  drawn = ""; // in other colours
+  void load();
+});
 document.addEventListener("dblclick", (event) => {
   if (shown.zoom && (event.target as Element).closest(".plot")) choose(shown.range, null);
 });
@@ -271,8 +294,11 @@ listen({
   lost: (since) => showLive("lost", since),
 });
 void load();
-// Charts of the last hours move on by themselves; what was zoomed into stays.
+// Charts of the last hours move on by themselves. Older figures change when late results come in, and are looked at again
+// too; states of a long range take the server a second, so they are asked for less often.
+let minutes = 0;
 setInterval(() => {
   refresh();
-  if (!shown.zoom && document.visibilityState === "visible" && (shown.range === "1h" || shown.range === "24h")) void load();
+  if (document.visibilityState !== "visible") return;
+  void load(!shown.zoom && (shown.range === "1h" || shown.range === "24h") ? true : ++minutes % 10 === 0);
 }, 60_000);
