@@ -29,7 +29,8 @@ type Harness struct {
 	// must hold at least.
 	Keep map[rollup.Level]time.Duration
 
-	// NoBackup skips the cases about Backup, for engines whose backups are made by other means.
+	// NoBackup is for engines whose data lie with a server, which makes its backups by other means: the cases about
+	// Backup are skipped, and Stats.Bytes may be 0.
 	NoBackup bool
 }
 

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -90,6 +92,25 @@ func (e *Encoder) Encode(ctx context.Context, b *Batch, rows []wire.Row, rules *
 		b.Values += len(rows[i].Fields)
 	}
 	return nil
+}
+
+// TimeOf is the time of a line that Encode made.
+func TimeOf(line []byte) int64 {
+	text := bytes.TrimSuffix(line, []byte{'\n'})
+	t, _ := strconv.ParseInt(string(text[bytes.LastIndexByte(text, ' ')+1:]), 10, 64)
+	return t
+}
+
+// MeasurementOf is the measurement of a line that Encode made.
+func MeasurementOf(line []byte) string {
+	var name []byte
+	for i := 0; i < len(line) && line[i] != ',' && line[i] != ' '; i++ {
+		if line[i] == '\\' && i+1 < len(line) && (line[i+1] == ',' || line[i+1] == ' ') {
+			i++
+		}
+		name = append(name, line[i])
+	}
+	return Named(string(name))
 }
 
 // FloorMillis cuts Unix nanoseconds to milliseconds, downwards for times before 1970 too.
@@ -284,10 +305,12 @@ func (e *Encoder) Forget(name string) {
 	}
 }
 
-// ForgetAll drops everything, for a database that may be another one now.
-func (e *Encoder) ForgetAll() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	clear(e.series)
-	clear(e.measurements)
+// ForgetFields does so for all measurements.
+func (e *Encoder) ForgetFields() {
+	e.mu.RLock()
+	all := slices.Collect(maps.Values(e.measurements))
+	e.mu.RUnlock()
+	for _, m := range all {
+		m.forget()
+	}
 }

@@ -31,7 +31,7 @@ const (
 	endSketch
 )
 
-// EncodeWindow adds a window as a line. It returns an error for one that no line can say.
+// EncodeWindow adds a window as a line. It returns an error for one that can't be stored, and adds nothing then.
 func EncodeWindow(dst []byte, r *rollup.Row) ([]byte, error) {
 	if reason := checkSeries(&wire.Series{Measurement: r.Measurement, Tags: r.Tags}); reason != "" {
 		return dst, fmt.Errorf("window of %.80q: %s", r.Measurement, reason)
@@ -60,10 +60,15 @@ func EncodeWindow(dst []byte, r *rollup.Row) ([]byte, error) {
 		if reason := checkField([]byte(f.Key)); reason != "" {
 			return dst[:start], fmt.Errorf("window of %.80q: %s", r.Measurement, reason)
 		}
+		for _, v := range [...]float64{a.Sum, a.Min, a.Max} {
+			if v-v != 0 {
+				return dst[:start], fmt.Errorf("window of %.80q: field %q is not finite", r.Measurement, f.Key)
+			}
+		}
 		name := string(appendName(nil, Stored(f.Key)))
 		number := func(end int, v float64) {
 			dst = append(append(append(append(dst, ','), name...), endings[end]...), '=')
-			dst = appendNumber(dst, finite(v))
+			dst = appendNumber(dst, v)
 		}
 		if a.Total {
 			number(endTotal, a.Sum)
@@ -89,14 +94,6 @@ func EncodeWindow(dst []byte, r *rollup.Row) ([]byte, error) {
 	dst = append(dst, ' ')
 	dst = strconv.AppendInt(dst, r.Start, 10)
 	return append(dst, '\n'), nil
-}
-
-// finite keeps sums that left the range of floats at its edge; the database takes no others.
-func finite(v float64) float64 {
-	if v != v {
-		return 0
-	}
-	return min(max(v, -math.MaxFloat64), math.MaxFloat64)
 }
 
 // WindowColumns returns the columns that hold some fields of windows, as they lie in the database.

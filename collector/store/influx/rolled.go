@@ -1,0 +1,133 @@
+package influx
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"communewatch/collector/rollup"
+	"communewatch/collector/store"
+	"communewatch/collector/store/influx/answers"
+	"communewatch/collector/store/influx/client"
+	"communewatch/collector/store/influx/lines"
+	"communewatch/collector/store/window"
+)
+
+// PutRollups stores windows; see store.Rolled. A window that its database drops because it keeps none so old is left out
+// like those that are older than they are wanted for.
+func (s *Store) PutRollups(ctx context.Context, level rollup.Level, rows []rollup.Row) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.life.RUnlock()
+	if level == rollup.Raw {
+		return fmt.Errorf("windows of level %s: there are none", level)
+	}
+	oldest := int64(-1 << 62)
+	if keep, ok := s.o.Keep[level]; ok {
+		oldest = s.o.Now().Add(-keep).UnixMilli()
+	}
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	var body []byte
+	n := 0
+	for i := range rows {
+		if rows[i].Start >= oldest && len(rows[i].Fields) > 0 {
+			var err error
+			if body, err = lines.EncodeWindow(body, &rows[i]); err != nil {
+				return fmt.Errorf("influx: %w", err)
+			}
+			n++
+		}
+		if n > 0 && (n == s.o.BatchRows || len(body) >= maxBody/2 || i == len(rows)-1) {
+			if err := s.put(ctx, level, string(body), n); err != nil {
+				return fmt.Errorf("influx: %w", err)
+			}
+			body, n = body[:0], 0
+		}
+	}
+	return nil
+}
+
+func (s *Store) put(ctx context.Context, level rollup.Level, body string, rows int) error {
+	if away := s.presence.awayError(); away != nil {
+		return away
+	}
+	select {
+	case s.putting <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-s.putting }()
+	database := s.o.DatabaseOf(level)
+	err := s.client.Write(ctx, database, body)
+	switch kind, ok := client.KindOf(err); {
+	case err == nil:
+		s.metrics.rows.Add(float64(rows))
+	case !ok || kind == client.Canceled:
+	case kind == client.Missing:
+		return fmt.Errorf("%w (the database %s is not there; make it with: communewatch-collector influx setup)", err, database)
+	case kind == client.Refused && droppedOld.MatchString(err.Error()):
+		return nil // and stored the others
+	case kind == client.TooLarge && rows > 1:
+		for half := range halves(body) {
+			if err := s.put(ctx, level, half, rows/2); err != nil {
+				return err
+			}
+		}
+		return nil
+	default:
+		s.suspect(err)
+	}
+	return err
+}
+
+// halves cuts lines in two.
+func halves(body string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		at := strings.IndexByte(body[len(body)/2:], '\n')
+		if at += len(body)/2 + 1; at < len(body) && yield(body[:at]) {
+			yield(body[at:])
+		}
+	}
+}
+
+// Rollups reads windows; see store.Rolled.
+func (s *Store) Rollups(ctx context.Context, q store.RollupQuery, each func(store.RollupSeries) error) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.life.RUnlock()
+	if q.Level == rollup.Raw {
+		return fmt.Errorf("windows of level %s: there are none", q.Level)
+	}
+	names := []string{q.Measurement}
+	if q.Measurement == "" {
+		var err error
+		if names, err = s.measurements(ctx, s.o.DatabaseOf(q.Level)); err != nil {
+			return s.explain(err)
+		}
+	}
+	read := 0
+	for _, name := range names {
+		if err := s.windowsOf(ctx, name, &q, &read, each); err != nil {
+			return s.explain(err)
+		}
+	}
+	return nil
+}
+
+// windowsOf reads those of one measurement.
+func (s *Store) windowsOf(ctx context.Context, measurement string, q *store.RollupQuery, read *int, each func(store.RollupSeries) error) error {
+	a := answers.Question{Database: s.o.DatabaseOf(q.Level), Measurement: measurement, Tags: q.Tags, From: window.CeilMillis(q.From), To: window.CeilMillis(q.To)}
+	if len(q.Fields) > 0 && !a.Choose(lines.WindowColumns(q.Fields)) {
+		return nil
+	}
+	found := answers.NewWindows(&a, q.Fields, q.MaxRows, read, s.inParts(&a), each)
+	err := s.run(ctx, &a, found.Take)
+	if err == nil {
+		err = found.Finish()
+	}
+	s.metrics.skipped.Add(float64(found.Skipped))
+	return err
+}
