@@ -15,7 +15,11 @@ import (
 const backupTemp = "backup.tmp"
 
 // Backup writes a copy of the store into the empty or new folder dir; see store.Store. A store opened on the copy
-// holds every row whose Append returned before the call.
+// holds every row whose Append returned before the call, and all rollups that were put before it.
+//
+// Rollups are copied after the rows. They may rest on rows that the copy lacks, which does no harm: what is worked out
+// from fewer rows later is not stored over them. Whoever notes elsewhere how far rollups were worked out must copy those
+// notes before, so that they never promise more than the copy has.
 //
 // Files that never change again are linked rather than copied if dir is on the store's own disk.
 func (s *Store) Backup(ctx context.Context, dir string) (err error) {

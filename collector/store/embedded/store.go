@@ -59,8 +59,11 @@ import (
 
 // Options says where and how to store. Zero values mean the defaults named here.
 type Options struct {
-	Dir        string                         // required
-	Retention  time.Duration                  // how long rows are kept; 90 d
+	Dir string // required
+	// Retention is how long rows are kept, counted from the newest; 90 d. What is older goes by whole blocks, at opening
+	// already and then for good: a store that holds older rows which are needed yet, for rollups that were never
+	// worked out, is to be opened with a retention that spares them.
+	Retention  time.Duration
 	Keep       map[rollup.Level]time.Duration // how long rollups are kept, by level; a level that is missing is kept for ever
 	LateWindow time.Duration                  // how late a row may be; 30 d, the longest an agent spools
 	MaxSeries  int                            // live series at most, rows with new ones beyond are rejected; 3 million (about 2 GB of memory)
@@ -201,7 +204,7 @@ func Open(o Options) (*Store, error) {
 	if s.dict, err = openTexts(s, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", o.Dir, err), s.closeEngine(), s.lock.Release())
 	}
-	if s.rolls, err = rolled.Open(context.Background(), s.rollupsFile(), rolled.Options{Keep: o.Keep, Now: o.Now, Log: o.Log}); err != nil {
+	if s.rolls, err = rolled.Open(context.Background(), s.rollupsFile(), rolled.Options{Keep: o.Keep, Room: s.room, Now: o.Now, Log: o.Log}); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", o.Dir, err), s.dict.Close(), s.closeEngine(), s.lock.Release())
 	}
 	return s, nil
@@ -388,7 +391,7 @@ func (s *Store) Stats() store.Stats {
 	defer s.life.RUnlock()
 	head := s.db.Head()
 	st.Series = int(head.NumSeries())
-	st.Bytes = head.Size()
+	st.Bytes = head.Size() + s.rolls.Bytes()
 	if info, err := os.Stat(s.dictFile()); err == nil {
 		st.Bytes += info.Size()
 	}

@@ -37,6 +37,9 @@ func (s *Store) Sync(ctx context.Context) error {
 	if cause := s.broken.Load(); cause != nil {
 		return fmt.Errorf("sync: %w", *cause)
 	}
+	if err := s.rolls.Sync(); err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
 	commits := s.commits.Load()
 	if s.synced.segment != nil && commits == s.synced.commits {
 		return nil
