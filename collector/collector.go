@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"communewatch/collector/api"
+	"communewatch/collector/export/remote"
 	"communewatch/collector/health"
 	"communewatch/collector/history"
 	"communewatch/collector/ingest"
@@ -118,6 +119,9 @@ func (c *Collector) Run(ctx context.Context) (err error) {
 	}
 	if c.hub != nil {
 		defer c.hub.Close()
+	}
+	if err := c.checkMigration(); err != nil {
+		return err
 	}
 	marks := c.reg.Rollups().Of(c.cfg.StoreName())
 	retention, err := retentionFor(ctx, c.cfg, marks, c.o.Now())
@@ -402,6 +406,7 @@ func (c *Collector) adminRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(desk.Prefix, desk.Handler(c.rehearsals))
 	mux.HandleFunc("POST /report", c.reportRoute(c.reports))
+	mux.Handle(remote.Prefix, remote.Handler(c.store))
 	mux.HandleFunc("POST /backup", func(w http.ResponseWriter, r *http.Request) {
 		var order backupOrder
 		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&order)

@@ -17,6 +17,8 @@ import (
 
 	"communewatch/collector"
 	"communewatch/collector/cmd/communewatch-collector/alone"
+	"communewatch/collector/cmd/communewatch-collector/copies"
+	"communewatch/collector/cmd/communewatch-collector/influxdb"
 	"communewatch/collector/cmd/communewatch-collector/rehearse"
 	"communewatch/collector/registry"
 	"communewatch/inventory"
@@ -85,7 +87,7 @@ func newRoot() *cobra.Command {
 		return withRegistry(cmd, &config, do)
 	}})
 	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), rehearsals,
-		newBackup(&config), alone.Command(), newVersion())
+		newBackup(&config), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), alone.Command(), newVersion())
 	return root
 }
 
