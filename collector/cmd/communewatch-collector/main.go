@@ -19,6 +19,7 @@ import (
 	"communewatch/collector/cmd/communewatch-collector/alone"
 	"communewatch/collector/cmd/communewatch-collector/copies"
 	"communewatch/collector/cmd/communewatch-collector/influxdb"
+	"communewatch/collector/cmd/communewatch-collector/lines"
 	"communewatch/collector/cmd/communewatch-collector/rehearse"
 	"communewatch/collector/registry"
 	"communewatch/inventory"
@@ -83,10 +84,10 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	var config configFlag
 	root.PersistentFlags().StringVar(&config.file, "config", defaultConfigFile, "settings `file`")
-	rehearsals := rehearse.New(rehearse.Options{Config: config.read, Registry: func(cmd *cobra.Command, do func(*registry.Registry) error) error {
-		return withRegistry(cmd, &config, do)
-	}})
-	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), rehearsals,
+	open := func(cmd *cobra.Command, do func(*registry.Registry) error) error { return withRegistry(cmd, &config, do) }
+	rehearsals := rehearse.New(rehearse.Options{Config: config.read, Registry: open})
+	reported := lines.Options{Config: config.read, Registry: open}
+	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), rehearsals, lines.New(reported), lines.NewReport(reported),
 		newBackup(&config), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), alone.Command(), newVersion())
 	return root
 }
