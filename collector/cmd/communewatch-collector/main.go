@@ -84,11 +84,13 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	var config configFlag
 	root.PersistentFlags().StringVar(&config.file, "config", defaultConfigFile, "settings `file`")
-	open := func(cmd *cobra.Command, do func(*registry.Registry) error) error { return withRegistry(cmd, &config, do) }
+	open := func(cmd *cobra.Command, do func(*registry.Registry) error) error {
+		return withRegistry(cmd, &config, do)
+	}
 	rehearsals := rehearse.New(rehearse.Options{Config: config.read, Registry: open})
 	reported := lines.Options{Config: config.read, Registry: open}
 	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), rehearsals, lines.New(reported), lines.NewReport(reported),
-		newBackup(&config), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), alone.Command(), newVersion())
+		copies.Backup(config.read), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), alone.Command(), newVersion())
 	return root
 }
 
@@ -130,28 +132,6 @@ func newCheckConfig(config *configFlag) *cobra.Command {
 				encrypted = "TLS"
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s on %s, data in %s\n", config.file, encrypted, cfg.Listen, cfg.DataDir)
-			return nil
-		},
-	}
-}
-
-func newBackup(config *configFlag) *cobra.Command {
-	return &cobra.Command{
-		Use: "backup FOLDER", Short: "Copy registry and measurements into a new folder, while the collector runs or not",
-		Example: "  communewatch-collector backup /var/backups/communewatch-2026-11-23",
-		Args:    exactly(1, "the folder to make"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := config.read()
-			if err != nil {
-				return err
-			}
-			if err := collector.Backup(cmd.Context(), cfg, args[0]); err != nil {
-				return fmt.Errorf("backup: %w", err)
-			}
-			fmt.Fprintln(cmd.OutOrStdout(), "backup complete in", args[0])
-			if left := collector.NotInBackup(cfg); left != "" {
-				fmt.Fprintln(cmd.OutOrStdout(), left)
-			}
 			return nil
 		},
 	}
