@@ -153,9 +153,9 @@ func (c *Collector) Run(ctx context.Context) (err error) {
 	return c.serve(ctx, listener)
 }
 
-// closedTexts lists the texts of the contract's closed sets. States are judged by them, so they must never be among
+// ClosedTexts lists the texts of the contract's closed sets. States are judged by them, so they must never be among
 // those that the store can't tell apart.
-func closedTexts() (all []string) {
+func ClosedTexts() (all []string) {
 	for _, m := range probes.Schema() {
 		for _, f := range m.Fields {
 			all = append(all, f.Enum...)

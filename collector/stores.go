@@ -70,7 +70,7 @@ func openStore(ctx context.Context, cfg Config, o storeOptions) (store.Store, er
 		return st, nil
 	}
 	return embedded.Open(embedded.Options{
-		Dir: cfg.StoreDir(), Retention: o.retention, LateWindow: cfg.OutOfOrder, Keep: cfg.Rollups.Keep(), Texts: closedTexts(), Now: o.now, Log: o.log,
+		Dir: cfg.StoreDir(), Retention: o.retention, LateWindow: cfg.OutOfOrder, Keep: cfg.Rollups.Keep(), Texts: ClosedTexts(), Now: o.now, Log: o.log,
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"communewatch/collector"
 	"communewatch/collector/export"
 	"communewatch/collector/rollup"
+	"communewatch/collector/transfer"
 
 	"github.com/spf13/cobra"
 )
@@ -51,7 +52,7 @@ func Export(config func() (collector.Config, error)) *cobra.Command {
 			r.Stdout = cmd.OutOrStdout()
 			r.Progress = sayExport(cmd.ErrOrStderr())
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-			result, err := collector.Export(cmd.Context(), cfg, r, nil, log)
+			result, err := transfer.Export(cmd.Context(), cfg, r, nil, log)
 			if err != nil {
 				return fmt.Errorf("the export is not complete: %w", err)
 			}

@@ -12,6 +12,7 @@ import (
 	"communewatch/collector"
 	"communewatch/collector/migrate"
 	"communewatch/collector/rollup"
+	"communewatch/collector/transfer"
 
 	"github.com/spf13/cobra"
 )
@@ -21,7 +22,7 @@ const sayEvery = 5 * time.Second
 
 // Migrate returns the command migrate. config reads the settings.
 func Migrate(config func() (collector.Config, error)) *cobra.Command {
-	var o collector.MigrateOptions
+	var o transfer.MigrateOptions
 	cmd := &cobra.Command{
 		Use: "migrate --from STORE --to STORE", Short: "Copy everything from one store into the other, and compare them",
 		Long: "Copies rows and rollups of all levels from the embedded store into InfluxDB or back, reads the copy and compares it.\n" +
@@ -37,7 +38,7 @@ func Migrate(config func() (collector.Config, error)) *cobra.Command {
 			o.Log = slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelWarn}))
 			o.Progress = sayProgress(errs)
 			begin := time.Now()
-			result, err := collector.Migrate(cmd.Context(), cfg, o)
+			result, err := transfer.Migrate(cmd.Context(), cfg, o)
 			if errors.Is(err, context.Canceled) {
 				return fmt.Errorf("stopped; the same command goes on where this one ended: %w", err)
 			}
@@ -94,7 +95,7 @@ func sayProgress(w io.Writer) func(migrate.Progress) {
 // maxDifferences is how many are printed: more say no more.
 const maxDifferences = 50
 
-func sayResult(w io.Writer, r *migrate.Result, o *collector.MigrateOptions, took time.Duration) {
+func sayResult(w io.Writer, r *migrate.Result, o *transfer.MigrateOptions, took time.Duration) {
 	if r.Copied > 0 {
 		done := "copied and compared"
 		if o.Verify {

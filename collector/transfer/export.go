@@ -1,4 +1,4 @@
-package collector
+package transfer
 
 import (
 	"context"
@@ -8,20 +8,21 @@ import (
 	"os"
 	"time"
 
+	"communewatch/collector"
 	"communewatch/collector/export"
 	"communewatch/collector/export/remote"
 )
 
 // Export writes what the store of these settings holds. The embedded store of a collector that runs is read through its
 // socket.
-func Export(ctx context.Context, cfg Config, r export.Request, now func() time.Time, log *slog.Logger) (result export.Result, err error) {
+func Export(ctx context.Context, cfg collector.Config, r export.Request, now func() time.Time, log *slog.Logger) (result export.Result, err error) {
 	if err := r.Validate(); err != nil {
 		return result, err
 	}
-	if cfg.Store == StoreEmbedded {
-		client := remote.Client{HTTP: socketClient(cfg.socketFile())}
+	if cfg.Store == collector.StoreEmbedded {
+		client := remote.Client{HTTP: collector.Socket(cfg)}
 		defer client.HTTP.CloseIdleConnections()
-		if _, err := client.Measurements(ctx); !NotRunning(err) {
+		if _, err := client.Measurements(ctx); !collector.NotRunning(err) {
 			if err != nil {
 				return result, err
 			}
@@ -31,7 +32,7 @@ func Export(ctx context.Context, cfg Config, r export.Request, now func() time.T
 			return result, fmt.Errorf("there is nothing to export: %w", err)
 		}
 	}
-	st, err := OpenStore(ctx, cfg, now, log)
+	st, err := collector.OpenStore(ctx, cfg, now, log)
 	if err != nil {
 		return result, err
 	}
