@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +16,7 @@ import (
 
 	"communewatch/collector"
 	"communewatch/collector/rollup"
+	"communewatch/collector/store/influx/setup"
 	"communewatch/collector/store/influxd"
 )
 
@@ -208,26 +207,10 @@ func isDir(name string) bool {
 // errClaimed says that somebody runs the database of a folder.
 var errClaimed = errors.New("the database of this folder is running already")
 
-// create makes the databases that the collector writes to.
+// create makes the databases that the collector writes to, as an operator does with `influx setup`.
 func create(ctx context.Context, cfg collector.Config) error {
-	for _, level := range append([]rollup.Level{rollup.Raw}, rollup.Levels()...) {
-		keep := cfg.Retention
-		if level != rollup.Raw {
-			keep = cfg.Rollups.Keep()[level]
-		}
-		q := fmt.Sprintf(`CREATE DATABASE %q WITH DURATION %s`, cfg.Influx.DatabaseOf(level), keep)
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, cfg.Influx.URL+"/query?q="+url.QueryEscape(q), nil)
-		if err != nil {
-			return err
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return err
-		}
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("create database %s: %s", cfg.Influx.DatabaseOf(level), resp.Status)
-		}
-	}
-	return nil
+	keep := cfg.Rollups.Keep()
+	keep[rollup.Raw] = cfg.Retention
+	_, err := setup.Setup(ctx, setup.Options{Config: cfg.Influx, Keep: keep})
+	return err
 }

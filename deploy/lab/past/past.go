@@ -95,7 +95,10 @@ func Fill(ctx context.Context, o Options, st store.Store) (Filled, error) {
 			if b.off != nil {
 				f.Off[b.site] = b.off
 			}
-			if pending[b.level] = append(pending[b.level], b.rows...); len(pending[b.level]) >= portion {
+			if len(b.rows) > 0 {
+				pending[b.level] = append(pending[b.level], b.rows...)
+			}
+			if len(pending[b.level]) >= portion {
 				if err := put(b.level); err != nil {
 					return err
 				}
