@@ -15,6 +15,7 @@ import (
 	"communewatch/collector/reports"
 	"communewatch/collector/reports/period"
 	"communewatch/collector/web/report/sheets"
+	"communewatch/collector/web/report/wording"
 	"communewatch/inventory/sheet"
 	"communewatch/probes"
 
@@ -119,6 +120,9 @@ func (f *reportFlags) read(now time.Time, zone *time.Location) (err error) {
 	return nil
 }
 
+// notesShown is how many of a report's notes say of when and which hours it is; the others say what figures mean.
+const notesShown = 5
+
 // write writes a report in one of the formats.
 func write(w io.Writer, r *reports.Report, format string, o sheets.Options) error {
 	switch format {
@@ -129,50 +133,48 @@ func write(w io.Writer, r *reports.Report, format string, o sheets.Options) erro
 	case "json":
 		return printJSON(w, r)
 	}
-	for i, s := range sheets.Sheets(r, o) {
-		if i > 0 {
-			fmt.Fprintln(w)
-		}
-		if err := writeText(w, s, o.Zone); err != nil {
-			return err
-		}
-	}
-	return nil
+	return writeText(w, r, o)
 }
 
-// writeText prints a table for a terminal.
-func writeText(w io.Writer, s *sheet.Sheet, zone *time.Location) error {
-	fmt.Fprintln(w, s.Title)
-	if s.Note != "" {
-		fmt.Fprintln(w, s.Note)
+// writeText prints the summary, the providers and the lines, with the figures that fit a terminal.
+func writeText(w io.Writer, r *reports.Report, o sheets.Options) error {
+	say := wording.In(o.Lang)
+	fmt.Fprintln(w, say.Title(r.Period))
+	for _, n := range sheets.Notes(r, o)[:notesShown] {
+		fmt.Fprintf(w, "%s: %s\n", n.Item, n.Text)
 	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	cells := make([]string, len(s.Columns))
-	for i, c := range s.Columns {
-		cells[i] = c.Heading
-	}
-	fmt.Fprintln(tw, strings.Join(cells, "\t"))
-	for _, row := range s.Rows {
-		for i, c := range s.Columns {
-			cells[i] = "-"
-			if i < len(row) && row[i] != nil {
-				cells[i] = cellText(row[i], c.Kind, zone)
-			}
+	columns := func(first ...string) []string {
+		for _, key := range []string{"availability", "known", "outages", "downtime_minutes", "loss", "rtt_p95_ms"} {
+			first = append(first, say.Say("report.col_"+key))
 		}
-		fmt.Fprintln(tw, strings.Join(cells, "\t"))
+		return first
 	}
-	return tw.Flush()
-}
-
-func cellText(v any, kind sheet.Kind, zone *time.Location) string {
-	switch v := v.(type) {
-	case float64:
-		if kind == sheet.Ratio {
-			return strconv.FormatFloat(v*100, 'f', 3, 64) + " %"
+	cells := func(f *reports.Figures, first ...string) []string {
+		return append(first, say.Availability(f.Availability), say.Share(f.OK+f.Degraded+f.Down, f.Period), strconv.FormatInt(f.Outages, 10),
+			strconv.FormatFloat(f.Down/60, 'f', 1, 64), say.Ratio(f.Loss), say.Millis(wording.P95(f.RTT)))
+	}
+	table := func(rows [][]string) error {
+		fmt.Fprintln(w)
+		tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		for _, row := range rows {
+			fmt.Fprintln(tw, strings.Join(row, "\t"))
 		}
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	case time.Time:
-		return v.In(zone).Format("02/01/2006 15:04")
+		return tw.Flush()
 	}
-	return fmt.Sprint(v)
+	paths := [][]string{columns(say.Say("report.col_layer"), say.Say("report.col_lines"))}
+	for i := range r.Paths {
+		g := &r.Paths[i]
+		paths = append(paths, cells(&g.Figures, say.Layer(g.Layer), strconv.Itoa(g.Lines)))
+	}
+	providers := [][]string{columns(say.Say("report.col_provider"), say.Say("report.col_layer"), say.Say("report.col_lines"))}
+	for i := range r.Providers {
+		g := &r.Providers[i]
+		providers = append(providers, cells(&g.Figures, say.ProviderName(g.Name), say.Layer(g.Layer), strconv.Itoa(g.Lines)))
+	}
+	lines := [][]string{append(columns(say.Say("report.col_code"), say.Say("report.col_site"), say.Say("report.col_layer")), say.Say("report.col_agreed"))}
+	for i := range r.Lines {
+		l := &r.Lines[i]
+		lines = append(lines, append(cells(&l.Figures, l.Site, l.Name, say.Layer(l.Layer)), say.OutcomeName(l.Against)))
+	}
+	return errors.Join(table(paths), table(providers), table(lines))
 }
