@@ -182,9 +182,9 @@ func Schema() []MeasurementSpec {
 			Doc:  "One HTTP request with its phases, each in seconds from the end of the one before.",
 			Tags: targetTags,
 			Fields: []FieldSpec{
-				{Key: "dns_seconds", Type: TypeFloat, Unit: "seconds", Doc: "name resolution; absent for a literal address"},
+				{Key: "dns_seconds", Type: TypeFloat, Unit: "seconds", Distribution: true, Doc: "name resolution; absent for a literal address"},
 				{Key: "connect_seconds", Type: TypeFloat, Unit: "seconds", Distribution: true, Doc: "TCP connection"},
-				{Key: "tls_seconds", Type: TypeFloat, Unit: "seconds", Doc: "TLS handshake; absent without TLS"},
+				{Key: "tls_seconds", Type: TypeFloat, Unit: "seconds", Distribution: true, Doc: "TLS handshake; absent without TLS"},
 				{Key: "first_byte_seconds", Type: TypeFloat, Unit: "seconds", Distribution: true, Doc: "request written to first byte of the answer"},
 				{Key: "total_seconds", Type: TypeFloat, Unit: "seconds", Distribution: true, Doc: "start to end of body"},
 				{Key: "status", Type: TypeInt, Doc: "HTTP status code of the last answer"},

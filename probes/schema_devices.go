@@ -14,6 +14,9 @@ func deviceSchema(targetTags []TagSpec) []MeasurementSpec {
 	float := func(key, unit, doc string) FieldSpec {
 		return FieldSpec{Key: key, Type: TypeFloat, Unit: unit, Doc: doc}
 	}
+	delay := func(key, doc string) FieldSpec { // of a conference, so that percentiles are kept of it
+		return FieldSpec{Key: key, Type: TypeFloat, Unit: "seconds", Distribution: true, Doc: doc}
+	}
 	truth := func(key, doc string) FieldSpec { return FieldSpec{Key: key, Type: TypeBool, Doc: doc} }
 	text := func(key, doc string) FieldSpec { return FieldSpec{Key: key, Type: TypeString, Doc: doc} }
 	enum := func(key, doc string, values ...string) FieldSpec {
@@ -133,8 +136,8 @@ func deviceSchema(targetTags []TagSpec) []MeasurementSpec {
 				truth("in_call", "a call is on"),
 				ratio("in_loss_ratio", "packets lost on the way to the endpoint, worst stream of the call"),
 				ratio("out_loss_ratio", "packets lost on the way from the endpoint, worst stream of the call"),
-				float("jitter_seconds", "seconds", "jitter, worst stream of the call"),
-				float("latency_seconds", "seconds", "latency there and back, worst stream of the call"),
+				delay("jitter_seconds", "jitter, worst stream of the call"),
+				delay("latency_seconds", "latency there and back, worst stream of the call"),
 				enum("camera", "state of the camera; of several the worst", "unknown", "ok", "failed"),
 				enum("microphone", "state of the microphone; of several the worst", "unknown", "ok", "failed"),
 				enum("display", "state of the display; of several the worst", "unknown", "ok", "failed"),
