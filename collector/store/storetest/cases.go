@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"communewatch/collector/store"
+	"communewatch/collector/store/storetest/rolledtest"
 	"communewatch/probes"
 	"communewatch/probes/wire"
 )
@@ -30,21 +31,16 @@ func fieldTypes(t *testing.T, b *bench) {
 	equal(t, "number of series", len(got), 7)
 }
 
-var awkward = []string{
-	"Tích Sơn", "xã Đạo Trù, Tam Đảo", "a b", "a,b", "a=b", `a"b`, `a\b`, `a\\b`, `a\ b`, "phường «x»", "'", "#", "$", "{}",
-	`__name__`, "日本", "🙂", "a|b", ".*", "(", "%s", "\u00a0", "é", "e\u0301",
-}
-
 func awkwardText(t *testing.T, b *bench) {
 	at := b.at(time.Minute)
-	for i, s := range awkward {
+	for i, s := range rolledtest.Awkward {
 		b.append(probes.Point{Measurement: "m", Tags: probes.Tags{{Key: "n", Value: fmt.Sprint(i)}, {Key: "name", Value: s}},
 			Time: at, Fields: []probes.Field{probes.Float("v", float64(i)), probes.String("s", s)}})
 		b.append(probes.Point{Measurement: "keys", Tags: probes.Tags{{Key: "k" + s, Value: "x"}},
 			Time: at, Fields: []probes.Field{probes.Float("v"+s, float64(i))}})
 		b.append(probes.Point{Measurement: "m" + s, Time: at, Fields: []probes.Field{probes.Float("v", float64(i))}})
 	}
-	for i, s := range awkward {
+	for i, s := range rolledtest.Awkward {
 		q := b.all("m")
 		q.Tags = map[string]string{"name": s}
 		got := b.sel(q)

@@ -13,6 +13,7 @@ import (
 
 	"communewatch/collector/rollup"
 	"communewatch/collector/store"
+	"communewatch/collector/store/storetest/rolledtest"
 	"communewatch/probes"
 	"communewatch/probes/wire"
 )
@@ -25,8 +26,8 @@ type Harness struct {
 	Now        time.Time     // the store's clock, which stands still
 	LateWindow time.Duration // how late a row may be; at least 7 d
 
-	// Keep is how long windows are kept, by level; a level that is missing is kept for ever. See rolled.go for what it
-	// must hold at least.
+	// Keep is how long windows are kept, by level; a level that is missing is kept for ever. See rolledtest
+	// for what it must hold at least.
 	Keep map[rollup.Level]time.Duration
 
 	// NoBackup is for engines whose data lie with a server, which makes its backups by other means: the cases about
@@ -73,23 +74,20 @@ func Run(t *testing.T, harness func(t *testing.T) Harness) {
 		{"backup while writing", backup},
 		{"backup refuses a folder with files", backupNotEmpty},
 		{"closed", closed},
-		{"rollups of all kinds and levels", rolledKinds},
-		{"rollups of folded rows", rolledFold},
-		{"rollups put again replace", rolledAgain},
-		{"rollups by fields", rolledFields},
-		{"rollups by tags", rolledTags},
-		{"rollups of a half-open range", rolledRange},
-		{"rollups of all measurements", rolledAll},
-		{"rollups too many", rolledTooMany},
-		{"rollups in any order", rolledOrder},
-		{"rollups of many series", rolledMany},
-		{"rollups by concurrent writers", rolledConcurrent},
-		{"rollups after a start", rolledReopen},
-		{"rollups older than kept are left out", rolledKeep},
-		{"rollups that are refused", rolledRefused},
-		{"rollups are not kept by others", rolledNotKept},
-		{"rollups: caller's error, canceled, closed", rolledEnds},
-		{"backup of rollups while writing", backupRolled},
+	}
+	for _, c := range rolledtest.Cases() {
+		t.Run(c.Name, func(t *testing.T) {
+			h := harness(t)
+			if h.NoBackup && strings.HasPrefix(c.Name, "backup") {
+				t.Skip("the engine's backups are made by other means")
+			}
+			b := &rolledtest.Bench{Open: h.Open, Now: h.Now, Keep: h.Keep, T: t, Dir: t.TempDir()}
+			b.Start()
+			c.Run(t, b)
+			if b.S != nil {
+				b.Stop()
+			}
+		})
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

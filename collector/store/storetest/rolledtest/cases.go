@@ -1,4 +1,4 @@
-package storetest
+package rolledtest
 
 import (
 	"context"
@@ -18,13 +18,10 @@ import (
 	"communewatch/probes"
 )
 
-// The cases of store.Rolled. Five-minute and hourly windows of the last week, days of the last 300 and months of the last
-// two years must be within what an engine keeps.
-
 var saigon = time.FixedZone("ICT", 7*3600)
 
 // back returns the start of the nth window of a level before the one that now is in.
-func (b *bench) back(level rollup.Level, n int) time.Time {
+func (b *Bench) back(level rollup.Level, n int) time.Time {
 	at := level.Start(b.Now, saigon)
 	for range n {
 		at = level.Start(at.Add(-time.Second), saigon)
@@ -33,7 +30,7 @@ func (b *bench) back(level rollup.Level, n int) time.Time {
 }
 
 // rolledAll is a query for all windows of a level that the cases use.
-func (b *bench) rolledAll(level rollup.Level, measurement string) store.RollupQuery {
+func (b *Bench) rolledAll(level rollup.Level, measurement string) store.RollupQuery {
 	span := 8 * 24 * time.Hour
 	switch level {
 	case rollup.Day:
@@ -44,39 +41,39 @@ func (b *bench) rolledAll(level rollup.Level, measurement string) store.RollupQu
 	return store.RollupQuery{Level: level, Measurement: measurement, From: b.Now.Add(-span), To: b.Now.Add(time.Hour)}
 }
 
-func (b *bench) put(level rollup.Level, rows ...rollup.Row) {
-	b.t.Helper()
-	if err := b.s.PutRollups(b.t.Context(), level, rows); err != nil {
-		b.t.Fatalf("put windows of %v: %v", level, err)
+func (b *Bench) put(level rollup.Level, rows ...rollup.Row) {
+	b.T.Helper()
+	if err := b.S.PutRollups(b.T.Context(), level, rows); err != nil {
+		b.T.Fatalf("put windows of %v: %v", level, err)
 	}
 }
 
 // rolled runs a query and returns the windows of each series, described, by "measurement tag=value ...".
-func (b *bench) rolled(q store.RollupQuery) map[string][]string {
-	b.t.Helper()
+func (b *Bench) rolled(q store.RollupQuery) map[string][]string {
+	b.T.Helper()
 	got := map[string][]string{}
-	err := b.s.Rollups(b.t.Context(), q, func(s store.RollupSeries) error {
-		name := seriesName(s.Measurement, s.Tags)
+	err := b.S.Rollups(b.T.Context(), q, func(s store.RollupSeries) error {
+		name := nameOf(s.Measurement, s.Tags)
 		if _, twice := got[name]; twice {
-			b.t.Errorf("series %s came twice", name)
+			b.T.Errorf("series %s came twice", name)
 		}
 		if len(s.Rows) == 0 {
-			b.t.Errorf("series %s came without windows", name)
+			b.T.Errorf("series %s came without windows", name)
 		}
 		for i := range s.Rows {
 			r := &s.Rows[i]
 			if i > 0 && r.Start <= s.Rows[i-1].Start {
-				b.t.Errorf("series %s: window %d starts at %d, after one of %d", name, i, r.Start, s.Rows[i-1].Start)
+				b.T.Errorf("series %s: window %d starts at %d, after one of %d", name, i, r.Start, s.Rows[i-1].Start)
 			}
-			if n := seriesName(r.Measurement, r.Tags); n != name {
-				b.t.Errorf("series %s holds a window of %s", name, n)
+			if n := nameOf(r.Measurement, r.Tags); n != name {
+				b.T.Errorf("series %s holds a window of %s", name, n)
 			}
 			got[name] = append(got[name], describe(r))
 		}
 		return nil
 	})
 	if err != nil {
-		b.t.Fatalf("rollups: %v", err)
+		b.T.Fatalf("rollups: %v", err)
 	}
 	return got
 }
@@ -84,7 +81,7 @@ func (b *bench) rolled(q store.RollupQuery) map[string][]string {
 // describe writes all of a window down, so that two are the same if their texts are.
 func describe(r *rollup.Row) string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "%s at %d:", seriesName(r.Measurement, r.Tags), r.Start)
+	fmt.Fprintf(&s, "%s at %d:", nameOf(r.Measurement, r.Tags), r.Start)
 	for i := range r.Fields {
 		switch a := &r.Fields[i].Value; {
 		case a.Total:
@@ -99,24 +96,24 @@ func describe(r *rollup.Row) string {
 }
 
 // expect compares what a query finds with rows, which may be in any order.
-func (b *bench) expect(what string, q store.RollupQuery, rows ...rollup.Row) {
-	b.t.Helper()
+func (b *Bench) expect(what string, q store.RollupQuery, rows ...rollup.Row) {
+	b.T.Helper()
 	rows = slices.Clone(rows)
 	slices.SortStableFunc(rows, func(x, y rollup.Row) int { return int(x.Start - y.Start) })
 	want := map[string][]string{}
 	for i := range rows {
-		name := seriesName(rows[i].Measurement, rows[i].Tags)
+		name := nameOf(rows[i].Measurement, rows[i].Tags)
 		want[name] = append(want[name], describe(&rows[i]))
 	}
 	got := b.rolled(q)
 	for name, w := range want {
 		if !slices.Equal(got[name], w) {
-			b.t.Errorf("%s: windows of %s:\n got %s\nwant %s", what, name, strings.Join(got[name], "\n     "), strings.Join(w, "\n     "))
+			b.T.Errorf("%s: windows of %s:\n got %s\nwant %s", what, name, strings.Join(got[name], "\n     "), strings.Join(w, "\n     "))
 		}
 	}
 	for name := range got {
 		if want[name] == nil {
-			b.t.Errorf("%s: series %s should not be there: %s", what, name, strings.Join(got[name], "\n"))
+			b.T.Errorf("%s: series %s should not be there: %s", what, name, strings.Join(got[name], "\n"))
 		}
 	}
 }
@@ -141,7 +138,7 @@ func rolledRow(at time.Time, site string, v float64) rollup.Row {
 		Fields: []rollup.Field{{Key: "v", Value: number(false, v)}}}
 }
 
-func rolledKinds(t *testing.T, b *bench) {
+func rolledKinds(t *testing.T, b *Bench) {
 	var counted rollup.Aggregate
 	for range 3000 {
 		counted.Merge(&rollup.Aggregate{Count: 1 << 30, Sum: 1e17, Min: 1, Max: 1 << 29})
@@ -176,7 +173,7 @@ func rolledKinds(t *testing.T, b *bench) {
 }
 
 // rolledFold stores what Fold makes of rows, and reads it back.
-func rolledFold(t *testing.T, b *bench) {
+func rolledFold(t *testing.T, b *Bench) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	for _, level := range []rollup.Level{rollup.FiveMinutes, rollup.Hour, rollup.Day} {
 		f := rollup.NewFold(level, saigon)
@@ -210,7 +207,7 @@ func rolledFold(t *testing.T, b *bench) {
 	}
 }
 
-func rolledAgain(t *testing.T, b *bench) {
+func rolledAgain(t *testing.T, b *Bench) {
 	at, other := b.back(rollup.Hour, 30), b.back(rollup.Hour, 29)
 	first := rollup.Row{Measurement: "m", Tags: probes.Tags{{Key: "site", Value: "s1"}}, Start: at.UnixMilli(), Fields: []rollup.Field{
 		{Key: "ok", Value: total(60)}, {Key: "v", Value: number(true, 1, 2, 3)}}}
@@ -232,7 +229,7 @@ func rolledAgain(t *testing.T, b *bench) {
 	b.expect("of another measurement", b.rolledAll(rollup.Hour, "elsewhere"), elsewhere)
 }
 
-func rolledFields(t *testing.T, b *bench) {
+func rolledFields(t *testing.T, b *Bench) {
 	at := b.back(rollup.Hour, 9)
 	row := func(n int, site string, keys ...string) rollup.Row {
 		r := rolledRow(at.Add(time.Duration(n)*time.Hour), site, 0)
@@ -270,7 +267,7 @@ func rolledFields(t *testing.T, b *bench) {
 	}
 }
 
-func rolledTags(t *testing.T, b *bench) {
+func rolledTags(t *testing.T, b *Bench) {
 	at := b.back(rollup.Hour, 5)
 	var rows []rollup.Row
 	for site := range 4 {
@@ -280,7 +277,7 @@ func rolledTags(t *testing.T, b *bench) {
 			rows = append(rows, r)
 		}
 	}
-	for i, s := range awkward {
+	for i, s := range Awkward {
 		r := rolledRow(at, "s1", float64(i))
 		r.Measurement, r.Tags = "awkward", probes.Tags{{Key: "n", Value: fmt.Sprint(i)}, {Key: "name", Value: s}}
 		rows = append(rows, r)
@@ -299,13 +296,13 @@ func rolledTags(t *testing.T, b *bench) {
 		equal(t, fmt.Sprint("series with ", c.tags), len(b.rolled(q)), c.want)
 	}
 	q.Measurement = "awkward"
-	for i, s := range awkward {
+	for i, s := range Awkward {
 		q.Tags = map[string]string{"name": s}
 		b.expect("name "+s, q, rows[24+i])
 	}
 }
 
-func rolledRange(t *testing.T, b *bench) {
+func rolledRange(t *testing.T, b *Bench) {
 	at := b.back(rollup.FiveMinutes, 50)
 	var rows []rollup.Row
 	for n := range 4 {
@@ -323,7 +320,7 @@ func rolledRange(t *testing.T, b *bench) {
 	b.expect("reversed range", q)
 }
 
-func rolledAll(t *testing.T, b *bench) {
+func rolledAll(t *testing.T, b *Bench) {
 	b.expect("empty store", b.rolledAll(rollup.Hour, ""))
 	b.expect("empty store", b.rolledAll(rollup.Hour, "m"))
 	at := b.back(rollup.Hour, 2)
@@ -343,10 +340,13 @@ func rolledAll(t *testing.T, b *bench) {
 	b.expect("all measurements of a site", q, rows[1], rows[3], rows[5])
 	b.expect("another level", b.rolledAll(rollup.Day, ""))
 	// Rows and windows know nothing of each other.
-	equal(t, "rows", len(b.sel(b.all("icmp"))), 0)
+	rowsOf := store.Query{Measurement: "icmp", From: at.Add(-time.Hour), To: b.Now.Add(time.Hour)}
+	if err := b.S.Select(t.Context(), rowsOf, func(store.Series) error { return errors.New("there are some") }); err != nil {
+		t.Errorf("rows of what has windows alone: %v", err)
+	}
 }
 
-func rolledTooMany(t *testing.T, b *bench) {
+func rolledTooMany(t *testing.T, b *Bench) {
 	for n := range 5 {
 		b.put(rollup.Hour, rolledRow(b.back(rollup.Hour, n+1), "s1", 1), rolledRow(b.back(rollup.Hour, n+1), "s2", 2))
 	}
@@ -356,7 +356,7 @@ func rolledTooMany(t *testing.T, b *bench) {
 		want  error
 	}{{0, nil}, {10, nil}, {11, nil}, {9, store.ErrTooMany}, {1, store.ErrTooMany}} {
 		q.MaxRows = c.limit
-		if err := b.s.Rollups(t.Context(), q, func(store.RollupSeries) error { return nil }); !errors.Is(err, c.want) {
+		if err := b.S.Rollups(t.Context(), q, func(store.RollupSeries) error { return nil }); !errors.Is(err, c.want) {
 			t.Errorf("at most %d windows: got %v, want %v", c.limit, err, c.want)
 		}
 	}
@@ -367,7 +367,7 @@ func rolledTooMany(t *testing.T, b *bench) {
 }
 
 // rolledOrder puts windows in no order, in pieces, some of them twice.
-func rolledOrder(t *testing.T, b *bench) {
+func rolledOrder(t *testing.T, b *Bench) {
 	rng := rand.New(rand.NewPCG(9, 10))
 	for _, level := range rollup.Levels() {
 		n := map[rollup.Level]int{rollup.FiveMinutes: 700, rollup.Hour: 160, rollup.Day: 290, rollup.Month: 20}[level]
@@ -393,7 +393,7 @@ func rolledOrder(t *testing.T, b *bench) {
 	}
 }
 
-func rolledMany(t *testing.T, b *bench) {
+func rolledMany(t *testing.T, b *Bench) {
 	const sites, targets = 136, 20
 	at := b.back(rollup.Hour, 3)
 	var rows []rollup.Row
@@ -420,7 +420,7 @@ func rolledMany(t *testing.T, b *bench) {
 }
 
 // rolledConcurrent lets writers meet in the same series, at windows of their own, with readers beside them.
-func rolledConcurrent(t *testing.T, b *bench) {
+func rolledConcurrent(t *testing.T, b *Bench) {
 	const writers, puts = 4, 12
 	var wg, readers sync.WaitGroup
 	var stop atomic.Bool
@@ -434,7 +434,7 @@ func rolledConcurrent(t *testing.T, b *bench) {
 		}
 		wg.Go(func() {
 			for part := range slices.Chunk(want[w], 3) {
-				if err := b.s.PutRollups(background(), rollup.Hour, part); err != nil {
+				if err := b.S.PutRollups(context.Background(), rollup.Hour, part); err != nil {
 					t.Errorf("put: %v", err)
 				}
 			}
@@ -444,7 +444,7 @@ func rolledConcurrent(t *testing.T, b *bench) {
 	for range 2 {
 		readers.Go(func() {
 			for !stop.Load() {
-				err := b.s.Rollups(background(), q, func(s store.RollupSeries) error {
+				err := b.S.Rollups(context.Background(), q, func(s store.RollupSeries) error {
 					for i := range s.Rows {
 						if a, ok := s.Rows[i].Field("v"); !ok || a.Count != 1 {
 							return fmt.Errorf("half a window: %s", describe(&s.Rows[i]))
@@ -464,24 +464,24 @@ func rolledConcurrent(t *testing.T, b *bench) {
 	b.expect("all writers' windows", q, slices.Concat(want...)...)
 }
 
-func rolledReopen(t *testing.T, b *bench) {
+func rolledReopen(t *testing.T, b *Bench) {
 	var rows []rollup.Row
 	for round := range 3 {
 		r := rolledRow(b.back(rollup.Day, 20*round+1), "s1", float64(round))
 		rows = append(rows, r, rolledRow(b.back(rollup.Day, 1), fmt.Sprint("new", round), 1))
 		b.put(rollup.Day, rows...)
 		if round == 1 {
-			if err := b.s.Sync(t.Context()); err != nil {
+			if err := b.S.Sync(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		b.close()
-		b.open()
+		b.Stop()
+		b.Start()
 		b.expect("after a start", b.rolledAll(rollup.Day, "m"), rows...)
 	}
 }
 
-func rolledKeep(t *testing.T, b *bench) {
+func rolledKeep(t *testing.T, b *Bench) {
 	for _, level := range rollup.Levels() {
 		keep, bounded := b.Keep[level]
 		if !bounded {
@@ -497,9 +497,9 @@ func rolledKeep(t *testing.T, b *bench) {
 	}
 }
 
-func rolledRefused(t *testing.T, b *bench) {
+func rolledRefused(t *testing.T, b *Bench) {
 	good := rolledRow(b.back(rollup.Hour, 1), "s1", 1)
-	if err := b.s.PutRollups(t.Context(), rollup.Raw, []rollup.Row{good}); err == nil {
+	if err := b.S.PutRollups(t.Context(), rollup.Raw, []rollup.Row{good}); err == nil {
 		t.Error("windows of level raw: no error")
 	}
 	for name, spoil := range map[string]func(a *rollup.Aggregate){
@@ -510,7 +510,7 @@ func rolledRefused(t *testing.T, b *bench) {
 	} {
 		bad := rolledRow(b.back(rollup.Hour, 1), "s2", 1)
 		spoil(&bad.Fields[0].Value)
-		if err := b.s.PutRollups(t.Context(), rollup.Hour, []rollup.Row{bad}); err == nil {
+		if err := b.S.PutRollups(t.Context(), rollup.Hour, []rollup.Row{bad}); err == nil {
 			t.Errorf("a %s that is not finite: no error", name)
 		}
 	}
@@ -519,7 +519,7 @@ func rolledRefused(t *testing.T, b *bench) {
 }
 
 // rolledNotKept changes rows after they were put, and what was read, which must harm nobody.
-func rolledNotKept(t *testing.T, b *bench) {
+func rolledNotKept(t *testing.T, b *Bench) {
 	r := rolledRow(b.back(rollup.Hour, 1), "s1", 1)
 	r.Fields[0].Value = number(true, 1, 2)
 	want := rolledRow(b.back(rollup.Hour, 1), "s1", 1)
@@ -527,7 +527,7 @@ func rolledNotKept(t *testing.T, b *bench) {
 	b.put(rollup.Hour, r)
 	r.Tags[0].Value, r.Fields[0].Key = "x", "x"
 	r.Fields[0].Value.Sketch.Add(17)
-	err := b.s.Rollups(t.Context(), b.rolledAll(rollup.Hour, "m"), func(s store.RollupSeries) error {
+	err := b.S.Rollups(t.Context(), b.rolledAll(rollup.Hour, "m"), func(s store.RollupSeries) error {
 		s.Tags[0].Value, s.Rows[0].Fields[0].Key = "y", "y"
 		s.Rows[0].Fields[0].Value.Sketch.Add(18)
 		return nil
@@ -538,24 +538,24 @@ func rolledNotKept(t *testing.T, b *bench) {
 	b.expect("after others changed what they hold", b.rolledAll(rollup.Hour, "m"), want)
 }
 
-func rolledEnds(t *testing.T, b *bench) {
+func rolledEnds(t *testing.T, b *Bench) {
 	rows := []rollup.Row{rolledRow(b.back(rollup.Hour, 1), "s1", 1), rolledRow(b.back(rollup.Hour, 1), "s2", 2), rolledRow(b.back(rollup.Hour, 1), "s3", 3)}
 	b.put(rollup.Hour, rows...)
 	q := b.rolledAll(rollup.Hour, "m")
 	stop, calls := errors.New("enough"), 0
-	if err := b.s.Rollups(t.Context(), q, func(store.RollupSeries) error { calls++; return stop }); !errors.Is(err, stop) || calls != 1 {
+	if err := b.S.Rollups(t.Context(), q, func(store.RollupSeries) error { calls++; return stop }); !errors.Is(err, stop) || calls != 1 {
 		t.Errorf("error of the caller: %d calls, then %v", calls, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	if err := b.s.Rollups(ctx, q, func(store.RollupSeries) error { cancel(); return nil }); !errors.Is(err, context.Canceled) {
+	if err := b.S.Rollups(ctx, q, func(store.RollupSeries) error { cancel(); return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled under way: %v", err)
 	}
-	if err := b.s.PutRollups(ctx, rollup.Hour, rows); !errors.Is(err, context.Canceled) {
+	if err := b.S.PutRollups(ctx, rollup.Hour, rows); !errors.Is(err, context.Canceled) {
 		t.Errorf("put with a canceled context: %v", err)
 	}
 	b.expect("afterwards", q, rows...)
-	s := b.s
-	b.close()
+	s := b.S
+	b.Stop()
 	for name, err := range map[string]error{
 		"put":         s.PutRollups(t.Context(), rollup.Hour, rows),
 		"put nothing": s.PutRollups(t.Context(), rollup.Hour, nil),
@@ -567,7 +567,7 @@ func rolledEnds(t *testing.T, b *bench) {
 	}
 }
 
-func backupRolled(t *testing.T, b *bench) {
+func backupRolled(t *testing.T, b *Bench) {
 	var rows []rollup.Row
 	for n := range 50 {
 		rows = append(rows, rolledRow(b.back(rollup.Hour, n+1), "s1", float64(n)))
@@ -578,23 +578,23 @@ func backupRolled(t *testing.T, b *bench) {
 	wg.Go(func() {
 		for n := 0; !stop.Load(); n++ {
 			r := rolledRow(b.back(rollup.Hour, 1), fmt.Sprint("during", n%30), float64(n))
-			if err := b.s.PutRollups(background(), rollup.Hour, []rollup.Row{r}); err != nil {
+			if err := b.S.PutRollups(context.Background(), rollup.Hour, []rollup.Row{r}); err != nil {
 				t.Errorf("put: %v", err)
 				return
 			}
 		}
 	})
 	dir := t.TempDir()
-	if err := b.s.Backup(t.Context(), dir); err != nil {
+	if err := b.S.Backup(t.Context(), dir); err != nil {
 		t.Fatalf("backup: %v", err)
 	}
 	stop.Store(true)
 	wg.Wait()
-	copied := &bench{Harness: b.Harness, t: t, dir: dir}
-	copied.open()
+	copied := &Bench{Open: b.Open, Now: b.Now, Keep: b.Keep, T: t, Dir: dir}
+	copied.Start()
 	q := copied.rolledAll(rollup.Hour, "m")
 	q.Tags = map[string]string{"site": "s1"}
 	copied.expect("backup", q, rows...)
 	copied.put(rollup.Hour, rolledRow(b.back(rollup.Hour, 70), "s1", 99)) // it is a store like any other
-	copied.close()
+	copied.Stop()
 }
