@@ -26,6 +26,7 @@ import (
 	"communewatch/collector/readiness"
 	"communewatch/collector/registry"
 	"communewatch/collector/rehearsal/rehearsaltest"
+	"communewatch/collector/reports/reportstest"
 	"communewatch/collector/stock"
 	"communewatch/collector/stock/stocktest"
 	"communewatch/inventory"
@@ -45,6 +46,8 @@ type fixture struct {
 
 	stock     stock.Reader           // the equipment, where a test wants some
 	rehearsed *rehearsaltest.Service // rehearsals, where a test wants some
+	reported  *reportstest.Reporter  // reports of lines, where a test wants some
+	database  database               // what is said of the collector's database
 }
 
 // rehearse gives the province rehearsals.
@@ -323,7 +326,12 @@ func (f *fixture) handler(t testing.TB, boundaries string) http.Handler {
 		rehearsed = rehearsals.New(rehearsals.Options{Service: f.rehearsed, Operators: operators{}, Now: f.now})
 		f.serveRehearsals(t, mux, rehearsed)
 	}
-	pages, err := New(Options{Source: f, Stock: f.stock, Rehearsals: rehearsed, Boundaries: boundaries, Title: "Phú Thọ", Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	o := Options{Source: f, Stock: f.stock, Rehearsals: rehearsed, Boundaries: boundaries, Title: "Phú Thọ", Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Status: &f.database}
+	if f.reported != nil {
+		o.Reports = f.reported
+	}
+	f.serveDatabase(mux)
+	pages, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -578,6 +586,7 @@ func TestServe(t *testing.T) {
 	f := newFixture(t, n)
 	f.equip(t)
 	f.rehearse(t)
+	f.report()
 	t.Fatal(http.ListenAndServe(listen, f.handler(t, os.Getenv("FIXTURE_BOUNDARIES"))))
 }
 
@@ -588,6 +597,7 @@ func serve(t *testing.T, n int, boundaries string) *httptest.Server {
 	if boundaries == "" && n <= 136 {
 		f.equip(t)
 		f.rehearse(t)
+		f.report()
 	}
 	server := httptest.NewServer(f.handler(t, boundaries))
 	t.Cleanup(func() {

@@ -104,6 +104,7 @@ type sitePage struct {
 	Site       api.SiteDetail
 	Conference *conferenceCard // nil where nothing is known of one
 	Equipment  *equipmentCard  // nil without an inventory
+	Reported   bool            // there are reports of its lines
 }
 
 // equipmentCard is a site's equipment in three numbers, and what of it is most urgent.
@@ -153,6 +154,7 @@ func (w *Web) sitePage(rw http.ResponseWriter, r *http.Request) {
 	})
 	p.Conference = w.conferenceOf(r, &p)
 	p.Equipment = w.equipmentOf(r, p.ID, p.Lang)
+	p.Reported = w.reported
 	p.PageTitle = p.Site.Name + " – " + p.PageTitle
 	w.house.Render(rw, r, http.StatusOK, w.templates, "site", &p)
 }

@@ -1,5 +1,5 @@
 // Package web is the humans' door of the collector: the health map of the province, a page per site,
-// rehearsals of conferences, and the inventory.
+// rehearsals of conferences, reports of lines, and the inventory.
 //
 // Pages are rendered here, from html/template, and say everything in words before any script has run: counts per
 // state, sites worst first, a site's layers and checks. Islands of TypeScript (collector/web/ui) then add what needs
@@ -35,6 +35,8 @@ import (
 	"communewatch/collector/web/frame"
 	equipment "communewatch/collector/web/inventory"
 	"communewatch/collector/web/rehearsal"
+	"communewatch/collector/web/report"
+	"communewatch/collector/web/report/wording"
 )
 
 // A Source knows the sites and their present states; *api.API does.
@@ -72,6 +74,8 @@ type Web struct {
 	stock      stock.Reader
 	equipment  *equipment.Pages
 	rehearsals *rehearsal.Pages
+	reports    *report.Pages
+	reported   bool // there are reports
 }
 
 // What `npm run build` made of collector/web/ui. Without it the folder holds .gitkeep alone and this still compiles.
@@ -82,27 +86,36 @@ var dist embed.FS
 // The words of the pages, read by the templates and bundled into the scripts.
 //
 //go:embed i18n/*.json
-var wordFiles embed.FS
+var ownWords embed.FS
+
+// allWords are the words of all pages: those of this room, and those that others bring along.
+func allWords() ([]fs.FS, error) {
+	own, err := fs.Sub(ownWords, "i18n")
+	if err != nil {
+		return nil, err
+	}
+	all := []fs.FS{own}
+	for _, of := range []func() (fs.FS, error){equipment.Words, rehearsal.Words, report.Words, wording.Words} {
+		more, err := of()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, more)
+	}
+	return all, nil
+}
 
 func newHouse(o Options) (*frame.House, error) {
 	bundle, err := fs.Sub(dist, "dist")
 	if err != nil {
 		return nil, err
 	}
-	languages, err := fs.Sub(wordFiles, "i18n")
-	if err != nil {
-		return nil, err
-	}
-	more, err := equipment.Words()
-	if err != nil {
-		return nil, err
-	}
-	evenMore, err := rehearsal.Words()
+	all, err := allWords()
 	if err != nil {
 		return nil, err
 	}
 	return frame.New(frame.Options{
-		Words: []fs.FS{languages, more, evenMore}, Bundle: bundle, Title: o.Title, DefaultLang: o.DefaultLang, Zone: o.Zone, Log: o.Log, Now: o.Now,
+		Words: all, Bundle: bundle, Title: o.Title, DefaultLang: o.DefaultLang, Zone: o.Zone, Log: o.Log, Now: o.Now,
 		Notice: noticeOf(o.Status, cmp.Or(o.Zone, phrase.Zone)),
 	})
 }
@@ -147,6 +160,10 @@ func New(o Options) (*Web, error) {
 	if w.rehearsals, err = rehearsal.New(w.house, pages); err != nil {
 		return nil, err
 	}
+	if w.reports, err = report.New(w.house, report.Options{Reporter: o.Reports, Status: o.Status, Names: w.names, Log: w.log}); err != nil {
+		return nil, err
+	}
+	w.reported = o.Reports != nil
 	if o.Boundaries != "" {
 		if w.boundaries, err = loadBoundaries(o.Boundaries); err != nil {
 			return nil, err
@@ -168,7 +185,7 @@ func (w *Web) names(ctx context.Context) (rehearsal.Names, error) {
 	return out, nil
 }
 
-// Handler serves /, /sites/{id}, /rehearsals and /inventory with what is below them, /static/ and /boundaries.geojson.
+// Handler serves /, /sites/{id}, /rehearsals, /reports and /inventory with what is below them, /static/ and /boundaries.geojson.
 func (w *Web) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", w.mapPage)
@@ -176,6 +193,7 @@ func (w *Web) Handler() http.Handler {
 	mux.HandleFunc("GET /boundaries.geojson", w.boundariesFile)
 	w.equipment.Register(mux)
 	w.rehearsals.Register(mux)
+	w.reports.Register(mux)
 	mux.Handle("GET /static/", w.house.Assets())
 	mux.HandleFunc("GET /favicon.ico", w.house.Icon)
 	return mux

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -23,8 +22,6 @@ import (
 	"communewatch/collector/api"
 	"communewatch/collector/api/conference"
 	"communewatch/collector/web/frame"
-	equipment "communewatch/collector/web/inventory"
-	"communewatch/collector/web/rehearsal"
 )
 
 func get(t *testing.T, h http.Handler, target string, change ...func(*http.Request)) *httptest.ResponseRecorder {
@@ -39,19 +36,11 @@ func get(t *testing.T, h http.Handler, target string, change ...func(*http.Reque
 }
 
 func languages() (map[string]frame.Catalogue, error) {
-	files, err := fs.Sub(wordFiles, "i18n")
+	all, err := allWords()
 	if err != nil {
 		return nil, err
 	}
-	more, err := equipment.Words()
-	if err != nil {
-		return nil, err
-	}
-	evenMore, err := rehearsal.Words()
-	if err != nil {
-		return nil, err
-	}
-	return frame.LoadWords(files, more, evenMore)
+	return frame.LoadWords(all...)
 }
 
 func TestCataloguesHaveTheSameWords(t *testing.T) {
@@ -110,7 +99,8 @@ func TestTemplatesAskForWordsThatExist(t *testing.T) {
 		"conference.gatekeeper_": {"confirmed", "rejected", "silent", "unreadable"}, "conference.share_": {"delay", "loss", "discard", "codec"},
 		"rehearsal.limited_": {"agent", "reflector"}, "conference.limited_": {"agent", "reflector"}, "rehearsal.": {"worse", "better"},
 		"rehearsal.field_": {"meeting", "profile", "sites", "steps", "step_seconds", "at", "plan"}, "rung.": {"reached", "failed", "unknown", "unchecked"},
-		"proof.": {"proved", "bound", "unproven", "wrong"}, "path.": {"lan", "broadband", "dedicated"}} {
+		"report.pairs_": {"broadband", "dedicated", "alike", "unknown"},
+		"proof.":        {"proved", "bound", "unproven", "wrong"}, "path.": {"lan", "broadband", "dedicated"}} {
 		for _, v := range values {
 			if _, ok := all["vi"][prefix+v]; !ok {
 				t.Errorf("no words for %s%s", prefix, v)
@@ -330,15 +320,11 @@ func TestServerWorksWithoutTheBundle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := fs.Sub(wordFiles, "i18n")
+	all, err := allWords()
 	if err != nil {
 		t.Fatal(err)
 	}
-	more, err := equipment.Words()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if pages.house, err = frame.New(frame.Options{Words: []fs.FS{files, more}, Bundle: fstest.MapFS{}}); err != nil {
+	if pages.house, err = frame.New(frame.Options{Words: all, Bundle: fstest.MapFS{}}); err != nil {
 		t.Fatal(err)
 	}
 	body := get(t, pages.Handler(), "/?lang=en").Body.String()

@@ -16,7 +16,7 @@ for (const name of await readdir(dist)) {
 
 const result = await build({
   absWorkingDir: here,
-  entryPoints: ["src/map.ts", "src/site.ts", "src/rehearsal.ts", "src/status.ts", "style/app.css", "style/icon.svg"],
+  entryPoints: ["src/map.ts", "src/site.ts", "src/rehearsal.ts", "src/report.ts", "src/status.ts", "style/app.css", "style/icon.svg"],
   entryNames: "[name]-[hash]",
   outdir: dist,
   bundle: true,

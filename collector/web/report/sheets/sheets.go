@@ -258,11 +258,12 @@ func Notes(r *reports.Report, o Options) []Note {
 		g := &r.Paths[i]
 		out = append(out, Note{Item: m.Say("report.note_coverage"), Text: m.Layer(g.Layer) + ": " + m.Share(g.Figures.Known, 1)})
 	}
-	return append(append(out, m.definitions()...), m.limits()...)
+	return append(append(out, Definitions(o)...), m.limits()...)
 }
 
-// definitions say what the figures are.
-func (m *maker) definitions() []Note {
+// Definitions say what the figures are.
+func Definitions(o Options) []Note {
+	m := wording.In(o.Lang)
 	points := func(ratio float64) string {
 		return m.Say("report.points", "n", frame.Number(m.Lang, 100*ratio, 2))
 	}
