@@ -62,6 +62,10 @@ type Rolled struct {
 	naming sync.RWMutex // guards names
 	names  map[uint64]string
 
+	writes  atomic.Int64 // transactions committed since opening
+	syncing sync.Mutex   // guards synced
+	synced  int64        // of the writes, those on disk
+
 	damaged atomic.Int64
 	told    sync.Map // ids of damaged blocks that were logged
 
@@ -113,7 +117,19 @@ func (r *Rolled) Close() error {
 }
 
 // Sync returns when everything stored before the call is on disk.
-func (r *Rolled) Sync() error { return r.db.Sync() }
+func (r *Rolled) Sync() error {
+	r.syncing.Lock()
+	defer r.syncing.Unlock()
+	writes := r.writes.Load()
+	if writes == r.synced {
+		return nil
+	}
+	if err := r.db.Sync(); err != nil {
+		return err
+	}
+	r.synced = writes
+	return nil
+}
 
 // Backup writes a copy to file, which must not exist.
 func (r *Rolled) Backup(ctx context.Context, file string) error { return r.db.Backup(ctx, file) }
@@ -229,6 +245,7 @@ func (r *Rolled) write(ctx context.Context, do func(ctx context.Context, w *writ
 	if err != nil {
 		return r.db.Explain(err)
 	}
+	r.writes.Add(1)
 	return nil
 }
 

@@ -65,15 +65,16 @@ func (r *Rolled) prune(ctx context.Context) error {
 			continue
 		}
 		first, last := idOf(level, 0, 0, 0), idOf(level, 0, end-1, maxPiece)
-		for {
-			ids, err := r.ids(ctx, `SELECT id FROM series s WHERE EXISTS (SELECT 1 FROM blocks b
-				WHERE b.id BETWEEN ? + (s.id << ?) AND ? + (s.id << ?)) LIMIT ?`, first, seriesShift, last, seriesShift, tendSeries)
-			if err != nil || len(ids) == 0 {
-				if err != nil {
-					return err
-				}
+		for after := int64(0); ; { // the series before are done
+			ids, err := r.ids(ctx, `SELECT id FROM series s WHERE s.id >= ? AND EXISTS (SELECT 1 FROM blocks b
+				WHERE b.id BETWEEN ? + (s.id << ?) AND ? + (s.id << ?)) ORDER BY s.id LIMIT ?`, after, first, seriesShift, last, seriesShift, tendSeries)
+			if err != nil {
+				return err
+			}
+			if len(ids) == 0 {
 				break
 			}
+			after = ids[0]
 			if err := r.write(ctx, func(ctx context.Context, w *writing) error {
 				for _, id := range ids {
 					if _, err := w.prune.ExecContext(ctx, first+id<<seriesShift, last+id<<seriesShift, tendBlocks); err != nil {
