@@ -62,7 +62,8 @@ type storeOptions struct {
 
 func openStore(ctx context.Context, cfg Config, o storeOptions) (store.Store, error) {
 	if cfg.Store == StoreInflux {
-		st, err := influx.Open(ctx, influx.Options{Config: cfg.Influx, Retention: o.retention, LateWindow: cfg.OutOfOrder, Keep: cfg.Rollups.Keep(),
+		// The database drops rows by itself, as influx setup told it to, so nothing is to be wanted beyond the settings.
+		st, err := influx.Open(ctx, influx.Options{Config: cfg.Influx, Retention: cfg.Retention, LateWindow: cfg.OutOfOrder, Keep: cfg.Rollups.Keep(),
 			Now: o.now, Log: o.log, Metrics: o.metrics})
 		if err != nil {
 			return nil, fmt.Errorf("influx: %w", err)
