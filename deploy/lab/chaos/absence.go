@@ -22,7 +22,7 @@ type Absence struct {
 	Unsaid  time.Time // when they last began to say that it is there; zero: not since it was away
 	Back    time.Time // when it was started again
 	Spooled int       // the most batches that waited in the spools of all agents
-	Left    int       // those that waited at the end of the time to settle
+	Left    int       // those that did after the audit: what was just measured, and is on disk for sure in a moment
 }
 
 // String is the absence in a line.
@@ -58,7 +58,7 @@ func watchAbsence(ctx context.Context, p *lab.Province, dir string) (a Absence) 
 			}
 		}
 		if n, err := spooled(dir); err == nil {
-			a.Spooled, a.Left = max(a.Spooled, n), n
+			a.Spooled = max(a.Spooled, n)
 		}
 		if sleep(ctx, look) != nil {
 			return a

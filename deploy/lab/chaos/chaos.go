@@ -144,6 +144,9 @@ func Run(ctx context.Context, cfg lab.Config, o Options) (r Report, err error) {
 	r.Absence.Back = back
 	o.Log.Info("auditing")
 	r.Report, err = audit.Run(ctx, cfg.Dir, max(o.Settle, patience), o.Log)
+	if err == nil {
+		r.Absence.Left, err = spooled(cfg.Dir)
+	}
 	return r, errors.Join(err, ended(children))
 }
 

@@ -29,9 +29,9 @@ func otherProgramsWriteBesideAgents(t *testing.T, store string) {
 	pv := prepare(t, store, 1, 20*time.Second)
 	site := pv.sites[0]
 	pv.start(lab.Parts{Gear: true, Collector: true, Agents: pv.sites})
-	seen := pv.follow()
 	secret := pv.token(registry.Token{Kind: registry.KindWriter, Note: "telegraf"})
 	pv.until(live, "the site reports", func(s map[string]api.Site) bool { return all(s, "ok", site) })
+	seen := pv.follow()
 	now := time.Now().Truncate(time.Second)
 
 	t.Run("telegraf", func(t *testing.T) { pv.telegraf(t, secret, now) })
