@@ -107,6 +107,7 @@ type page struct {
 	BadAsk  bool // the address asks for what can't be understood; Q is the standard question
 	Listed  []reports.Period
 	names   Names
+	labels  *labels // nil before they are needed
 }
 
 func (p *Pages) page(rw http.ResponseWriter, r *http.Request) page {
@@ -274,7 +275,7 @@ func (p page) Periods() (out []struct {
 		if of.To.After(p.Now) {
 			label += " " + p.T("report.not_over")
 		}
-		*list = append(*list, Choice{name, label, of == p.Q.Period})
+		*list = append(*list, Choice{name, label, name == period.Name(p.Q.Period)})
 	}
 	listed := p.Listed
 	if len(listed) == 0 {

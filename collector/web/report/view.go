@@ -24,6 +24,18 @@ type figures struct {
 	Loss, P50, P95, Jitter             string
 	Bar                                template.HTML
 	Shares                             string // the bar in words
+	L                                  *labels
+}
+
+// labels name the figures where no heading does, as on a phone.
+type labels struct{ Availability, Down, Maintenance, Off, NoData, Loss, P50, P95, Jitter string }
+
+func (p *page) label() *labels {
+	if p.labels == nil {
+		p.labels = &labels{p.W.Say("report.col_availability"), p.T("report.downtime"), p.W.Say("report.share_maintenance"), p.W.Say("report.share_off"),
+			p.W.Say("report.share_no_data"), p.T("report.short_loss"), p.T("report.short_p50"), p.T("report.short_p95"), p.T("report.short_jitter")}
+	}
+	return p.labels
 }
 
 // share is one part of a period. Its name is that of its look.
@@ -75,13 +87,15 @@ func percent(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10,
 // figures words numbers.
 func (p *page) figures(f *reports.Figures) figures {
 	out := figures{
-		Measured: f.Availability != nil, Availability: p.W.Availability(f.Availability), Known: p.W.Share(f.Known, 1), Outages: wording.None, Down: wording.None,
+		Measured: f.Availability != nil, Availability: p.W.Availability(f.Availability), Known: p.W.Share(f.Known, 1), Down: wording.None,
 		Maintenance: p.W.Share(f.Maintenance, f.Period), Off: p.W.Share(f.Off, f.Period), Closed: p.W.Share(f.Closed, f.Period), NoData: p.W.Share(f.NoData, f.Period),
 		Loss: p.W.Ratio(f.Loss), P50: p.W.Millis(wording.P50(f.RTT)), P95: p.W.Millis(wording.P95(f.RTT)), Jitter: p.W.Millis(wording.P95(f.Jitter)),
-		Bar: bar(f),
+		Bar: bar(f), L: p.label(),
 	}
 	if out.Measured {
-		out.Outages = p.T("report.times", "n", p.Whole(uint64(max(0, f.Outages))))
+		if out.Outages = ""; f.Outages > 0 {
+			out.Outages = p.T("report.times", "n", p.Whole(uint64(f.Outages)))
+		}
 		if out.Down = "0"; f.Down > 0 {
 			out.Down = strings.ReplaceAll(p.Seconds(f.Down), " ", "\u00a0")
 		}
@@ -117,8 +131,8 @@ type agreed struct {
 
 type limitView struct {
 	What, Value, Limit, Hours, Why string
-	Glyph                          string
-	Note                           int // number of the note that says where the limit is written
+	State, Is                      string // the look and the word of what became of it
+	Note                           int    // number of the note that says where the limit is written
 	Citation                       string
 }
 
@@ -131,12 +145,14 @@ func (p *page) agreedOf(against []reports.Verdict, notes map[string]int) agreed 
 	out := agreed{Outcome: outcome, Glyph: outcomeGlyphs[outcome], Text: p.W.OutcomeName(against)}
 	for i := range against {
 		v := &against[i]
-		glyph := "no_data"
+		state, is := "no_data", "report.is_open"
 		if v.Met != nil {
-			glyph = map[bool]string{true: "ok", false: "down"}[*v.Met]
+			if state, is = "down", "report.is_missed"; *v.Met {
+				state, is = "ok", "report.is_met"
+			}
 		}
 		out.Limits = append(out.Limits, limitView{What: p.W.What(v.What), Value: p.W.Value(v), Limit: p.W.Limit(v), Hours: strings.ToLower(p.W.HoursName(v.Hours)),
-			Why: p.W.Why(v), Glyph: glyph, Note: notes[v.Citation], Citation: v.Citation})
+			Why: p.W.Why(v), State: state, Is: p.T(is), Note: notes[v.Citation], Citation: v.Citation})
 	}
 	return out
 }

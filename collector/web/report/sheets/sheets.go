@@ -273,7 +273,7 @@ func Definitions(o Options) []Note {
 		{"report.col_loss", "report.def_loss"}, {"report.col_rtt_p95", "report.def_rtt"}, {"report.col_jitter_p95", "report.def_jitter"},
 		{"report.col_worse", "report.def_worse"}, {"report.col_both", "report.def_both"}, {"report.col_agreed", "report.def_agreed"}} {
 		out = append(out, Note{Item: m.Say(d[0]), Text: m.Say(d[1], "a", points(compare.AvailabilityGap), "l", points(compare.LossGap),
-			"known", m.Share(reports.MinKnown, 1))})
+			"known", frame.Percent(m.Lang, reports.MinKnown))})
 	}
 	return out
 }
@@ -281,8 +281,12 @@ func Definitions(o Options) []Note {
 // limits are the limits that lines were held against, each once, with the place where it is written.
 func (m *maker) limits() (out []Note) {
 	for _, l := range Limits(m.r) {
+		item := m.Say("report.note_limit")
+		if l.Profile != "" {
+			item += " – " + l.Profile
+		}
 		out = append(out, Note{
-			Item:   l.Profile,
+			Item:   item,
 			Text:   m.Say("report.limit", "what", m.What(l.What), "limit", m.Limit(&l.Verdict), "hours", m.HoursName(l.Hours)),
 			Source: l.Citation,
 		})

@@ -286,8 +286,14 @@ func (w Wording) Value(v *reports.Verdict) string {
 	case v.What == "availability":
 		return w.Availability(v.Value)
 	}
+	if isRatio(v.What) {
+		return w.Ratio(v.Value)
+	}
 	return w.value(v.What, *v.Value)
 }
+
+// isRatio says whether a limit is of a share of packets, and not of a length of time.
+func isRatio(what string) bool { return strings.HasPrefix(what, "loss") }
 
 // value writes a limit with as many digits as it has, up to four.
 func (w Wording) value(what string, v float64) string {
