@@ -10,11 +10,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"communewatch/collector/registry"
-	"communewatch/collector/rollup"
 	"communewatch/collector/store"
 	"communewatch/collector/store/influx"
+	"communewatch/collector/store/influx/setup"
 )
 
 // RegistryFile is the SQLite database in the data folder.
@@ -107,11 +108,11 @@ func copyStores(ctx context.Context, reg *registry.Registry, st store.Store, dir
 	return nil // the registry is all there is to copy here; see NotInBackup
 }
 
-// NotInBackup says what a backup leaves out and how that is copied, "" for nothing.
-func NotInBackup(cfg Config) string {
+// NotInBackup says what a backup in dir leaves out and how that is copied, "" for nothing.
+func NotInBackup(cfg Config, dir string) string {
 	if cfg.Store != StoreInflux {
 		return ""
 	}
-	return fmt.Sprintf("measurements are not in it: copy the databases %q to %q with InfluxDB's own means, see docs/storage.md",
-		cfg.Influx.DatabaseOf(rollup.Raw), cfg.Influx.DatabaseOf(rollup.Month))
+	return "measurements are not in it; have InfluxDB copy them, beside the server (3.x: see docs/storage.md):\n  " +
+		strings.Join(setup.BackupCommands(cfg.Influx, filepath.Join(dir, "influx")), "\n  ")
 }

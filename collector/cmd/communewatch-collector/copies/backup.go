@@ -28,7 +28,7 @@ func Backup(config func() (collector.Config, error)) *cobra.Command {
 				return fmt.Errorf("backup: %w", err)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "backup complete in", args[0])
-			if left := collector.NotInBackup(cfg); left != "" {
+			if left := collector.NotInBackup(cfg, args[0]); left != "" {
 				fmt.Fprintln(cmd.OutOrStdout(), left)
 			}
 			return nil
