@@ -47,7 +47,7 @@ bin/influxd: deploy/influxdb/go.mod deploy/influxdb/go.sum
 .PHONY: needs
 needs:
 	@deploy/setup/need.sh gcc ip:iproute2 nft:nftables snmpd snmpbulkwalk:snmp chromium janus unshare:util-linux \
-		kamailio '/usr/lib/*/kamailio/modules/tls.so:kamailio-tls-modules' sipp:sip-tester turnserver:coturn tshark text2pcap:wireshark-common
+		kamailio '/usr/lib/*/kamailio/modules/tls.so:kamailio-tls-modules' sipp:sip-tester turnserver:coturn tshark text2pcap:wireshark-common promtool:prometheus
 
 .PHONY: test
 test: needs web bin/influxd ## set up and run every test: unit, race, fuzz seeds, conformance, layout, end-to-end, screens
