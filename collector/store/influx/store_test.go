@@ -3,12 +3,15 @@ package influx_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"hash/fnv"
-	"log/slog"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +23,8 @@ import (
 	"communewatch/collector/rollup"
 	"communewatch/collector/store"
 	"communewatch/collector/store/influx"
+	"communewatch/collector/store/influx/setup"
+	"communewatch/collector/store/influx/standin"
 	"communewatch/collector/store/influxd"
 	"communewatch/collector/store/storetest"
 )
@@ -116,20 +121,20 @@ func open(t testing.TB, o influx.Options) *influx.Store {
 	return s
 }
 
-// conformance runs the suite of all engines. Its folders are names here: each becomes databases.
-func conformance(t *testing.T, base, token string, adapt func(*influx.Options)) {
+// conformance runs the suite of all engines. Its folders are names here, each of which becomes databases by made.
+func conformance(t *testing.T, base string, made func(t *testing.T, name string), adapt func(*influx.Options)) {
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
 		var mu sync.Mutex
-		made := map[string]bool{}
+		known := map[string]bool{}
 		return storetest.Harness{
 			Open: func(dir string) (store.Store, error) {
 				h := fnv.New64a()
 				h.Write([]byte(dir))
 				name := fmt.Sprintf("communewatch_test_%x", h.Sum64())
 				mu.Lock()
-				if !made[name] {
-					makeDatabases(t, base, token, name)
-					made[name] = true
+				if !known[name] {
+					made(t, name)
+					known[name] = true
 				}
 				mu.Unlock()
 				o := options(base, name)
@@ -153,15 +158,100 @@ func conformance(t *testing.T, base, token string, adapt func(*influx.Options)) 
 	})
 }
 
-func TestConformance(t *testing.T) { conformance(t, real.URL(), "", nil) }
-
-func testLog(t testing.TB) *slog.Logger {
-	return slog.New(slog.NewTextHandler(logWriter{t}, nil))
+func TestConformance(t *testing.T) {
+	conformance(t, real.URL(), func(t *testing.T, name string) { makeDatabases(t, real.URL(), "", name) }, nil)
 }
 
-type logWriter struct{ t testing.TB }
+// TestConformanceToTheDocuments runs the suite against what answers as 2.x and 3.x are documented to answer. It says
+// nothing about real ones: TestServerAtURL does.
+func TestConformanceToTheDocuments(t *testing.T) {
+	for name, generation := range map[string]standin.Generation{"2.x": standin.V2, "3.x": standin.V3} {
+		t.Run(name, func(t *testing.T) {
+			s := standin.New(standin.Options{Generation: generation, Backend: real.URL(), Prefix: "like_" + name[:1] + "_"})
+			server := httptest.NewServer(s)
+			t.Cleanup(server.Close)
+			token := filepath.Join(t.TempDir(), "token")
+			if err := os.WriteFile(token, []byte(s.AdminToken()+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			atURL(t, server.URL, token, s.Org())
+		})
+	}
+}
 
-func (w logWriter) Write(b []byte) (int, error) {
-	w.t.Log(strings.TrimSpace(string(b)))
-	return len(b), nil
+// TestServerAtURL runs the suite against the server that make test-influx names, whose token must be an administrator's.
+func TestServerAtURL(t *testing.T) {
+	base := os.Getenv("COMMUNEWATCH_INFLUX_URL")
+	if base == "" {
+		t.Skip("COMMUNEWATCH_INFLUX_URL names no server")
+	}
+	atURL(t, base, os.Getenv("COMMUNEWATCH_INFLUX_TOKEN_FILE"), os.Getenv("COMMUNEWATCH_INFLUX_ORG"))
+}
+
+// atURL runs the suite against a server of any generation. Its databases are made as operators make them, and dropped
+// behind each case.
+func atURL(t *testing.T, base, tokenFile, org string) {
+	secret := ""
+	if tokenFile != "" {
+		var err error
+		if secret, err = setup.ReadSecret(tokenFile); err != nil {
+			t.Fatal(err)
+		}
+	}
+	adapt := func(o *influx.Options) { o.TokenFile, o.Org = tokenFile, org }
+	conformance(t, base, func(t *testing.T, name string) {
+		o := options(base, name)
+		adapt(&o)
+		o.TokenFile = filepath.Join(t.TempDir(), "made")
+		want := maps.Clone(keep)
+		want[rollup.Raw] = 90 * 24 * time.Hour
+		if _, err := setup.Setup(t.Context(), setup.Options{Config: o.Config, Keep: want, Admin: secret}); err != nil {
+			t.Fatalf("make databases: %v", err)
+		}
+		for _, level := range append(rollup.Levels(), rollup.Raw) {
+			t.Cleanup(func() { drop(t, base, secret, o.DatabaseOf(level)) })
+		}
+	}, adapt)
+}
+
+// drop removes a database of any generation.
+func drop(t *testing.T, base, token, name string) {
+	send := func(method, path string, query url.Values) (*http.Response, string) {
+		req, err := http.NewRequest(method, base+path+"?"+query.Encode(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Token "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var b bytes.Buffer
+		if _, err := b.ReadFrom(resp.Body); err != nil {
+			t.Fatal(err)
+		}
+		return resp, b.String()
+	}
+	ping, _ := send(http.MethodGet, "/ping", nil)
+	version := strings.TrimPrefix(ping.Header.Get("X-Influxdb-Version"), "v")
+	var resp *http.Response
+	var text string
+	switch {
+	case strings.HasPrefix(version, "3."):
+		resp, text = send(http.MethodDelete, "/api/v3/configure/database", url.Values{"db": {name}})
+	case strings.HasPrefix(version, "2."):
+		_, list := send(http.MethodGet, "/api/v2/buckets", url.Values{"name": {name}})
+		var doc struct{ Buckets []struct{ ID string } }
+		if err := json.Unmarshal([]byte(list), &doc); err != nil || len(doc.Buckets) != 1 {
+			t.Errorf("find bucket %s: %v %s", name, err, list)
+			return
+		}
+		resp, text = send(http.MethodDelete, "/api/v2/buckets/"+doc.Buckets[0].ID, nil)
+	default:
+		resp, text = send(http.MethodPost, "/query", url.Values{"q": {`DROP DATABASE "` + name + `"`}})
+	}
+	if resp.StatusCode >= 300 || strings.Contains(text, `"error"`) {
+		t.Errorf("drop %s: %d %s", name, resp.StatusCode, text)
+	}
 }
