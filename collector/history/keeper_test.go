@@ -10,13 +10,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"go.uber.org/goleak"
 
 	"communewatch/collector/rollup"
 	"communewatch/probes"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func touch(t testing.TB, k *Keeper, site string, at ...time.Time) {
 	t.Helper()

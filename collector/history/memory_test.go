@@ -130,8 +130,10 @@ func (m *memory) Windows(ctx context.Context, q store.Query, step time.Duration,
 			values = append(values, s.Values[i])
 			w.Count, w.Sum, w.Last = w.Count+1, w.Sum+s.Values[i], s.Values[i]
 			w.Min, w.Max = min(w.Min, s.Values[i]), max(w.Max, s.Values[i])
-			sorted := slices.Sorted(slices.Values(values))
-			w.P95 = sorted[max((len(sorted)*95+99)/100, 1)-1]
+			if i+1 == len(s.Times) || s.Times[i+1] >= start+step.Milliseconds() {
+				slices.Sort(values)
+				w.P95 = values[max((len(values)*95+99)/100, 1)-1]
+			}
 		}
 		return each(out)
 	})
@@ -181,7 +183,10 @@ func (m *memory) Rollups(_ context.Context, q store.RollupQuery, each func(store
 	m.mu.Lock()
 	found := map[string]*store.RollupSeries{}
 	for id, r := range m.rolls[q.Level] {
-		if q.Measurement != "" && r.Measurement != q.Measurement || !matches(r.Tags, q.Tags) || r.Start < q.From.UnixMilli() || r.Start >= q.To.UnixMilli() {
+		if r.Start < q.From.UnixMilli() || r.Start >= q.To.UnixMilli() {
+			continue
+		}
+		if q.Measurement != "" && r.Measurement != q.Measurement || !matches(r.Tags, q.Tags) {
 			continue
 		}
 		if found[id.series] == nil {
