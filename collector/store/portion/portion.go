@@ -55,19 +55,32 @@ type Series struct {
 	Tags        probes.Tags // by rising key
 }
 
-// Key returns the series as line protocol writes it: wire.Row.Key.
+// Key returns the series as line protocol writes it: wire.Row.Key. Agents' encoder is not used for it, because it cleans
+// names; here they stay what some line called them.
 func (s *Series) Key() ([]byte, error) {
-	const field = " f=1\n"
-	line := wire.Append(nil, &probes.Point{Measurement: s.Measurement, Tags: s.Tags, Fields: []probes.Field{probes.Float("f", 1)}})
-	if len(line) <= len(field) {
-		return nil, fmt.Errorf("measurement %.100q can't be written as line protocol", s.Measurement)
+	key := appendEscaped(nil, s.Measurement, ", ")
+	for _, t := range s.Tags {
+		key = appendEscaped(append(key, ','), t.Key, ",= ")
+		key = appendEscaped(append(key, '='), t.Value, ",= ")
 	}
-	key := line[:len(line)-len(field)]
 	back, err := wire.ParseKey(key)
-	if err == nil && (back.Measurement != s.Measurement || !slices.Equal(back.Tags, s.Tags)) {
-		err = fmt.Errorf("series %.100q with tags %.200q can't be written as line protocol", s.Measurement, s.Tags)
+	if err == nil && (back.Measurement != s.Measurement || !slices.Equal(back.Tags, s.Tags) || strings.HasPrefix(s.Measurement, "#")) {
+		err = errors.New("no line can say it")
 	}
-	return key, err
+	if err != nil {
+		return nil, fmt.Errorf("series %.100q with tags %.200q: %w", s.Measurement, s.Tags, err)
+	}
+	return key, nil
+}
+
+func appendEscaped(dst []byte, s, special string) []byte {
+	for i := range len(s) {
+		if strings.IndexByte(special, s[i]) >= 0 {
+			dst = append(dst, '\\')
+		}
+		dst = append(dst, s[i])
+	}
+	return dst
 }
 
 // Row is the fields of a series at one time. Numbers are floats here: a store does not keep more of their type.

@@ -35,7 +35,8 @@ func Migrate(config func() (collector.Config, error)) *cobra.Command {
 				return err
 			}
 			errs := cmd.ErrOrStderr()
-			o.Log = slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelWarn}))
+			// An embedded store that takes months in minutes warns of every compaction that it puts off for more.
+			o.Log = slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelError}))
 			o.Progress = sayProgress(errs)
 			begin := time.Now()
 			result, err := transfer.Migrate(cmd.Context(), cfg, o)
