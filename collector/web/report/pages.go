@@ -332,12 +332,3 @@ func (p page) Legend() (out []Choice) {
 	}
 	return out
 }
-
-// judged is what the template "agreed" needs.
-type judged struct {
-	P page
-	A agreed
-}
-
-// Judged words what became of a line's limits.
-func (p page) Judged(a agreed) judged { return judged{p, a} }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"html/template"
 	"net/http"
 	"net/url"
 
@@ -35,7 +36,7 @@ type month struct {
 	Name, Path string
 	Running    bool
 	F          figures
-	Agreed     agreed
+	Agreed     template.HTML
 }
 
 func (p *Pages) sitePage(rw http.ResponseWriter, r *http.Request) {
@@ -88,7 +89,7 @@ func (p *page) siteLayer(layer probes.Layer, made []*reports.Report, notes map[s
 			}
 			q := url.Values{"period": {period.Name(rep.Period)}, "site": {l.Site}, "hours": {string(p.Q.Hours)}}
 			out.Months = append(out.Months, month{Name: p.W.PeriodName(rep.Period), Path: "/reports?" + q.Encode(), Running: rep.Period.To.After(p.Now),
-				F: p.figures(&l.Figures), Agreed: p.agreedOf(l.Against, notes)})
+				F: p.lineFigures(&l.Figures), Agreed: p.agreed(l.Against, notes)})
 		}
 	}
 	return out

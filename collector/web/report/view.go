@@ -23,19 +23,8 @@ type figures struct {
 	Maintenance, Off, Closed, NoData   string
 	Loss, P50, P95, Jitter             string
 	Bar                                template.HTML
-	Shares                             string // the bar in words
-	L                                  *labels
-}
-
-// labels name the figures where no heading does, as on a phone.
-type labels struct{ Availability, Down, Maintenance, Off, NoData, Loss, P50, P95, Jitter string }
-
-func (p *page) label() *labels {
-	if p.labels == nil {
-		p.labels = &labels{p.W.Say("report.col_availability"), p.T("report.downtime"), p.W.Say("report.share_maintenance"), p.W.Say("report.share_off"),
-			p.W.Say("report.share_no_data"), p.T("report.short_loss"), p.T("report.short_p50"), p.T("report.short_p95"), p.T("report.short_jitter")}
-	}
-	return p.labels
+	Shares                             string        // the bar in words
+	Cells                              template.HTML // all that a line's row has of them
 }
 
 // share is one part of a period. Its name is that of its look.
@@ -90,7 +79,7 @@ func (p *page) figures(f *reports.Figures) figures {
 		Measured: f.Availability != nil, Availability: p.W.Availability(f.Availability), Known: p.W.Share(f.Known, 1), Down: wording.None,
 		Maintenance: p.W.Share(f.Maintenance, f.Period), Off: p.W.Share(f.Off, f.Period), Closed: p.W.Share(f.Closed, f.Period), NoData: p.W.Share(f.NoData, f.Period),
 		Loss: p.W.Ratio(f.Loss), P50: p.W.Millis(wording.P50(f.RTT)), P95: p.W.Millis(wording.P95(f.RTT)), Jitter: p.W.Millis(wording.P95(f.Jitter)),
-		Bar: bar(f), L: p.label(),
+		Bar: bar(f),
 	}
 	if out.Measured {
 		if out.Outages = ""; f.Outages > 0 {
@@ -110,51 +99,22 @@ func (p *page) figures(f *reports.Figures) figures {
 	return out
 }
 
+// lineFigures words the numbers of a line, with the cells of its row.
+func (p *page) lineFigures(f *reports.Figures) figures {
+	out := p.figures(f)
+	out.Cells = p.cellsOf(&out)
+	return out
+}
+
 // lineView is a line in a table.
 type lineView struct {
 	Site, Name, District string
 	Provider, Speed      string
 	Contract             bool
 	F                    figures
-	Agreed               agreed
+	Agreed               template.HTML
 
 	line *reports.Line
-}
-
-// agreed is what became of a line's limits.
-type agreed struct {
-	Outcome wording.Outcome
-	Glyph   string
-	Text    string
-	Limits  []limitView
-}
-
-type limitView struct {
-	What, Value, Limit, Hours, Why string
-	State, Is                      string // the look and the word of what became of it
-	Note                           int    // number of the note that says where the limit is written
-	Citation                       string
-}
-
-// outcomeGlyphs are the shapes of outcomes; words stand beside them.
-var outcomeGlyphs = map[wording.Outcome]string{wording.Met: "ok", wording.Missed: "down", wording.Open: "no_data", wording.Unagreed: "none"}
-
-// agreedOf words what became of limits; notes numbers the places where they are written.
-func (p *page) agreedOf(against []reports.Verdict, notes map[string]int) agreed {
-	outcome, _ := wording.OutcomeOf(against)
-	out := agreed{Outcome: outcome, Glyph: outcomeGlyphs[outcome], Text: p.W.OutcomeName(against)}
-	for i := range against {
-		v := &against[i]
-		state, is := "no_data", "report.is_open"
-		if v.Met != nil {
-			if state, is = "down", "report.is_missed"; *v.Met {
-				state, is = "ok", "report.is_met"
-			}
-		}
-		out.Limits = append(out.Limits, limitView{What: p.W.What(v.What), Value: p.W.Value(v), Limit: p.W.Limit(v), Hours: strings.ToLower(p.W.HoursName(v.Hours)),
-			Why: p.W.Why(v), State: state, Is: p.T(is), Note: notes[v.Citation], Citation: v.Citation})
-	}
-	return out
 }
 
 // source is a place where limits are written.
@@ -200,11 +160,11 @@ func (p *page) tables(r *reports.Report, notes map[string]int) (out []layerTable
 			if l.Layer != layer {
 				continue
 			}
-			v := lineView{Site: l.Site, Name: l.Name, District: l.District, Contract: l.Contract != nil, F: p.figures(&l.Figures), line: l}
+			v := lineView{Site: l.Site, Name: l.Name, District: l.District, Contract: l.Contract != nil, F: p.lineFigures(&l.Figures), line: l}
 			if l.Contract != nil {
 				v.Provider, v.Speed = p.W.Provider(l.Contract), p.W.Speed(l.Contract)
 			}
-			v.Agreed = p.agreedOf(l.Against, notes)
+			v.Agreed = p.agreed(l.Against, notes)
 			t.Contract = t.Contract || v.Contract
 			t.Rows = append(t.Rows, v)
 		}
