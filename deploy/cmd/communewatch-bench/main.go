@@ -29,8 +29,9 @@ func main() {
 		},
 	}
 	cmd.Flags().StringVar(&o.Bin, "bin", "bin", "folder of the programs")
-	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "sections to run: ingest, scale, query, agent, spool, rtt, snmp, polls, judge, calls (no report is written then)")
+	cmd.Flags().StringSliceVar(&o.Only, "only", nil, "sections to run: ingest, scale, query, agent, spool, rtt, snmp, polls, judge, influx, stores, reports, calls (no report is written then)")
 	cmd.Flags().StringVar(&o.Report, "report", "docs/BENCHMARKS.md", "file to write the results to")
+	cmd.Flags().BoolVar(&o.Small, "small", false, "influx, stores and reports with small numbers, to try them (no report is written then)")
 	cmd.AddCommand(askCommand(), loadCommand())
 	if err := cmd.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "communewatch-bench:", err)

@@ -17,6 +17,7 @@ import (
 
 	"communewatch/agent/spool"
 	"communewatch/deploy/lab/bench/program"
+	"communewatch/deploy/lab/bench/station"
 	"communewatch/deploy/lab/gear"
 )
 
@@ -45,7 +46,7 @@ func benchAgent(ctx context.Context, e *env) (*table, error) {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "site: %s\nagent: pc-1\nstate_dir: %q\ncollectors: [{url: %q, token: %q}]\nspool: {min_free: 0.01}\ndefaults: {interval: %s}\nchecks:\n",
-		st.sites[0], filepath.Join(dir, "state"), st.url, st.tokens[0], agentEvery)
+		st.Sites[0], filepath.Join(dir, "state"), st.URL, st.Tokens[0], agentEvery)
 	for i := range agentTargets / 4 {
 		at := func(host byte) string { return agentBlock.Addr(i, host).String() }
 		fmt.Fprintf(&b, "  - {name: ping-%d, kind: icmp, path: lan, address: %s}\n", i, at(gear.HostRouter))
@@ -106,7 +107,7 @@ func benchSpool(_ context.Context, e *env) (*table, error) {
 	for _, runs := range []int{1, 20, 200} {
 		var lines []byte
 		for i := range runs {
-			lines = appendRun(lines, "s00001", i%20, time.Now().UnixNano(), i)
+			lines = station.AppendRun(lines, "s00001", i%20, time.Now().UnixNano(), i)
 		}
 		s, err := spool.Open(spool.Options{
 			Dir: filepath.Join(e.dir, "spool-"+strconv.Itoa(runs)), Boot: "bench", Log: slog.New(slog.DiscardHandler),

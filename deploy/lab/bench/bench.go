@@ -11,11 +11,14 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
 
 	"communewatch/deploy/lab/bench/calls"
+	"communewatch/deploy/lab/bench/station"
+	"communewatch/deploy/lab/bench/stores"
 )
 
 // Options of a run.
@@ -24,6 +27,7 @@ type Options struct {
 	Out    io.Writer
 	Only   []string // sections to run; empty: all
 	Report string   // file to write; "" for none
+	Small  bool     // sections about stores with small numbers, to try them
 }
 
 // table is one section's result.
@@ -80,11 +84,27 @@ type section struct {
 	run  func(context.Context, *env) (*table, error)
 }
 
+// prepareStation makes the files of a collector with n sites, in a folder of the run.
+func prepareStation(ctx context.Context, e *env, name string, n int) (*station.Station, error) {
+	return station.Prepare(ctx, filepath.Join(e.dir, name), n, "")
+}
+
+// startStation prepares a collector and starts it.
+func startStation(ctx context.Context, e *env, name string, n int) (*station.Station, error) {
+	s, err := prepareStation(ctx, e, name, n)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Start(ctx, e.bin)
+}
+
 // env is what sections share.
 type env struct {
 	bin string
 	dir string // of this run, removed after it
 	log *slog.Logger
+
+	stores *stores.Bench
 }
 
 func sections() []section {
@@ -98,11 +118,18 @@ func sections() []section {
 		{"snmp", benchSNMP},
 		{"polls", benchPolls},
 		{"judge", benchJudge},
+		{"influx", func(ctx context.Context, e *env) (*table, error) { return fromStores(e.stores.Influx(ctx)) }},
+		{"stores", func(ctx context.Context, e *env) (*table, error) { return fromStores(e.stores.Stores(ctx)) }},
+		{"reports", func(ctx context.Context, e *env) (*table, error) { return fromStores(e.stores.Reports(ctx)) }},
 		{"calls", func(ctx context.Context, e *env) (*table, error) {
 			about, columns, rows, err := calls.Measure(ctx, e.bin, e.dir)
 			return &table{title: "Conference calls", about: about, columns: columns, rows: rows}, err
 		}},
 	}
+}
+
+func fromStores(t stores.Table, err error) (*table, error) {
+	return &table{title: t.Title, about: t.About, columns: t.Columns, rows: t.Rows}, err
 }
 
 // Run runs the sections and prints their tables.
@@ -112,7 +139,8 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	e := &env{bin: o.Bin, dir: dir, log: slog.New(slog.DiscardHandler)}
+	e := &env{bin: o.Bin, dir: dir, log: slog.New(slog.DiscardHandler), stores: stores.New(o.Bin, dir, o.Out, o.Small)}
+	defer e.stores.Close()
 	text := fmt.Sprintf("# Benchmarks\n\nThe last results of `make bench`. Compare within a run: %s\n", machine())
 	fmt.Fprintln(o.Out, machine())
 	begin := time.Now()
@@ -130,7 +158,7 @@ func Run(ctx context.Context, o Options) error {
 		text += "\n" + md
 	}
 	fmt.Fprintf(o.Out, "\nall in %v\n", time.Since(begin).Round(time.Second))
-	if o.Report == "" || len(o.Only) > 0 {
+	if o.Report == "" || len(o.Only) > 0 || o.Small {
 		return nil
 	}
 	return os.WriteFile(o.Report, []byte(text), 0o644)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"communewatch/deploy/lab/bench/program"
+	"communewatch/deploy/lab/bench/station"
 )
 
 const (
@@ -28,16 +29,6 @@ const (
 type body struct {
 	token string
 	lines []byte
-}
-
-// run writes the two lines of one run of a check: nine numbers of a ping, and the verdict row with three numbers and
-// two texts.
-func appendRun(b []byte, site string, target int, at int64, seq int) []byte {
-	rtt := 0.010 + float64(seq%97)*0.0001
-	b = fmt.Appendf(b, "icmp,agent=pc-1,path=broadband,site=%s,target=t%02d sent=10i,send_errors=0i,received=10i,lost=0i,loss_ratio=0,"+
-		"rtt_min_seconds=%.6f,rtt_median_seconds=%.6f,rtt_p95_seconds=%.6f,jitter_seconds=%.6f %d\n", site, target, rtt, rtt*1.1, rtt*1.7, rtt/20, at)
-	return fmt.Appendf(b, "check,agent=pc-1,kind=icmp,layer=broadband,path=broadband,site=%s,target=t%02d outcome=\"ok\",up=true,"+
-		"took_seconds=%.6f,interval_seconds=30,path_proof=\"bound\" %d\n", site, target, 2+rtt, at)
 }
 
 // makeBodies makes each sender's requests of lines lines each. Senders have sites of their own, so that every series
@@ -58,7 +49,7 @@ func makeBodies(lines int, sites, tokens []string) [][]body {
 		cut()
 		for k := range perSite {
 			at := begin.Add(time.Duration(k/ingestTargets) * time.Second).UnixNano()
-			cur.lines = appendRun(cur.lines, site, k%ingestTargets, at, k)
+			cur.lines = station.AppendRun(cur.lines, site, k%ingestTargets, at, k)
 			if n += 2; n >= lines {
 				cut()
 			}
@@ -125,11 +116,11 @@ func benchIngest(ctx context.Context, e *env) (*table, error) {
 		if err != nil {
 			return nil, err
 		}
-		bodies := makeBodies(lines, st.sites, st.tokens)
-		if err := st.start(ctx, e); err != nil {
+		bodies := makeBodies(lines, st.Sites, st.Tokens)
+		if err := st.Start(ctx, e.bin); err != nil {
 			return nil, err
 		}
-		ours, err := measureIngest(ctx, st.Program, st.url+"/api/v2/write?org=communewatch&bucket=communewatch", bodies)
+		ours, err := measureIngest(ctx, st.Program, st.URL+"/api/v2/write?org=communewatch&bucket=communewatch", bodies)
 		st.Stop()
 		if err != nil {
 			return nil, fmt.Errorf("collector: %w", err)

@@ -8,6 +8,7 @@ import (
 
 	"communewatch/collector"
 	"communewatch/collector/store/embedded"
+	"communewatch/deploy/lab/bench/station"
 	"communewatch/probes/wire"
 )
 
@@ -27,7 +28,7 @@ func benchQuery(ctx context.Context, e *env) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := st.start(ctx, e); err != nil {
+	if err := st.Start(ctx, e.bin); err != nil {
 		return nil, err
 	}
 	defer st.Stop()
@@ -38,15 +39,15 @@ func benchQuery(ctx context.Context, e *env) (*table, error) {
 		columns: []string{"range", "loss, one check", "round trip, all checks", "history of states"},
 	}
 	for _, r := range []string{"1h", "24h", "30d"} {
-		loss, _, err := fetch(ctx, st.url+"/api/v1/series?site=s00000&measurement=icmp&field=loss_ratio&target=t00&agg=mean&range="+r)
+		loss, _, err := fetch(ctx, st.URL+"/api/v1/series?site=s00000&measurement=icmp&field=loss_ratio&target=t00&agg=mean&range="+r)
 		if err != nil {
 			return nil, err
 		}
-		rtt, _, err := fetch(ctx, st.url+"/api/v1/series?site=s00000&measurement=icmp&field=rtt_median_seconds&agg=mean,min,p95&range="+r)
+		rtt, _, err := fetch(ctx, st.URL+"/api/v1/series?site=s00000&measurement=icmp&field=rtt_median_seconds&agg=mean,min,p95&range="+r)
 		if err != nil {
 			return nil, err
 		}
-		history, _, err := fetch(ctx, st.url+"/api/v1/sites/s00000/history?range="+r)
+		history, _, err := fetch(ctx, st.URL+"/api/v1/sites/s00000/history?range="+r)
 		if err != nil {
 			return nil, err
 		}
@@ -56,8 +57,8 @@ func benchQuery(ctx context.Context, e *env) (*table, error) {
 	return t, nil
 }
 
-func fill(ctx context.Context, st *station) (values uint64, err error) {
-	cfg, err := collector.ReadConfig(st.config)
+func fill(ctx context.Context, st *station.Station) (values uint64, err error) {
+	cfg, err := collector.ReadConfig(st.Config)
 	if err != nil {
 		return 0, err
 	}
@@ -74,7 +75,7 @@ func fill(ctx context.Context, st *station) (values uint64, err error) {
 		lines = lines[:0]
 		for range 100 {
 			for c := range queryChecks {
-				lines = appendRun(lines, "s00000", c, at.UnixNano(), int(at.Unix()/30))
+				lines = station.AppendRun(lines, "s00000", c, at.UnixNano(), int(at.Unix()/30))
 			}
 			at = at.Add(queryEvery)
 		}

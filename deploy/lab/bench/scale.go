@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"communewatch/deploy/lab/bench/station"
 	"communewatch/probes/wire"
 
 	"github.com/klauspost/compress/gzip"
@@ -62,11 +63,11 @@ func scale(ctx context.Context, e *env, n int) ([]string, error) {
 		return nil, err
 	}
 	begin := time.Now()
-	page, _, err := fetch(ctx, st.url+"/")
+	page, _, err := fetch(ctx, st.URL+"/")
 	if err != nil {
 		return nil, err
 	}
-	list, size, err := fetch(ctx, st.url+"/api/v1/sites")
+	list, size, err := fetch(ctx, st.URL+"/api/v1/sites")
 	if err != nil {
 		return nil, err
 	}
@@ -104,10 +105,10 @@ func wait(ctx context.Context, d time.Duration) error {
 }
 
 // report sends for every scaleSenders-th site, evenly spread over scaleEvery, until ctx ends.
-func report(ctx context.Context, st *station, k int) error {
+func report(ctx context.Context, st *station.Station, k int) error {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1}, Timeout: time.Minute}
 	defer client.CloseIdleConnections()
-	mine := (len(st.sites) - k + scaleSenders - 1) / scaleSenders
+	mine := (len(st.Sites) - k + scaleSenders - 1) / scaleSenders
 	if mine == 0 {
 		return nil
 	}
@@ -117,7 +118,7 @@ func report(ctx context.Context, st *station, k int) error {
 	var zipped bytes.Buffer
 	zip := gzip.NewWriter(&zipped)
 	for round := 1; ; round++ {
-		for i := k; i < len(st.sites); i += scaleSenders {
+		for i := k; i < len(st.Sites); i += scaleSenders {
 			select {
 			case <-ctx.Done():
 				return nil
@@ -126,7 +127,7 @@ func report(ctx context.Context, st *station, k int) error {
 			raw = raw[:0]
 			at := time.Now().Add(-time.Second).Truncate(time.Millisecond).UnixNano()
 			for c := range scaleChecks {
-				raw = appendRun(raw, st.sites[i], c, at, i+round)
+				raw = station.AppendRun(raw, st.Sites[i], c, at, i+round)
 			}
 			zipped.Reset()
 			zip.Reset(&zipped)
@@ -139,13 +140,13 @@ func report(ctx context.Context, st *station, k int) error {
 	}
 }
 
-func postBatch(ctx context.Context, client *http.Client, st *station, i, round int, zipped []byte) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, st.url+"/api/v2/write?org=communewatch&bucket=communewatch", bytes.NewReader(zipped))
+func postBatch(ctx context.Context, client *http.Client, st *station.Station, i, round int, zipped []byte) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, st.URL+"/api/v2/write?org=communewatch&bucket=communewatch", bytes.NewReader(zipped))
 	if err != nil {
 		return err
 	}
 	h := req.Header
-	h.Set("Authorization", "Token "+st.tokens[i])
+	h.Set("Authorization", "Token "+st.Tokens[i])
 	h.Set("Content-Encoding", "gzip")
 	h.Set(wire.HeaderAgent, "pc-1")
 	h.Set(wire.HeaderBoot, fmt.Sprintf("%016x", i))

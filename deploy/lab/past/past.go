@@ -37,7 +37,8 @@ type Options struct {
 	LineHours, Hours, FiveMinutes time.Duration
 	FineSites                     int // the first so many sites have Hours and FiveMinutes; 0: all
 
-	LinesOnly bool // no windows of checks, only those that reports rest on
+	LinesOnly  bool // no windows of checks, only those that reports rest on
+	CheckSites int  // the first so many sites have windows of checks; 0: all
 
 	Raw      time.Duration // how far back from To rows reach
 	RawSites int           // of the first so many sites; 0: all
@@ -129,6 +130,11 @@ func (o *Options) site(ctx context.Context, number int, made chan<- batch) error
 		}
 	}
 	g.life = o.story(number, g.open)
+	if o.CheckSites > 0 && number >= o.CheckSites {
+		g.o = &Options{}
+		*g.o = *o
+		g.o.checks = nil
+	}
 	g.series()
 	send := func(b batch) error {
 		b.site = g.site
