@@ -64,13 +64,26 @@ func (s *Store) points(ctx context.Context, q store.Query, each func(store.Serie
 			return nil
 		}
 	}
-	found := answers.NewPoints(&a, q.MaxPoints, s.inParts(&a), each)
+	found := answers.NewPoints(&a, q.MaxPoints, s.piece(&a) < a.To-a.From, wanted(ctx, each))
 	err := s.run(ctx, &a, found.Take)
 	if err == nil {
 		err = found.Finish()
 	}
 	s.metrics.skipped.Add(float64(found.Skipped))
 	return s.explain(err)
+}
+
+// wanted ends a query between series once nobody waits for it any more.
+func wanted[T any](ctx context.Context, each func(T) error) func(T) error {
+	return func(found T) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := each(found); err != nil {
+			return err
+		}
+		return ctx.Err()
+	}
 }
 
 // explain makes an error of the room client one of the store's.
@@ -82,9 +95,12 @@ func (s *Store) explain(err error) error {
 	return err
 }
 
-// inParts reports whether a question can't be asked at once.
-func (s *Store) inParts(q *answers.Question) bool {
-	return s.server().Generation == 3 && q.To-q.From > shortOf3.Milliseconds()
+// piece is how much of a question's range can be asked for at once, in milliseconds.
+func (s *Store) piece(q *answers.Question) int64 {
+	if s.server().Generation == 3 {
+		return min(q.To-q.From, shortOf3.Milliseconds())
+	}
+	return q.To - q.From
 }
 
 // run asks and calls each for every stretch of a series in the answers. InfluxDB 3 is asked for short ranges one by one.
@@ -97,10 +113,7 @@ func (s *Store) run(ctx context.Context, q *answers.Question, each func(*influxq
 	}
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	piece := q.To - q.From
-	if s.inParts(q) {
-		piece = shortOf3.Milliseconds()
-	}
+	piece := s.piece(q)
 	for from := q.From; from < q.To; from += piece {
 		text, ok := q.Text(from, min(from+piece, q.To))
 		if !ok {
