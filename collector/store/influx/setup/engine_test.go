@@ -47,11 +47,8 @@ func sortedTags(m probes.MeasurementSpec) []probes.TagSpec {
 // What the collector itself stores, with the credentials that setup made, is nothing that check complains of: in every
 // generation, all measurements with all their fields and windows of them.
 func TestTheCollectorsOwnRowsAreFine(t *testing.T) {
-	s, err := guarded()
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = influxql(t, s.URL(), "", "", "CREATE USER admin WITH PASSWORD 'Very secret \\'quoted\\'' WITH ALL PRIVILEGES") // whoever comes first
+	s := startGuarded(t)
+	influxql(t, s.URL(), "", "", makeAdmin)
 	real := options(t, s.URL())
 	real.Admin, real.User, real.Config.TokenFile = adminUser, "engine", file(t, "token", "")
 	_, two := startStandIn(t, standin.Options{Generation: standin.V2})

@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -25,24 +24,20 @@ import (
 
 const day = 24 * time.Hour
 
-// Two real servers serve all tests: one asks nobody who they are, one has users.
-var (
-	open    *influxd.Server
-	guarded = sync.OnceValues(startGuarded)
-	folder  string
-)
+// open is a real server that asks nobody who they are. It serves all tests.
+var open *influxd.Server
 
 const adminUser = "admin:Very secret 'quoted'"
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	var err error
-	if folder, err = os.MkdirTemp("", "influx-setup"); err != nil {
+	folder, err := os.MkdirTemp("", "influx-setup")
+	if err != nil {
 		panic(err)
 	}
 	defer os.RemoveAll(folder)
-	if open, err = influxd.New(influxd.Options{Dir: filepath.Join(folder, "open")}); err == nil {
+	if open, err = influxd.New(influxd.Options{Dir: folder}); err == nil {
 		err = open.Start(context.Background())
 	}
 	if err != nil {
@@ -50,24 +45,24 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer open.Kill()
-	defer func() {
-		if lastGuarded != nil {
-			lastGuarded.Kill()
-		}
-	}()
 	return m.Run()
 }
 
-var lastGuarded *influxd.Server // for the end of run
-
-func startGuarded() (*influxd.Server, error) {
-	s, err := influxd.New(influxd.Options{Dir: filepath.Join(folder, "guarded"), Auth: true})
+// startGuarded starts a real server that wants user and password, and has nobody yet.
+func startGuarded(t *testing.T) *influxd.Server {
+	t.Helper()
+	s, err := influxd.New(influxd.Options{Dir: t.TempDir(), Auth: true})
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	lastGuarded = s
-	return s, s.Start(context.Background())
+	t.Cleanup(s.Kill)
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
+
+const makeAdmin = "CREATE USER admin WITH PASSWORD 'Very secret \\'quoted\\'' WITH ALL PRIVILEGES"
 
 // influxql executes a statement on a real server.
 func influxql(t *testing.T, server, user, db, q string) string {
@@ -251,16 +246,13 @@ func TestSetup18ChangesRetentionOnlyWhenAsked(t *testing.T) {
 }
 
 func TestSetup18MakesAUserForTheCollectorAlone(t *testing.T) {
-	s, err := guarded()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := startGuarded(t)
 	o := options(t, s.URL())
 	o.Config.TokenFile, o.User = file(t, "token", ""), "collector"
-	_, err = setup.Setup(t.Context(), o)
+	_, err := setup.Setup(t.Context(), o)
 	wantError(t, err, "--admin-token-file", "CREATE USER")
 
-	if got := influxql(t, s.URL(), "", "", "CREATE USER admin WITH PASSWORD 'Very secret \\'quoted\\'' WITH ALL PRIVILEGES"); !strings.HasPrefix(got, "200") {
+	if got := influxql(t, s.URL(), "", "", makeAdmin); !strings.HasPrefix(got, "200") {
 		t.Fatal(got)
 	}
 	_, err = setup.Setup(t.Context(), o)
