@@ -8,6 +8,8 @@ import (
 	"communewatch/collector/rollup"
 	"communewatch/collector/store"
 	"communewatch/probes"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // stretch is a part of a period, and the level that it is read from.
@@ -50,9 +52,24 @@ type windows struct {
 	level         rollup.Level
 }
 
+// atOnce is how many stretches are read side by side: taking windows apart is work for processors.
+const atOnce = 4
+
+// halves cuts the stretches that take longest in two.
+func halves(plan []stretch, zone *time.Location) (out []stretch) {
+	for _, s := range plan {
+		middle := s.level.Start(s.from.Add(s.to.Sub(s.from)/2), zone)
+		if s.from.Before(middle) && middle.Before(s.to) {
+			out = append(out, stretch{s.level, s.from, middle})
+			s.from = middle
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
 // read reads a period's windows.
 func (r *Reporter) read(ctx context.Context, q reports.Query, to time.Time) (map[lineOf]*windows, error) {
-	out := map[lineOf]*windows{}
 	tags := map[string]string{}
 	if q.Site != "" {
 		tags["site"] = q.Site
@@ -60,35 +77,61 @@ func (r *Reporter) read(ctx context.Context, q reports.Query, to time.Time) (map
 	if q.Layer != "" {
 		tags["layer"] = string(q.Layer)
 	}
-	for _, s := range plan(q.Period.From, to, r.o.Zone) {
-		err := r.o.Windows.Rollups(ctx, store.RollupQuery{Level: s.level, Measurement: reports.Measurement, Tags: tags, From: s.from, To: s.to},
-			func(series store.RollupSeries) error {
-				id := lineOf{series.Tags.Get("site"), probes.Layer(series.Tags.Get("layer"))}
-				if !id.layer.Valid() || len(series.Rows) == 0 {
-					return nil
-				}
-				w := out[id]
-				if w == nil {
-					w = &windows{}
-					out[id] = w
-				}
-				if first := time.UnixMilli(series.Rows[0].Start); w.first.IsZero() || first.Before(w.first) {
-					w.first, w.level = first, s.level
-				}
-				t := &w.office
-				if series.Tags.Get("hours") == string(reports.Other) {
-					t = &w.other
-				}
-				for i := range series.Rows {
-					t.add(&series.Rows[i])
-				}
-				return nil
-			})
-		if err != nil {
-			return nil, err
+	stretches := halves(plan(q.Period.From, to, r.o.Zone), r.o.Zone)
+	read := make([]map[lineOf]*windows, len(stretches))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i, s := range stretches {
+		group.Go(func() (err error) {
+			read[i], err = r.stretch(ctx, s, tags)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	out := map[lineOf]*windows{}
+	for _, part := range read { // in order of time, so that sums are the same each time
+		for id, w := range part {
+			have := out[id]
+			if have == nil {
+				out[id] = w
+				continue
+			}
+			have.office.join(&w.office)
+			have.other.join(&w.other)
 		}
 	}
 	return out, nil
+}
+
+// stretch reads the windows of a stretch, all lines or those with some tags.
+func (r *Reporter) stretch(ctx context.Context, s stretch, tags map[string]string) (map[lineOf]*windows, error) {
+	out := map[lineOf]*windows{}
+	err := r.o.Windows.Rollups(ctx, store.RollupQuery{Level: s.level, Measurement: reports.Measurement, Tags: tags, From: s.from, To: s.to},
+		func(series store.RollupSeries) error {
+			id := lineOf{series.Tags.Get("site"), probes.Layer(series.Tags.Get("layer"))}
+			if !id.layer.Valid() || len(series.Rows) == 0 {
+				return nil
+			}
+			w := out[id]
+			if w == nil {
+				w = &windows{level: s.level}
+				out[id] = w
+			}
+			if first := time.UnixMilli(series.Rows[0].Start); w.first.IsZero() || first.Before(w.first) {
+				w.first = first
+			}
+			t := &w.office
+			if series.Tags.Get("hours") == string(reports.Other) {
+				t = &w.other
+			}
+			for i := range series.Rows {
+				t.add(&series.Rows[i])
+			}
+			return nil
+		})
+	return out, err
 }
 
 // tally is windows summed.
@@ -139,6 +182,17 @@ func (t *tally) add(row *rollup.Row) {
 			}
 		}
 	}
+}
+
+// join takes in all of another tally.
+func (t *tally) join(o *tally) {
+	t.ok += o.ok
+	t.degraded += o.degraded
+	t.down += o.down
+	t.maintenance += o.maintenance
+	t.closed += o.closed
+	t.noData += o.noData
+	t.merge(o)
 }
 
 // merge takes in what another tally counted beside seconds.
