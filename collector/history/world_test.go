@@ -35,10 +35,10 @@ import (
 
 var ict = time.FixedZone("ICT", 7*3600)
 
-// The story that batches tell begins on the last morning of a month and ends after midnight.
+// The story that batches tell begins on the last day of a month and ends after midnight.
 var (
-	storyFrom = time.Date(2026, 3, 31, 9, 0, 0, 0, ict)
-	storyTo   = time.Date(2026, 4, 1, 3, 0, 0, 0, ict)
+	storyFrom = time.Date(2026, 3, 31, 13, 0, 0, 0, ict)
+	storyTo   = time.Date(2026, 4, 1, 2, 0, 0, 0, ict)
 )
 
 // world is the path of results without processes: the agents' door, a store, the Keeper, and the API.
@@ -135,7 +135,7 @@ type batch struct {
 
 // story is the batches of all sites, by the hour or so. An agent is silent for two hours, and a line is down for one.
 func story(from, to time.Time) (all []batch) {
-	const every = 4 * time.Minute
+	const every = 5 * time.Minute
 	for i, site := range sites {
 		var b batch
 		n := 0
@@ -150,7 +150,7 @@ func story(from, to time.Time) (all []batch) {
 				text = wire.Append(text, &p)
 			}
 			b.site, b.end, b.text = site, at, b.text+string(text)
-			if n%13 == 0 {
+			if n%12 == 0 {
 				all = append(all, b)
 				b = batch{}
 			}
@@ -183,8 +183,8 @@ func runAt(site string, at time.Time, n int, down bool) []probes.Point {
 	return []probes.Point{
 		{Measurement: "icmp", Tags: tags(), Time: at, Fields: fields},
 		{Measurement: "check", Tags: tags("kind", "icmp", "layer", "lan"), Time: at, Fields: []probes.Field{
-			probes.String("outcome", outcome.String()), probes.Bool("up", !down), probes.Float("interval_seconds", 240), probes.String("path_proof", "bound")}},
-		{Measurement: "agent", Tags: self, Time: at, Fields: []probes.Field{probes.String("version", "test"), probes.Float("uptime_seconds", float64(n)*240)}},
+			probes.String("outcome", outcome.String()), probes.Bool("up", !down), probes.Float("interval_seconds", 300), probes.String("path_proof", "bound")}},
+		{Measurement: "agent", Tags: self, Time: at, Fields: []probes.Field{probes.String("version", "test"), probes.Float("uptime_seconds", float64(n)*300)}},
 	}
 }
 
