@@ -90,7 +90,7 @@ func TestEveryBitComesBack(t *testing.T) {
 		"means":    func() float64 { return float64(r.IntN(1e8)) / 1e9 / 3 },
 	}
 	for name, v := range value {
-		for range 60 {
+		for range 25 {
 			var rows []rollup.Row
 			start := r.Int64N(1<<42) - 1<<41
 			for range 1 + r.IntN(40) {
