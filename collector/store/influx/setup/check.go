@@ -232,7 +232,7 @@ func (c *check) mapping(ctx context.Context, b *bucket) {
 			continue
 		}
 		if m.BucketID != b.ID {
-			c.add(Wrong, "database", b.Name, "InfluxQL takes this name for another bucket, "+m.BucketID, "influx v1 dbrp delete --id "+m.ID+", then communewatch-collector influx setup")
+			c.add(Wrong, "database", b.Name, "InfluxQL takes this name for another bucket, "+ask.Printable(m.BucketID, 40), "influx v1 dbrp delete --id "+ask.Printable(m.ID, 40)+", then communewatch-collector influx setup")
 		}
 		return
 	}

@@ -62,6 +62,11 @@ func TestCheckFindsOtherWriters(t *testing.T) {
 	if v := setup.Check(t.Context(), o); v.Wrong() {
 		t.Fatalf("the collector's own rows are wrong: %+v", v.Findings)
 	}
+	write(t, open.URL(), "", raw, "\x1b[31m"+strings.Repeat("m", 2000)+" f=1")
+	if v := fmt.Sprint(setup.Check(t.Context(), o)); strings.Contains(v, "\x1b") || strings.Contains(v, strings.Repeat("m", 100)) || !strings.Contains(v, "?[31mmm") {
+		t.Errorf("a name from outside is printed as it came: %q", v)
+	}
+	influxql(t, open.URL(), "", raw, "DROP MEASUREMENT \"\x1b[31m"+strings.Repeat("m", 2000)+"\"")
 	write(t, open.URL(), "", raw, "cpu,host=x busy=1\nicmp,site=b,session=12345 lost=1\ndns,agent=x answers=5i")
 	write(t, open.URL(), "", hourly, "mem,host=x free=1")
 	o.MaxSeries = 4

@@ -174,7 +174,7 @@ func (r *run) mapping2(ctx context.Context, name, bucketID, orgID string) error 
 				return nil
 			}
 			// Whoever made it reads another bucket under this name.
-			r.note("mapping", name, Differs, "database "+name+" is another bucket, "+m.BucketID, "remove it: influx v1 dbrp delete --id "+m.ID+"; then run this again")
+			r.note("mapping", name, Differs, "database "+name+" is another bucket, "+ask.Printable(m.BucketID, 40), "remove it: influx v1 dbrp delete --id "+ask.Printable(m.ID, 40)+"; then run this again")
 			return nil
 		}
 	}

@@ -86,20 +86,21 @@ func (r *run) setup3(ctx context.Context, own string) error {
 
 // room3 says whether Core takes the databases that are missing.
 func (r *run) room3(have []string) error {
-	var others []string
+	var ours, others []string
 	missing := 0
 	for _, l := range levels() {
+		ours = append(ours, r.Config.DatabaseOf(l))
 		if !slices.Contains(have, r.Config.DatabaseOf(l)) {
 			missing++
 		}
 	}
 	for _, name := range have {
-		if !strings.HasPrefix(name, "_") && !strings.HasPrefix(name, r.Config.Database) {
-			others = append(others, name)
+		if !strings.HasPrefix(name, "_") && !slices.Contains(ours, name) { // _internal is the server's own and does not count
+			others = append(others, ask.Printable(name, 60))
 		}
 	}
-	if missing > 0 && len(others) > 0 && len(levels())+len(others) > coreDatabases {
-		return fmt.Errorf("3 Core has %d databases at most, and the collector needs %d: %q would have to go first, or run the collector's server alone", coreDatabases, len(levels()), others)
+	if missing > 0 && len(others) > 0 && len(ours)+len(others) > coreDatabases {
+		return fmt.Errorf("3 Core has %d databases at most, and the collector needs %d: %q would have to go first, or run the collector's server alone", coreDatabases, len(ours), others)
 	}
 	return nil
 }

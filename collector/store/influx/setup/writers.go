@@ -19,6 +19,9 @@ const shownNames = 8
 func names(all []string) string {
 	slices.Sort(all)
 	all = slices.Compact(all)
+	for i := range all[:min(len(all), shownNames)] {
+		all[i] = ask.Printable(all[i], 60)
+	}
 	if len(all) > shownNames {
 		return strings.Join(all[:shownNames], ", ") + fmt.Sprintf(" and %d more", len(all)-shownNames)
 	}
@@ -168,7 +171,7 @@ func (c *check) series(ctx context.Context, db string) {
 	sort.Slice(all, func(i, j int) bool { return all[i].n > all[j].n })
 	var top []string
 	for _, m := range all[:min(len(all), 3)] {
-		top = append(top, fmt.Sprintf("%s has %d", m.name, m.n))
+		top = append(top, fmt.Sprintf("%s has %d", ask.Printable(m.name, 60), m.n))
 	}
 	c.add(Wrong, "writers", db, fmt.Sprintf("%d series, more than %d: %s", sum, c.MaxSeries, strings.Join(top, ", ")),
 		"a tag takes a new value with every row, such as a number or a time: find who writes it (SHOW TAG VALUES CARDINALITY), stop it, and drop the measurement")

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"communewatch/collector/store/influx"
 )
@@ -151,8 +152,22 @@ func message(text []byte) string {
 	if json.Unmarshal(text, &said) == nil && said.Message+said.Error != "" {
 		m = said.Message + said.Error
 	}
-	m = strings.Join(strings.Fields(strings.ToValidUTF8(m, "?")), " ")
-	return m[:min(len(m), 300)]
+	return Printable(m, 300)
+}
+
+// Printable is a text from outside as it may be shown on a terminal: in one line, without controls, of at most n bytes.
+func Printable(s string, n int) string {
+	s = strings.Join(strings.Fields(s[:min(len(s), 4*n)]), " ")
+	s = strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
+			return '?'
+		}
+		return c
+	}, strings.ToValidUTF8(s, "?"))
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "..."
 }
 
 // Call sends JSON, or nothing where in is nil, and reads JSON where out is not.
@@ -267,12 +282,12 @@ func (l *Link) Identify(ctx context.Context, now func() time.Time) (Server, erro
 	if err != nil {
 		return s, err
 	}
-	s.Version = strings.TrimPrefix(header.Get("X-Influxdb-Version"), "v")
-	s.Build = header.Get("X-Influxdb-Build")
+	s.Version = Printable(strings.TrimPrefix(header.Get("X-Influxdb-Version"), "v"), 40)
+	s.Build = Printable(header.Get("X-Influxdb-Build"), 40)
 	if s.Version == "" {
 		var said struct{ Version string }
 		if json.Unmarshal(body, &said) == nil {
-			s.Version = strings.TrimPrefix(said.Version, "v")
+			s.Version = Printable(strings.TrimPrefix(said.Version, "v"), 40)
 		}
 	}
 	major, rest, _ := strings.Cut(s.Version, ".")
