@@ -21,6 +21,10 @@ const pictures = [
   { name: "rehearsal-en-dark", path: "/rehearsals?lang=en", newest: true, width: 1366, height: 768, scheme: "dark" },
   { name: "rehearsal-vi-phone", path: "/rehearsals?lang=vi", newest: true, width: 390, height: 844, scheme: "light" },
   { name: "rehearsal-plan-vi", path: "/rehearsals/new?lang=vi&meeting=Giao+ban+tr%E1%BB%B1c+tuy%E1%BA%BFn&profile=720p", width: 1366, height: 768, scheme: "light", whole: true },
+  { name: "report-vi", path: "/reports?lang=vi&hours=all", width: 1366, height: 768, scheme: "light", paper: "report" },
+  { name: "report-en-dark", path: "/reports?lang=en&hours=all", width: 1366, height: 768, scheme: "dark" },
+  { name: "report-vi-phone", path: "/reports?lang=vi&hours=all", width: 390, height: 844, scheme: "light" },
+  { name: "report-site-vi", path: `/reports/sites/${site}?lang=vi&hours=all`, width: 1366, height: 768, scheme: "light" },
   { name: "equipment-vi", path: "/inventory?lang=vi", width: 1366, height: 768, scheme: "light" },
   { name: "equipment-vi-phone", path: "/inventory?lang=vi", width: 390, height: 844, scheme: "light" },
   { name: "device-vi", path: "/inventory?lang=vi&standing=outdated", first: true, width: 1366, height: 768, scheme: "light", whole: true },
@@ -48,6 +52,7 @@ for (const p of pictures) {
   }
   await page.waitForTimeout(3000); // charts and the first live events
   await page.screenshot({ path: `${folder}/${p.name}.png`, fullPage: p.whole ?? false });
+  if (p.paper) await page.pdf({ path: `${folder}/${p.paper}.pdf`, preferCSSPageSize: true, pageRanges: "1-3" }); // as it is printed
   await context.close();
   console.log(`${folder}/${p.name}.png`);
 }

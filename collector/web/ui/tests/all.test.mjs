@@ -2,3 +2,4 @@
 import "./screens.test.mjs";
 import "./inventory.test.mjs";
 import "./rehearsals.test.mjs";
+import "./reports.test.mjs";
