@@ -603,3 +603,51 @@ func makeDatabasesFor(t *testing.T, base, name string) {
 		statement(t, base, "", fmt.Sprintf(`CREATE DATABASE "%s%s"`, name, suffix))
 	}
 }
+
+// Names made to be misread must not swallow the rows beside them, and come back as they were.
+func TestNothingSwallowsItsNeighbours(t *testing.T) {
+	var evil []string
+	for _, a := range `\, ="x` {
+		for _, b := range `\, ="x` {
+			for _, c := range `\, ="x` {
+				evil = append(evil, strings.TrimRight(string([]rune{'v', a, b, c}), `\`))
+			}
+		}
+	}
+	name := database(t, real.URL(), "")
+	s := open(t, options(real.URL(), name))
+	var points []probes.Point
+	for i, e := range evil {
+		at := testNow.Add(-time.Duration(i) * time.Second)
+		points = append(points,
+			probes.Point{Measurement: "evil", Time: at, Tags: probes.Tags{{Key: "n", Value: fmt.Sprint(i)}, {Key: "z" + e, Value: e}}, Fields: []probes.Field{probes.String(e, `"`+e+`\`), probes.Int("n", int64(i))}},
+			probes.Point{Measurement: "good", Time: at, Tags: probes.Tags{{Key: "site", Value: "s1"}}, Fields: []probes.Field{probes.Int("v", int64(i)), probes.String("s", `fine "x"`)}})
+	}
+	if err := s.Append(t.Context(), storetest.Rows(t, points...)); err != nil {
+		t.Fatal(err)
+	}
+	count := func(measurement, field string, tags map[string]string) (n int, texts []string) {
+		q := store.Query{Measurement: measurement, Fields: []string{field}, Tags: tags, From: testNow.Add(-time.Hour), To: testNow.Add(time.Hour)}
+		if err := s.Select(t.Context(), q, func(p store.Series) error { n += len(p.Times); texts = append(texts, p.Texts...); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return n, texts
+	}
+	if n, _ := count("good", "v", nil); n != len(evil) {
+		t.Errorf("%d neighbours, want %d", n, len(evil))
+	}
+	if n, _ := count("evil", "n", nil); n != len(evil) {
+		t.Errorf("%d rows with odd names, want %d", n, len(evil))
+	}
+	for i, e := range evil {
+		if i%5 != 0 { // each costs a query
+			continue
+		}
+		if n, texts := count("evil", e, map[string]string{"n": fmt.Sprint(i), "z" + e: e}); n != 1 || texts[0] != `"`+e+`\` {
+			t.Errorf("%q: %d rows, %q", e, n, texts)
+		}
+		if n, _ := count("evil", "n", map[string]string{"n": e + "' OR '1'='1"}); n != 0 {
+			t.Errorf("%q: %d rows of a tag that no series has", e, n)
+		}
+	}
+}

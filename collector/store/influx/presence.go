@@ -10,6 +10,7 @@ import (
 
 	"communewatch/collector/rollup"
 	"communewatch/collector/store"
+	"communewatch/collector/store/influx/catalog"
 	"communewatch/collector/store/influx/client"
 )
 
@@ -302,7 +303,7 @@ func (s *Store) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.exists(ctx, server); err != nil {
+	if err := (catalog.Catalog{Client: s.client, Server: server}).Exists(ctx, s.o.Database); err != nil {
 		return err
 	}
 	var warnings []string
@@ -332,23 +333,12 @@ func (s *Store) look(ctx context.Context) error {
 	return nil
 }
 
-// exists asks for the database of rows. 1.8 answers most questions about one that is not there as if it were empty.
-func (s *Store) exists(ctx context.Context, server client.Server) error {
-	if server.Generation == 1 {
-		_, _, err := s.client.Retention(ctx, server, s.o.Database)
-		return err
-	}
-	_, err := s.client.Rows(ctx, s.o.Database, "SHOW MEASUREMENTS LIMIT 1", 1)
-	return err
-}
-
 // warning compares how long a level's database keeps its rows with how long it should.
 func (s *Store) warning(ctx context.Context, server client.Server, level rollup.Level) string {
 	database := s.o.DatabaseOf(level)
 	want, limited := s.o.Retention, true
 	if level != rollup.Raw {
-		want, limited = s.o.Keep[level], false
-		_, limited = s.o.Keep[level]
+		want, limited = s.o.Keep[level]
 	}
 	have, known, err := s.client.Retention(ctx, server, database)
 	if kind, ok := client.KindOf(err); ok && kind == client.Missing {

@@ -4,23 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"communewatch/collector/store"
 	"communewatch/collector/store/influx/answers"
+	"communewatch/collector/store/influx/catalog"
 	"communewatch/collector/store/influx/client"
 	"communewatch/collector/store/influx/influxql"
 	"communewatch/collector/store/influx/lines"
 	"communewatch/collector/store/window"
 )
-
-// shortOf3 is how long a range InfluxDB 3 Core can be asked for at once: it opens no more than 432 files of ten minutes
-// for a query.
-const shortOf3 = 72 * time.Hour
-
-// maxNames bounds lists of measurements and fields. A database that others fill may have more.
-const maxNames = 100_000
 
 // Select calls each for every series that matches; see store.Store.
 func (s *Store) Select(ctx context.Context, q store.Query, each func(store.Series) error) error {
@@ -64,7 +57,7 @@ func (s *Store) points(ctx context.Context, q store.Query, each func(store.Serie
 			return nil
 		}
 	}
-	found := answers.NewPoints(&a, q.MaxPoints, s.piece(&a) < a.To-a.From, wanted(ctx, each))
+	found := answers.NewPoints(&a, q.MaxPoints, s.inParts(&a), wanted(ctx, each))
 	err := s.run(ctx, &a, found.Take)
 	if err == nil {
 		err = found.Finish()
@@ -95,12 +88,9 @@ func (s *Store) explain(err error) error {
 	return err
 }
 
-// piece is how much of a question's range can be asked for at once, in milliseconds.
-func (s *Store) piece(q *answers.Question) int64 {
-	if s.server().Generation == 3 {
-		return min(q.To-q.From, shortOf3.Milliseconds())
-	}
-	return q.To - q.From
+// inParts reports whether a question can't be asked at once.
+func (s *Store) inParts(q *answers.Question) bool {
+	return s.catalog().Piece(q.To-q.From) < q.To-q.From
 }
 
 // run asks and calls each for every stretch of a series in the answers. InfluxDB 3 is asked for short ranges one by one.
@@ -113,7 +103,7 @@ func (s *Store) run(ctx context.Context, q *answers.Question, each func(*influxq
 	}
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	piece := s.piece(q)
+	piece := s.catalog().Piece(q.To - q.From)
 	for from := q.From; from < q.To; from += piece {
 		text, ok := q.Text(from, min(from+piece, q.To))
 		if !ok {
@@ -142,51 +132,21 @@ func (s *Store) measurements(ctx context.Context, database string) ([]string, er
 	}
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	rows, err := s.client.Rows(ctx, database, "SHOW MEASUREMENTS", maxNames)
-	if err != nil {
-		return nil, err
-	}
-	if server := s.server(); len(rows) == 0 && server.Generation == 1 { // it says so of a database that is not there too
-		if _, _, err := s.client.Retention(ctx, server, database); err != nil {
-			return nil, err
-		}
-	}
-	var names []string
-	for _, row := range rows {
-		if name, ok := row[len(row)-1].(string); ok && name != "" {
-			names = append(names, lines.Named(name))
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
+	return s.catalog().Measurements(ctx, database)
 }
 
-// fieldsOf returns the fields of a measurement as the database knows them. One that is a number in some shards and a
-// text in others is a number to us.
+// catalog is that of who answered last.
+func (s *Store) catalog() catalog.Catalog {
+	return catalog.Catalog{Client: s.client, Server: s.server()}
+}
+
+// fieldsOf returns the fields of a measurement as the database knows them.
 func (s *Store) fieldsOf(ctx context.Context, measurement string) (map[string]lines.Class, error) {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	rows, err := s.client.Rows(ctx, s.o.Database, "SHOW FIELD KEYS FROM "+influxql.Name(lines.Stored(measurement)), maxNames)
-	if kind, ok := client.KindOf(err); ok && kind == client.Refused {
-		return nil, nil // a measurement that is not there yet, in some generations
-	}
+	fields, err := s.catalog().Fields(ctx, s.o.Database, measurement)
 	if err != nil {
 		s.suspect(err)
-		return nil, err
 	}
-	fields := map[string]lines.Class{}
-	for _, row := range rows { // series, key, type
-		if len(row) < 3 {
-			continue
-		}
-		key, _ := row[1].(string)
-		class := lines.Number
-		if kind, _ := row[2].(string); kind == "string" {
-			class = lines.Text
-		}
-		if have, ok := fields[lines.Named(key)]; !ok || have == lines.Text {
-			fields[lines.Named(key)] = class
-		}
-	}
-	return fields, nil
+	return fields, err
 }

@@ -123,7 +123,7 @@ func (s *Store) windowsOf(ctx context.Context, measurement string, q *store.Roll
 	if len(q.Fields) > 0 && !a.Choose(lines.WindowColumns(q.Fields)) {
 		return nil
 	}
-	found := answers.NewWindows(&a, q.Fields, q.MaxRows, read, s.piece(&a) < a.To-a.From, wanted(ctx, each))
+	found := answers.NewWindows(&a, q.Fields, q.MaxRows, read, s.inParts(&a), wanted(ctx, each))
 	err := s.run(ctx, &a, found.Take)
 	if err == nil {
 		err = found.Finish()

@@ -2,13 +2,11 @@ package influx
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"sync"
 	"time"
 
 	"communewatch/collector/store"
-	"communewatch/collector/store/influx/answers"
 	"communewatch/collector/store/influx/influxql"
 	"communewatch/collector/store/influx/lines"
 	"communewatch/probes/wire"
@@ -33,8 +31,8 @@ type size struct {
 	counting chan struct{}
 	series   int
 	reached  time.Time // when oldest was asked for last
-	oldest   int64 // Unix milliseconds; MaxInt64: none
-	taken    int64 // of the oldest row that was stored since opening, or MaxInt64
+	oldest   int64     // Unix milliseconds; MaxInt64: none
+	taken    int64     // of the oldest row that was stored since opening, or MaxInt64
 }
 
 func (z *size) init() { z.oldest, z.taken = math.MaxInt64, math.MaxInt64 }
@@ -106,7 +104,9 @@ func (s *Store) count() {
 
 func (s *Store) measure(ctx context.Context, old bool) (series int, oldest int64, err error) {
 	oldest = math.MaxInt64
-	names, err := s.measurements(ctx, s.o.Database)
+	catalog := s.catalog()
+	now := s.o.Now()
+	names, err := catalog.Measurements(ctx, s.o.Database)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -114,13 +114,13 @@ func (s *Store) measure(ctx context.Context, old bool) (series int, oldest int64
 		if !influxql.Quotable(name) {
 			continue
 		}
-		n, err := s.seriesOf(ctx, name)
+		n, err := catalog.Series(ctx, s.o.Database, name, now)
 		if err != nil {
 			return 0, 0, err
 		}
 		series += n
 		if old {
-			t, err := s.firstOf(ctx, name)
+			t, err := catalog.First(ctx, s.o.Database, name, now.Add(-s.o.Retention).UnixMilli(), now.Add(maxAhead).UnixMilli())
 			if err != nil {
 				return 0, 0, err
 			}
@@ -128,55 +128,4 @@ func (s *Store) measure(ctx context.Context, old bool) (series int, oldest int64
 		}
 	}
 	return series, oldest, nil
-}
-
-// seriesOf counts the series of a measurement, times its fields. InfluxDB 3 has no statement for it: there the last rows
-// of the series of the last days are counted.
-func (s *Store) seriesOf(ctx context.Context, measurement string) (int, error) {
-	quoted := influxql.Name(lines.Stored(measurement))
-	if s.server().Generation == 3 {
-		n := 0
-		q := fmt.Sprintf("SELECT *::field FROM %s WHERE time >= %s GROUP BY * ORDER BY time DESC LIMIT 1", quoted, influxql.Time(s.o.Now().Add(-shortOf3+maxAhead)))
-		err := s.client.Query(ctx, s.o.Database, q, func(c *influxql.Chunk) error {
-			for i := 1; i < len(c.Columns); i++ {
-				for _, kind := range c.Columns[i].Kinds {
-					if kind != influxql.Null {
-						n++
-					}
-				}
-			}
-			return nil
-		})
-		return n, err
-	}
-	fields, err := s.fieldsOf(ctx, measurement)
-	if err != nil {
-		return 0, err
-	}
-	rows, err := s.client.Rows(ctx, s.o.Database, "SHOW SERIES EXACT CARDINALITY FROM "+quoted, 1)
-	if err != nil || len(rows) == 0 {
-		return 0, err
-	}
-	n, _ := rows[0][len(rows[0])-1].(float64)
-	return int(n) * len(fields), nil
-}
-
-// firstOf returns when the oldest row of a measurement is from that may still be asked for; MaxInt64 if there is none.
-func (s *Store) firstOf(ctx context.Context, measurement string) (int64, error) {
-	now := s.o.Now()
-	q := answers.Question{Measurement: measurement, From: now.Add(-s.o.Retention).UnixMilli(), To: now.Add(maxAhead).UnixMilli()}
-	first := int64(math.MaxInt64)
-	for from, piece := q.From, s.piece(&q); from < q.To && first == math.MaxInt64; from += piece {
-		rows, err := s.client.Rows(ctx, s.o.Database, fmt.Sprintf("SELECT *::field FROM %s WHERE time >= %s AND time < %s ORDER BY time LIMIT 1",
-			influxql.Name(lines.Stored(measurement)), influxql.Time(time.UnixMilli(from)), influxql.Time(time.UnixMilli(min(from+piece, q.To)))), 1)
-		if err != nil {
-			return 0, err
-		}
-		if len(rows) == 1 && len(rows[0]) > 1 { // behind the name of the series
-			if t, ok := rows[0][1].(float64); ok {
-				first = int64(t)
-			}
-		}
-	}
-	return first, nil
 }
