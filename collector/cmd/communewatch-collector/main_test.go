@@ -122,6 +122,12 @@ func TestShippedExamplesAreValid(t *testing.T) {
 		switch {
 		case strings.HasPrefix(name, "collector"):
 			must(t, "check-config", "--config", file)
+		case strings.HasPrefix(name, "line-profiles"):
+			profiles, err := filepath.Abs(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			must(t, "check-config", "--config", write(t, t.TempDir(), "collector.yaml", "reports: {profiles: "+profiles+"}\n"))
 		case !strings.HasPrefix(name, "agent"): // package agent tests those
 			t.Errorf("%s: no test loads it", file)
 		}
