@@ -188,6 +188,9 @@ func TestRowsTellWhatWindowsTell(t *testing.T) {
 	from := o.To.Add(-o.Raw)
 	runs, up := map[string]float64{}, map[string]float64{}
 	for _, r := range s.raw {
+		if at := time.Unix(0, r.Time); at.Before(from.Add(-o.Every-time.Minute)) || !at.Before(o.To) {
+			t.Fatalf("a row of %v", at)
+		}
 		series, err := wire.ParseKey(r.Key)
 		if err != nil {
 			t.Fatal(err)

@@ -14,15 +14,15 @@ const rawPortion = 20_000
 
 // raw makes rows of [from, to), as an agent would have sent them.
 func (g *generator) raw(from, to time.Time, send func(batch) error) error {
-	parser := wire.NewParser(wire.DefaultLimits())
 	var lines []byte
 	n := 0
 	flush := func() error {
-		rows, bad := parser.Parse(lines, time.Nanosecond, 0)
+		// A parser's rows, and the lines that they refer to, are its own only until they are stored.
+		rows, bad := wire.NewParser(wire.DefaultLimits()).Parse(lines, time.Nanosecond, 0)
 		if len(bad) > 0 {
 			return fmt.Errorf("a row of the past: %v", bad[0])
 		}
-		lines, n = nil, 0 // rows refer to them
+		lines, n = nil, 0
 		return send(batch{raw: rows})
 	}
 	for _, r := range g.life.running(from, to) {

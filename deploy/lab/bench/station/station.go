@@ -4,11 +4,14 @@ package station
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"communewatch/collector"
 	"communewatch/collector/registry"
@@ -78,13 +81,49 @@ func Prepare(ctx context.Context, dir string, n int, settings string) (*Station,
 	return s, group.Wait()
 }
 
-// Start starts the collector of the programs in bin, and returns when it answers.
+// Start starts the collector of the programs in bin, and returns when it takes results.
 func (s *Station) Start(ctx context.Context, bin string) error {
 	var err error
 	if s.Program, err = program.Start(filepath.Join(bin, "communewatch-collector"), "serve", "--config", s.Config); err != nil {
 		return err
 	}
-	return s.Ready(ctx, s.URL+"/health")
+	if err := s.Ready(ctx, s.URL+"/health"); err != nil {
+		return err
+	}
+	// Its doors are open before it has read the recent past.
+	for deadline := time.Now().Add(time.Minute); ; {
+		replayed, err := s.replayed(ctx)
+		if replayed || err != nil {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the collector takes no results yet:\n%s", s.Output())
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (s *Station) replayed(ctx context.Context) (bool, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/api/v1/status", nil)
+	if err != nil {
+		return false, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false, err
+	}
+	defer resp.Body.Close()
+	var status struct {
+		Store struct {
+			Replayed bool `json:"replayed"`
+		} `json:"store"`
+	}
+	err = json.NewDecoder(resp.Body).Decode(&status)
+	return status.Store.Replayed, err
 }
 
 // AppendRun appends the two lines of one run of a check: nine numbers of a ping, and the verdict row with three numbers and
