@@ -1,11 +1,14 @@
 package history_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -212,5 +215,48 @@ func TestADroppedSeriesTakesNoFigures(t *testing.T) {
 	w.work()
 	if got := w.windows(); got != want {
 		t.Errorf("figures went with the rows:\n%s", differ(got, want))
+	}
+}
+
+// fullStore is a store whose disk takes no windows while it is full.
+type fullStore struct {
+	store.Store
+	full *atomic.Bool
+}
+
+func (f fullStore) PutRollups(ctx context.Context, level rollup.Level, rows []rollup.Row) error {
+	if f.full.Load() && level != rollup.FiveMinutes { // it fills up in the middle
+		return fmt.Errorf("write: %w", syscall.ENOSPC)
+	}
+	return f.Store.PutRollups(ctx, level, rows)
+}
+
+// The disk fills up while hours are worked out, and has room again later: results are taken all the time, it is told that
+// figures stand still, and in the end they are what they would have been.
+func TestADiskThatFillsDuringARollup(t *testing.T) {
+	all := story(storyFrom, storyFrom.Add(6*time.Hour))
+	reference := newWorld(t, openEmbedded(t))
+	reference.inOrder(all)
+	var full atomic.Bool
+	w := newWorld(t, func(now func() time.Time) (store.Store, error) {
+		st, err := openEmbedded(t)(now)
+		return fullStore{st, &full}, err
+	})
+	for i, b := range all {
+		full.Store(i > len(all)/3)
+		w.set(b.end.Add(5 * time.Second))
+		w.send(b)
+		w.keeper.Work(t.Context())
+	}
+	p := w.keeper.Progress()
+	if !strings.Contains(p.Failed, "no space") || p.Since.IsZero() || !p.To.Before(all[len(all)-1].end.Add(-time.Hour)) {
+		t.Errorf("while the disk is full: %+v", p)
+	}
+	full.Store(false)
+	for w.keeper.Work(t.Context()) == 0 {
+	}
+	w.end(all)
+	if got, want := w.windows(), reference.windows(); got != want {
+		t.Errorf("windows differ:\n%s", differ(got, want))
 	}
 }
