@@ -172,7 +172,7 @@ func run(t *testing.T, o migrate.Options) migrate.Result {
 
 func TestEverythingIsCopied(t *testing.T) {
 	from, to := openEmbedded(t, t.TempDir()), openEmbedded(t, t.TempDir())
-	fill(t, from.Store, 6)
+	fill(t, from.Store, 3)
 	want := content(t, from.Store)
 	o := options(t, from, to)
 	var last migrate.Progress
@@ -206,11 +206,11 @@ func TestEverythingIsCopied(t *testing.T) {
 // TestKilledAnywhere cancels a migration after each of its steps in turn, and lets the next run go on.
 func TestKilledAnywhere(t *testing.T) {
 	from, to := openEmbedded(t, t.TempDir()), openEmbedded(t, t.TempDir())
-	fill(t, from.Store, 3)
+	fill(t, from.Store, 1)
 	want := content(t, from.Store)
 	o := options(t, from, to)
 	runs := 0
-	for steps := 1; ; steps += 37 {
+	for steps := 1; ; steps += 23 {
 		ctx, cancel := context.WithCancel(t.Context())
 		n := 0
 		o.Progress = func(migrate.Progress) {
@@ -244,10 +244,10 @@ func TestKilledAnywhere(t *testing.T) {
 
 func TestWhatCameBetweenTwoRunsIsCopied(t *testing.T) {
 	from, to := openEmbedded(t, t.TempDir()), openEmbedded(t, t.TempDir())
-	fill(t, from.Store, 2)
+	fill(t, from.Store, 1)
 	o := options(t, from, to)
 	run(t, o)
-	late := probes.Point{Measurement: "icmp", Tags: probes.Tags{{Key: "site", Value: "s9"}}, Time: now.Add(-30 * time.Hour), Fields: []probes.Field{probes.Int("sent", 5)}}
+	late := probes.Point{Measurement: "icmp", Tags: probes.Tags{{Key: "site", Value: "s9"}}, Time: now.Add(-20 * time.Hour), Fields: []probes.Field{probes.Int("sent", 5)}}
 	if err := from.Store.Append(t.Context(), storetest.Rows(t, late)); err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +267,7 @@ func (l *losing) PutRollups(ctx context.Context, level rollup.Level, rows []roll
 
 func TestDifferencesAreFound(t *testing.T) {
 	from := openEmbedded(t, t.TempDir())
-	fill(t, from.Store, 2)
+	fill(t, from.Store, 1)
 	for name, c := range map[string]struct {
 		windows func(rollup.Level, []rollup.Row) []rollup.Row
 		want    string
@@ -341,12 +341,12 @@ func TestATargetWithDataIsRefused(t *testing.T) {
 
 func TestWhatTheTargetDoesNotKeepIsCounted(t *testing.T) {
 	from, to := openEmbedded(t, t.TempDir()), openEmbedded(t, t.TempDir())
-	fill(t, from.Store, 12)
+	fill(t, from.Store, 8)
 	to.Keep = maps.Clone(keep)
-	to.Keep[rollup.Raw] = 5 * 24 * time.Hour
+	to.Keep[rollup.Raw] = 7 * 24 * time.Hour
 	o := options(t, from, to)
 	_, err := migrate.Run(t.Context(), o)
-	if !errors.Is(err, migrate.ErrOld) || !strings.Contains(err.Error(), "rows older than 2026-11-21 09:30") || !strings.Contains(err.Error(), "--drop-old") {
+	if !errors.Is(err, migrate.ErrOld) || !strings.Contains(err.Error(), "rows older than 2026-11-19 09:30") || !strings.Contains(err.Error(), "--drop-old") {
 		t.Fatalf("got %v", err)
 	}
 	o.DropOld = true
