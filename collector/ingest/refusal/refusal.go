@@ -12,13 +12,13 @@ type Class uint8
 // The classes.
 const (
 	Syntax   Class = iota // not line protocol, or past a limit of it
-	Schema                  // not in the contract
-	Identity                // another site's or agent's
-	Time                    // ahead of the clock or too old
-	Series                  // one series too many for a site or a writer
-	Store                   // by the store
-	Token                   // the whole request: unknown or revoked token
-	Classes // how many there are
+	Schema                // not in the contract
+	Identity              // another site's or agent's
+	Time                  // ahead of the clock or too old
+	Series                // one series too many for a site or a writer
+	Store                 // by the store
+	Token                 // the whole request: unknown or revoked token
+	Classes               // how many there are
 )
 
 var names = [...]string{"syntax", "schema", "identity", "time", "series_limit", "store", "token"}
