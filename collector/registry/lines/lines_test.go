@@ -13,6 +13,8 @@ import (
 	"communewatch/collector/registry/lines"
 	"communewatch/collector/reports"
 	"communewatch/probes"
+
+	"golang.org/x/sync/errgroup"
 )
 
 func open(t *testing.T, now func() time.Time) *lines.Store {
@@ -154,30 +156,23 @@ func TestASiteIsOffWhileAllItsAgentsAre(t *testing.T) {
 // Whatever comes late and in whatever order, what is kept is what all of it says together.
 func TestAbsencesDoNotDependOnTheOrder(t *testing.T) {
 	// The agent ran 0-30, 60-130 and 200-240; each piece of news is an hour's reports with the report before them.
-	news := []func(s *lines.Store){
-		func(s *lines.Store) { ran(t, s, "s1", "a", 0, 29) },
-		func(s *lines.Store) { ran(t, s, "s1", "a", 60, 119) },
-		func(s *lines.Store) { ran(t, s, "s1", "a", 60, 129) },
-		func(s *lines.Store) { ran(t, s, "s1", "a", 200, 239) },
+	type piece struct {
+		from, to int
+		gaps     []reports.Span
 	}
-	late := []func(s *lines.Store){
-		func(s *lines.Store) { ran(t, s, "s1", "a", 29, 119, span(29, 60)) },
-		func(s *lines.Store) { ran(t, s, "s1", "a", 119, 239, span(119, 200)) }, // before 120-129 had come
-	}
+	news := []piece{{0, 29, nil}, {60, 119, nil}, {60, 129, nil}, {200, 239, nil}}
+	early := []piece{{29, 119, []reports.Span{span(29, 60)}}, {119, 239, []reports.Span{span(119, 200)}}} // before 120-129 had come
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 8 {
-		s := open(t, nil)
-		first := append(late[:2:2], news[0], news[3])
+	s := open(t, nil)
+	for round := range 8 {
+		site := fmt.Sprint("s", round)
+		first, rest := append(early[:2:2], news[0], news[3]), []piece{news[1], news[2]}
 		random.Shuffle(len(first), func(i, j int) { first[i], first[j] = first[j], first[i] })
-		for _, f := range first {
-			f(s)
-		}
-		rest := append(news[:0:0], news[1], news[2])
 		random.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
-		for _, f := range rest {
-			f(s)
+		for _, p := range append(first, rest...) {
+			ran(t, s, site, "a", p.from, p.to, p.gaps...)
 		}
-		if got := off(t, s, "s1", 0, 300); got != "29-60 129-200" {
+		if got := off(t, s, site, 0, 300); got != "29-60 129-200" {
 			t.Fatal(got)
 		}
 	}
@@ -205,8 +200,14 @@ func TestOldAbsencesGo(t *testing.T) {
 func TestMadeUpAgentsAreNotRemembered(t *testing.T) {
 	s := open(t, nil)
 	ran(t, s, "s1", "real", 0, 100, span(20, 60))
+	var group errgroup.Group // at once, so that they share transactions
 	for i := range 300 {
-		ran(t, s, "s1", fmt.Sprint("x", i), 200, 300, span(220, 260))
+		group.Go(func() error {
+			return s.Ran(t.Context(), "s1", fmt.Sprint("x", i), span(200, 300).From, span(200, 300).To, []reports.Span{span(220, 260)})
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
 	}
 	ran(t, s, "s1", "real", 300, 400, span(320, 360))
 	if got := off(t, s, "s1", 0, 190); got != "20-60" {
