@@ -76,7 +76,7 @@ test-influx: ## the same suite on the server at URL=..., InfluxDB 1.8, 2.x or 3.
 		go test -count=1 -timeout 30m -run TestServerAtURL -v ./collector/store/influx
 
 .PHONY: bench
-bench: build ## measure, beside peers where there are any, and write docs/BENCHMARKS.md (some 14 minutes)
+bench: build bin/influxd ## measure, beside peers where there are any, and write docs/BENCHMARKS.md (some 35 minutes)
 	@deploy/setup/need.sh fping snmpbulkwalk:snmp victoria-metrics
 	@$(GO) build -trimpath -o bin/ ./deploy/cmd/communewatch-bench
 	@bin/communewatch-bench $(ARGS)

@@ -27,12 +27,12 @@ const (
 	maxPast = 5 * 365 * 24 * time.Hour
 )
 
-// How finely a demo's past is told. Finer and longer is a matter of patience: see docs/lab.md.
+// How finely a demo's past is told: a demo's start is waited for.
 const (
-	pastLineHours   = 40 * 24 * time.Hour
-	pastHours       = 32 * 24 * time.Hour
-	pastFiveMinutes = 3 * 24 * time.Hour
-	pastFineSites   = 6
+	pastLineHours   = 72 * time.Hour
+	pastHours       = 8 * 24 * time.Hour
+	pastFiveMinutes = 24 * time.Hour
+	pastFineSites   = 3
 )
 
 // pastFile says what of a lab's past was told, and keeps the audit from asking for a ledger of it.

@@ -66,8 +66,8 @@ func labFlags(cmd *cobra.Command, cfg *lab.Config) {
 	f.Uint8Var((*uint8)(&cfg.Block), "block", uint8(gear.DefaultBlock), "second byte of the first simulated network")
 }
 
-// defaultPast has some whole months in it, and takes a demo seconds to make up.
-const defaultPast = 130
+// defaultPast has a whole month in it at least, mostly two, and takes a demo seconds to make up.
+const defaultPast = 75
 
 func demoCommand() *cobra.Command {
 	var cfg lab.Config
