@@ -40,11 +40,13 @@ type house struct {
 
 func (h *house) Status() status.Status { return h.stands }
 
-func newHouse(t testing.TB) *house {
+func newHouse(t testing.TB) *house { return houseOf(t, 136) }
+
+func houseOf(t testing.TB, n int) *house {
 	t.Helper()
 	var sites []inventory.Site
 	names := Names{}
-	for i := range 136 {
+	for i := range n {
 		s := inventory.Site{ID: fmt.Sprintf("s%03d", i), Name: fmt.Sprintf("Đồng Tĩnh %d", i), Parent: fmt.Sprintf("Huyện %d", i%9)}
 		sites = append(sites, s)
 		names[s.ID] = rehearsals.Name{Name: s.Name, District: s.Parent}
@@ -178,8 +180,25 @@ func TestLinesAndPairsAreSortedWorstFirst(t *testing.T) {
 	h.page(t, "/reports?sort=x&pairs=y")
 }
 
+func TestAFleetOfThousandsIsShownInParts(t *testing.T) {
+	h := houseOf(t, 220)
+	rows := func(path string) (string, int) {
+		body := h.page(t, path)
+		return body, strings.Count(body[strings.Index(body, `id="lines"`):], `<th scope="row">`)
+	}
+	body, n := rows("/reports?layer=lan&sort=down")
+	if n != mostLines {
+		t.Errorf("%d lines", n)
+	}
+	said(t, body, []string{"(220)", "Đang hiển thị 200/220 đường", "all=1&amp;layer=lan&amp;sort=down#lines-lan"}, nil)
+	if body, n = rows("/reports?layer=lan&all=1"); n != 220 {
+		t.Errorf("%d lines", n)
+	}
+	said(t, body, nil, []string{"Đang hiển thị"})
+}
+
 func TestWhatIsNotUpToDateIsSaid(t *testing.T) {
-	h := newHouse(t)
+	h := houseOf(t, 20)
 	h.reporter.Set(reportstest.State{Pending: 12, Lag: 30 * 24 * time.Hour})
 	h.stands.Rollups = history.Progress{To: now.Add(-30 * 24 * time.Hour), Failed: "no space left on device"}
 	body := h.page(t, "/reports?period=2026-10")
@@ -190,7 +209,7 @@ func TestWhatIsNotUpToDateIsSaid(t *testing.T) {
 }
 
 func TestQuestionsThatCantBeUnderstood(t *testing.T) {
-	h := newHouse(t)
+	h := houseOf(t, 20)
 	for _, q := range []string{"period=10/2026", "period=days&from=2026-10-09&to=2026-10-01", "hours=night", "layer=<script>", "site=%00", "period=2099", "period=2026-10&period=2026-09"} {
 		body := h.page(t, "/reports?"+q)
 		said(t, body, []string{"Địa chỉ có yêu cầu không hợp lệ", "tháng 10/2026"}, []string{"<script>"})
@@ -208,7 +227,7 @@ func TestQuestionsThatCantBeUnderstood(t *testing.T) {
 }
 
 func TestTroubleIsAPageThatSaysWhatIsLost(t *testing.T) {
-	h := newHouse(t)
+	h := houseOf(t, 20)
 	h.reporter.Set(reportstest.State{Err: errors.New("dial tcp: secret")})
 	for _, path := range []string{"/reports", "/reports.xlsx", "/reports.csv", "/reports/sites/s001"} {
 		if w := h.get(t, path); w.Code != 500 || strings.Contains(w.Body.String(), "secret") {
@@ -225,7 +244,7 @@ func TestTroubleIsAPageThatSaysWhatIsLost(t *testing.T) {
 }
 
 func TestASitesYear(t *testing.T) {
-	h := newHouse(t)
+	h := houseOf(t, 20)
 	body := h.page(t, "/reports/sites/s001")
 	said(t, body, []string{"Chất lượng đường truyền 12 tháng: Đồng Tĩnh 1", "Tháng 11/2026", "Tháng 12/2025", `href="/sites/s001"`,
 		"/reports?hours=office&amp;period=2026-10&amp;site=s001", "Hợp đồng số 12/2026/HĐ-VT", reportstest.Citation}, []string{"Tháng 11/2025"})

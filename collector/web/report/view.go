@@ -113,8 +113,6 @@ type lineView struct {
 	Contract             bool
 	F                    figures
 	Agreed               template.HTML
-
-	line *reports.Line
 }
 
 // source is a place where limits are written.
@@ -149,18 +147,22 @@ type layerTable struct {
 	Name     string
 	Contract bool // some line has one
 	Rows     []lineView
+	Of       int // lines, with those that Rows leaves out
 }
+
+// mostLines is how many lines of a layer a page has: enough for all of a province, while a fleet of thousands does not
+// make everybody wait for megabytes. ?all=1 lifts it.
+const mostLines = 200
 
 // tables are the lines by layer, in the order asked for.
 func (p *page) tables(r *reports.Report, notes map[string]int) (out []layerTable) {
 	for _, layer := range probes.Layers() {
 		t := layerTable{Layer: layer, Name: p.W.Layer(layer)}
-		for i := range r.Lines {
-			l := &r.Lines[i]
-			if l.Layer != layer {
+		for _, l := range p.sorted(r, layer) {
+			if t.Of++; t.Of > mostLines && p.Query().Get("all") != "1" {
 				continue
 			}
-			v := lineView{Site: l.Site, Name: l.Name, District: l.District, Contract: l.Contract != nil, F: p.lineFigures(&l.Figures), line: l}
+			v := lineView{Site: l.Site, Name: l.Name, District: l.District, Contract: l.Contract != nil, F: p.lineFigures(&l.Figures)}
 			if l.Contract != nil {
 				v.Provider, v.Speed = p.W.Provider(l.Contract), p.W.Speed(l.Contract)
 			}
@@ -169,7 +171,6 @@ func (p *page) tables(r *reports.Report, notes map[string]int) (out []layerTable
 			t.Rows = append(t.Rows, v)
 		}
 		if len(t.Rows) > 0 {
-			p.sortLines(t.Rows)
 			out = append(out, t)
 		}
 	}
@@ -224,10 +225,17 @@ func worstFirst(a, b *float64) int {
 	return cmp.Compare(*b, *a)
 }
 
-func (p *page) sortLines(rows []lineView) {
-	if by := lineOrders[p.Sorted()]; by != nil {
-		slices.SortStableFunc(rows, func(a, b lineView) int { return worstFirst(by(&a.line.Figures), by(&b.line.Figures)) })
+// sorted are the lines of a layer in the order asked for.
+func (p *page) sorted(r *reports.Report, layer probes.Layer) (out []*reports.Line) {
+	for i := range r.Lines {
+		if r.Lines[i].Layer == layer {
+			out = append(out, &r.Lines[i])
+		}
 	}
+	if by := lineOrders[p.Sorted()]; by != nil {
+		slices.SortStableFunc(out, func(a, b *reports.Line) int { return worstFirst(by(&a.Figures), by(&b.Figures)) })
+	}
+	return out
 }
 
 // groupView is a group in a table.
