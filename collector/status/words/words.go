@@ -48,9 +48,9 @@ func Warned(l phrase.Lang, s status.Store) string {
 	return pick(l, "Cơ sở dữ liệu vẫn hoạt động nhưng có vấn đề cần người quản trị xem.", "The database works, but not as it should: its administrator should look.")
 }
 
-// Back says that the database answers again.
+// Back says that what Away said is over.
 func Back(l phrase.Lang) string {
-	return pick(l, "Cơ sở dữ liệu đã trả lời trở lại.", "The database answers again.")
+	return pick(l, "Cơ sở dữ liệu đã hoạt động bình thường, số liệu được cập nhật trở lại.", "The database works, and figures are up to date again.")
 }
 
 // Behind says that figures of hours, days and months are not up to date: that working them out fails, or lags by hours. It

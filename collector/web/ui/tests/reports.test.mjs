@@ -180,7 +180,7 @@ test("a database that is away is told on every page, and goes by itself", async 
   await database(page);
   await page.clock.fastForward(15_000);
   await page.waitForSelector("#notice", { state: "hidden" });
-  assert.equal(await page.textContent("#notice-over"), "Cơ sở dữ liệu đã trả lời trở lại.");
+  assert.equal(await page.textContent("#notice-over"), "Cơ sở dữ liệu đã hoạt động bình thường, số liệu được cập nhật trở lại.");
 });
 
 test("without script a page says it when it is loaded; rollups that fail are told on reports", async (t) => {
