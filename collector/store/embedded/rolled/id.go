@@ -31,8 +31,8 @@ const (
 )
 
 var layouts = map[rollup.Level]layout{
-	rollup.FiveMinutes: {block: day, piece: hour},
-	rollup.Hour:        {block: 16 * day, piece: day},
+	rollup.FiveMinutes: {block: 3 * day, piece: hour},
+	rollup.Hour:        {block: 32 * day, piece: day},
 	rollup.Day:         {block: 512 * day, piece: 32 * day},
 	rollup.Month:       {block: 4096 * day, piece: 512 * day},
 }

@@ -1,7 +1,7 @@
 // Package rolled keeps rollups beside the embedded engine, in one SQLite file: what the engine itself can't do, since
 // windows are written again when late rows come in, and kept for longer than rows are.
 //
-// Windows of a series lie in blocks of a day (five minutes), 16 days (hours) and more, in the form of the room block.
+// Windows of a series lie in blocks of three days (five minutes), 32 days (hours) and more, in the form of the room block.
 // What comes in is written to small pieces of a block, which stand over the block; two days after its end they are
 // joined. So an hour that comes in costs the same whether it is the latest or one of last month.
 //

@@ -88,11 +88,16 @@ func newRice(k uint) rice { return rice{1 << min(k, 58), 1} }
 // unaryMost is how many ones a quotient has at most. So many stand for a number in full.
 const unaryMost = 24
 
+// k is the smallest for which n<<k is no less than sum. (A division would take a fifth of the time of reading a block.)
 func (c *rice) k() uint {
 	if c.n >= c.sum {
 		return 0
 	}
-	return uint(bits.Len64((c.sum - 1) / c.n))
+	k := uint(bits.Len64(c.sum) - bits.Len64(c.n))
+	if c.n<<k < c.sum {
+		k++
+	}
+	return k
 }
 
 func (c *rice) learn(u uint64) {
