@@ -175,7 +175,7 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 	if c.stock, err = stock.New(stock.Options{Devices: c.reg.Devices(), Paper: c.reg.Paper(), Sites: c.reg, Now: c.o.Now, Log: c.log}); err != nil {
 		return err
 	}
-	if c.reports, err = newReporter(&c.cfg, c.store, c.reg, c.keeper.Progress, c.o.Now, c.log); err != nil {
+	if c.reports, err = newReporter(&c.cfg, c.store, c.reg, c.keeper.Progress, c.o.Now); err != nil {
 		return err
 	}
 	c.api = api.New(api.Options{

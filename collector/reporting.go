@@ -20,13 +20,13 @@ import (
 )
 
 // newReporter makes the reporter of these settings.
-func newReporter(cfg *Config, st store.Rolled, reg *registry.Registry, progress func() history.Progress, now func() time.Time, log *slog.Logger) (reports.Reporter, error) {
+func newReporter(cfg *Config, st store.Rolled, reg *registry.Registry, progress func() history.Progress, now func() time.Time) (reports.Reporter, error) {
 	profiles, err := cfg.LineProfiles()
 	if err != nil {
 		return nil, err
 	}
 	return figures.New(figures.Options{
-		Windows: st, Progress: progress, Sites: reg, Lines: reg.Lines(), Rules: cfg.Health, Profiles: profiles, Zone: cfg.Location(), Now: now, Log: log,
+		Windows: st, Progress: progress, Sites: reg, Lines: reg.Lines(), Rules: cfg.Health, Profiles: profiles, Zone: cfg.Location(), Now: now,
 	}), nil
 }
 
@@ -55,7 +55,7 @@ func LineReport(ctx context.Context, cfg Config, q reports.Query) (*reports.Repo
 	if err != nil {
 		return nil, err
 	}
-	reporter, err := newReporter(&cfg, st, reg, func() history.Progress { return progress }, time.Now, log)
+	reporter, err := newReporter(&cfg, st, reg, func() history.Progress { return progress }, time.Now)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -64,7 +63,6 @@ type Options struct {
 	Profiles []profiles.Profile
 	Zone     *time.Location
 	Now      func() time.Time // nil: time.Now
-	Log      *slog.Logger     // nil: slog.Default
 }
 
 // Reporter makes reports. It implements reports.Reporter; calls may be concurrent.
@@ -81,9 +79,6 @@ type Reporter struct {
 func New(o Options) *Reporter {
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.Default()
 	}
 	r := &Reporter{o: o, rules: rules.Compile(o.Rules), profiles: map[string]*profiles.Profile{}}
 	for i := range o.Profiles {
