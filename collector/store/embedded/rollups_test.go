@@ -84,7 +84,7 @@ func TestKillDuringPuts(t *testing.T) {
 	dir := t.TempDir()
 	done := 0
 	for round := range 5 {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestMainCrashRoller$", "-test.timeout=60s")
+		cmd := exec.Command(os.Args[0], "-test.run=^TestMainCrashRoller$", "-test.timeout=5m")
 		cmd.Env = append(os.Environ(), crashRoller+"="+dir, fmt.Sprintf("%s_FROM=%d", crashRoller, done))
 		out, err := cmd.StdoutPipe()
 		must(t, err)

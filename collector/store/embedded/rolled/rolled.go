@@ -66,8 +66,7 @@ type Rolled struct {
 	syncing sync.Mutex   // guards synced
 	synced  int64        // of the writes, those on disk
 
-	damaged atomic.Int64
-	told    sync.Map // ids of damaged blocks that were logged
+	told sync.Map // ids of damaged blocks that were logged
 
 	stop  context.CancelFunc // ends the work in the background
 	ended chan struct{}      // closed when it has ended
@@ -145,12 +144,8 @@ func (r *Rolled) Bytes() int64 {
 	return n
 }
 
-// Damaged is how often a block could not be read since opening.
-func (r *Rolled) Damaged() int64 { return r.damaged.Load() }
-
-// noteDamage counts and logs a block that can't be read.
+// noteDamage logs a block that can't be read, the first time.
 func (r *Rolled) noteDamage(level rollup.Level, series string, id int64, err error) {
-	r.damaged.Add(1)
 	if _, known := r.told.LoadOrStore(id, true); known {
 		return
 	}
