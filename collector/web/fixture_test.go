@@ -565,8 +565,13 @@ func (f *fixture) series(rw http.ResponseWriter, r *http.Request) {
 			all = append(all, s)
 		}
 	}
+	resolution := "raw"
+	if step >= 86400 {
+		resolution = "1d"
+	}
 	rw.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(rw).Encode(map[string]any{"from": time.Unix(from, 0).UTC(), "to": time.Unix(to, 0).UTC(), "step_seconds": step, "series": all})
+	_ = json.NewEncoder(rw).Encode(map[string]any{"from": time.Unix(from, 0).UTC(), "to": time.Unix(to, 0).UTC(), "step_seconds": step,
+		"resolution": resolution, "series": all})
 }
 
 // TestServe is for people who work on the screens: it serves the fixture until interrupted.

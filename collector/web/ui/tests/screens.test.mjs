@@ -296,6 +296,27 @@ test("a chart zooms to what is dragged, with finer steps, and back", async (t) =
   await page.waitForURL(/range=7d/);
 });
 
+test("charts reach back five years, in both languages, and say what they are made of", async (t) => {
+  for (const [lang, year, made, long] of [["vi", "1 năm", /tổng hợp ngày/, /tối đa 31 ngày/], ["en", "1 year", /daily figures/, /at most 31 days/]]) {
+    const page = await open(t, `${base}/sites/s08707?range=24h&lang=${lang}`);
+    await page.waitForSelector("#charts[data-ready]");
+    const asked = [];
+    page.on("request", (r) => r.url().includes("/series") && asked.push(new URL(r.url()).searchParams));
+    await page.click(`#ranges >> text="${year}"`);
+    await page.waitForURL(/range=1y/);
+    await page.waitForFunction(() => document.querySelector(".chart-card[data-kind=icmp] .sub")?.textContent.match(/tổng hợp ngày|daily figures/));
+    assert.match(await page.innerText(".chart-card[data-kind=icmp] .sub"), made);
+    assert.match(await page.innerText("#history"), long);
+    assert.ok(asked.length > 0 && asked.every((q) => q.get("step") === "172800s"), `steps of ${asked.map((q) => q.get("step"))}`);
+    await page.click('[data-range="5y"]');
+    await page.waitForURL(/range=5y/);
+    await page.waitForFunction(() => !document.querySelector("#charts[aria-busy]"));
+    assert.ok(asked.some((q) => q.get("step") === "604800s"), `steps of ${asked.map((q) => q.get("step"))}`);
+    await page.click('[data-range="24h"]');
+    await page.waitForSelector("#history .strip");
+  }
+});
+
 test("the site page follows events", async (t) => {
   const page = await open(t, `${base}/sites/s08710`);
   await page.waitForSelector('#live[data-state="live"]');
