@@ -16,5 +16,21 @@
 //	                                       sketch, as rollup.Sketch.Text writes it
 //	KEY_total                              of a total
 //
+//	keys                                   the fields of the window, by name: writing a window again leaves what it had
+//	                                       before where it is, and this tells what is of now
+//
 // So lost by sent over any range is SUM("lost_sum")/SUM("sent_sum").
+//
+// A backslash in a name or tag value is U+F05C there where servers would misread it (see the room lines).
+//
+// # What is stored
+//
+// Rows of Appends that run at once go out in one request, and each Append returns when the server has answered 204 for
+// its rows: it has written them to its log by then, and that to disk, unless its wal-fsync-delay was raised. Storing a
+// row again changes nothing; of two values for one time the last one wins. Rows that the server refuses are found by
+// sending halves, so one writer's mistake costs nobody else's rows. Whatever else it answers, nothing is taken for
+// stored: agents keep what they have, and Condition says what is wrong and what to do about it.
+//
+// A field that is a number to the collector is one in all series of a measurement, and a text that comes under its name
+// is refused, and the other way round.
 package influx

@@ -159,6 +159,7 @@ func conformance(t *testing.T, base string, made func(t *testing.T, name string)
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	conformance(t, real.URL(), func(t *testing.T, name string) { makeDatabases(t, real.URL(), "", name) }, nil)
 }
 
@@ -167,6 +168,7 @@ func TestConformance(t *testing.T) {
 func TestConformanceToTheDocuments(t *testing.T) {
 	for name, generation := range map[string]standin.Generation{"2.x": standin.V2, "3.x": standin.V3} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := standin.New(standin.Options{Generation: generation, Backend: real.URL(), Prefix: "like_" + name[:1] + "_"})
 			server := httptest.NewServer(s)
 			t.Cleanup(server.Close)
