@@ -52,40 +52,30 @@ type windows struct {
 	level         rollup.Level
 }
 
-// atOnce is how many stretches are read side by side: taking windows apart is work for processors.
+// atOnce is how many parts are read side by side: taking windows apart is work for processors.
 const atOnce = 4
 
-// halves cuts the stretches that take longest in two.
-func halves(plan []stretch, zone *time.Location) (out []stretch) {
-	for _, s := range plan {
-		middle := s.level.Start(s.from.Add(s.to.Sub(s.from)/2), zone)
-		if s.from.Before(middle) && middle.Before(s.to) {
-			out = append(out, stretch{s.level, s.from, middle})
-			s.from = middle
-		}
-		out = append(out, s)
-	}
-	return out
-}
-
-// read reads a period's windows.
+// read reads a period's windows, each layer by itself: stores keep the windows of a series together.
 func (r *Reporter) read(ctx context.Context, q reports.Query, to time.Time) (map[lineOf]*windows, error) {
-	tags := map[string]string{}
-	if q.Site != "" {
-		tags["site"] = q.Site
-	}
+	layers := probes.Layers()
 	if q.Layer != "" {
-		tags["layer"] = string(q.Layer)
+		layers = []probes.Layer{q.Layer}
 	}
-	stretches := halves(plan(q.Period.From, to, r.o.Zone), r.o.Zone)
-	read := make([]map[lineOf]*windows, len(stretches))
+	stretches := plan(q.Period.From, to, r.o.Zone)
+	read := make([]map[lineOf]*windows, len(layers)*len(stretches))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for i, s := range stretches {
-		group.Go(func() (err error) {
-			read[i], err = r.stretch(ctx, s, tags)
-			return err
-		})
+		for j, layer := range layers {
+			group.Go(func() (err error) {
+				tags := map[string]string{"layer": string(layer)}
+				if q.Site != "" {
+					tags["site"] = q.Site
+				}
+				read[i*len(layers)+j], err = r.stretch(ctx, s, tags)
+				return err
+			})
+		}
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
@@ -105,7 +95,7 @@ func (r *Reporter) read(ctx context.Context, q reports.Query, to time.Time) (map
 	return out, nil
 }
 
-// stretch reads the windows of a stretch, all lines or those with some tags.
+// stretch reads the windows of a stretch, those with some tags.
 func (r *Reporter) stretch(ctx context.Context, s stretch, tags map[string]string) (map[lineOf]*windows, error) {
 	out := map[lineOf]*windows{}
 	err := r.o.Windows.Rollups(ctx, store.RollupQuery{Level: s.level, Measurement: reports.Measurement, Tags: tags, From: s.from, To: s.to},
