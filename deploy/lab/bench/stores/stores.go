@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"communewatch/collector"
@@ -248,7 +249,7 @@ func (s *seed) atRest(ctx context.Context) error {
 	return nil
 }
 
-// size is what the files of a folder hold.
+// size is what the files of a folder take of the disk. InfluxDB makes some larger than what is in them.
 func size(dir string) (n int64, err error) {
 	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
@@ -259,7 +260,7 @@ func size(dir string) (n int64, err error) {
 		}
 		info, err := d.Info()
 		if err == nil {
-			n += info.Size()
+			n += info.Sys().(*syscall.Stat_t).Blocks * 512
 		} else if errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
