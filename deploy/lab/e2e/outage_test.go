@@ -43,9 +43,10 @@ func collectorComesBackToTheSameMap(t *testing.T, store string) {
 	back := time.Now()
 
 	var first map[string]api.Site
-	eventually(t, 20*time.Second, "the collector answers again", func() bool {
+	eventually(t, 20*time.Second, "the collector answers again and knows the recent past", func() bool {
+		replayed := pv.replayed()
 		first, err = pv.states()
-		return err == nil
+		return err == nil && replayed
 	}, func() string { return fmt.Sprint(err) })
 	seen := pv.follow()
 	for _, site := range pv.sites {
@@ -155,9 +156,10 @@ func killOfEverythingChangesNothing(t *testing.T, store string) {
 
 	pv.spawn("collector")
 	var after map[string]api.Site
-	eventually(t, 20*time.Second, "the collector answers again", func() bool {
+	eventually(t, 20*time.Second, "the collector answers again and knows the recent past", func() bool {
+		replayed := pv.replayed()
 		after, err = pv.states()
-		return err == nil
+		return err == nil && replayed
 	}, func() string { return fmt.Sprint(err) })
 	for _, site := range pv.sites {
 		sameFace(t, before[site], after[site])

@@ -31,6 +31,7 @@ import (
 
 	"communewatch/collector"
 	"communewatch/collector/api"
+	"communewatch/collector/api/condition"
 	"communewatch/collector/registry"
 	"communewatch/collector/store"
 	"communewatch/deploy/lab"
@@ -51,9 +52,10 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	// Labs mostly wait, so there is no need to run only as many at once as there are processors.
+	// Labs mostly wait, so there is no need to run only as many at once as there are processors. A few more would save no
+	// time and cost patience: those with an InfluxDB take a process more.
 	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "6"); err != nil {
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)
@@ -291,6 +293,12 @@ func (pv *province) states() (map[string]api.Site, error) {
 		sites[s.ID] = s
 	}
 	return sites, err
+}
+
+// replayed reports whether the collector has read the recent past: until then it answers and knows no states.
+func (pv *province) replayed() bool {
+	status, err := ask[condition.Answer](pv, "/api/v1/status?lang=en")
+	return err == nil && status.Store.Replayed
 }
 
 // until polls until the sites are as they should be.
