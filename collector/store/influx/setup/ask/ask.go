@@ -301,6 +301,7 @@ func (l *Link) Identify(ctx context.Context, now func() time.Time) (Server, erro
 		if g, err = asking.older(ctx); err != nil {
 			return s, err
 		}
+		s.Version = strconv.Itoa(g) + ".x"
 	case g == 1 && m < 8, g < 1, g > 3:
 		return s, fmt.Errorf("%s is InfluxDB %.40s; the collector works with 1.8, 2.x and 3.x", l.url, s.Version)
 	}
