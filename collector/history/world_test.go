@@ -110,7 +110,7 @@ func newWorld(t testing.TB, open func(now func() time.Time) (store.Store, error)
 	in := ingest.New(ingest.Options{Store: w.store, Registry: w.reg, Judge: judge, Devices: w.reg.Devices(), Rollups: w.keeper, Rules: rules, Now: w.clock, Log: quiet})
 	w.door = in.Handler()
 	w.people = api.New(api.Options{Judge: judge, Store: w.reader, Registry: w.reg, Zone: ict, Now: w.clock, Log: quiet,
-		Reports: figures.New(figures.Options{Windows: w.store, Progress: w.keeper.Progress, Sites: w.reg, Lines: w.reg.Lines(), Rules: rules, Zone: ict, Now: w.clock, Log: quiet}),
+		Reports: figures.New(figures.Options{Windows: w.store, Progress: w.keeper.Progress, Sites: w.reg, Lines: w.reg.Lines(), Rules: rules, Zone: ict, Now: w.clock}),
 	}).Handler()
 	w.work() // marks are known from here on
 	return w
