@@ -201,7 +201,7 @@ func registered(t *testing.T, cfg collector.Config, do func(*registry.Registry) 
 func TestThereAndBack(t *testing.T) {
 	influx := database(t, "there")
 	config, cfg := settingsFile(t, influx)
-	fill(t, cfg, 6, 60)
+	fill(t, cfg, 3, 30)
 	want := lines(t, config)
 	frontier := time.Now().Truncate(time.Hour).Add(-3 * time.Hour).UTC()
 	hour := due.Hour{Site: "s1", Start: frontier.Add(-24 * time.Hour).UnixMilli(), Generation: 1}
