@@ -155,14 +155,16 @@ func (s *Store) lost(err error) {
 func (s *Store) found() {
 	p := &s.presence
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if !p.away {
+		p.mu.Unlock()
 		return
 	}
 	s.o.Log.Info("the database is back", "away", s.o.Now().Sub(p.since).Round(time.Millisecond))
 	p.away, p.deaf, p.reason, p.fix, p.failures, p.trial = false, false, "", "", 0, noTrial
-	s.encoder.ForgetFields() // it may be another database
 	p.wake()
+	p.mu.Unlock()
+	// It may be another database. Not under mu: who learns fields holds them, and asks who the server is.
+	s.encoder.ForgetFields()
 }
 
 // suspect makes watch ask after the database because a query failed, which may be the query's own fault.

@@ -55,16 +55,19 @@ func (z *size) grow(rows []wire.Row, rules *lines.Rules) {
 func (s *Store) Stats() store.Stats {
 	st := store.Stats{Appended: s.appended.Load(), Rejected: s.rejected.Load()}
 	z := &s.size
-	z.mu.Lock()
-	first := z.at.IsZero()
-	if z.counting == nil && time.Since(z.at) > sizeFor && s.enter(context.Background()) == nil {
-		done := make(chan struct{})
-		z.counting = done
-		s.work.Go(func() { s.count(); close(done) })
+	var first bool
+	var counting chan struct{}
+	if s.enter(context.Background()) == nil { // before mu, which calls that hold life take
+		z.mu.Lock()
+		if z.counting == nil && time.Since(z.at) > sizeFor {
+			done := make(chan struct{})
+			z.counting = done
+			s.work.Go(func() { s.count(); close(done) })
+		}
+		first, counting = z.at.IsZero(), z.counting
+		z.mu.Unlock()
 		s.life.RUnlock()
 	}
-	counting := z.counting
-	z.mu.Unlock()
 	if first && counting != nil {
 		timer := time.NewTimer(sizeWithin)
 		defer timer.Stop()
