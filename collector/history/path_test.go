@@ -149,6 +149,9 @@ func TestAWeekOldSpoolChangesFigures(t *testing.T) {
 		"embedded": openEmbedded,
 		"influx":   func(t testing.TB) func(func() time.Time) (store.Store, error) { return openInflux(t, "late") },
 	} {
+		if testing.Short() && name != "embedded" {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, open(t))
 			all := story(storyFrom, storyTo)
