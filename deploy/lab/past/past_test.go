@@ -238,7 +238,7 @@ func TestThePastTellsItsStory(t *testing.T) {
 	office := rules.Rules{OfficeHours: []rules.OfficeHours{{Days: []string{"mon", "tue", "wed", "thu", "fri"}, From: "07:00", To: "17:00"}}}
 	reporter := figures.New(figures.Options{
 		Windows: st, Progress: func() history.Progress { return history.Progress{To: o.To} }, Sites: census(o.Sites), Lines: absences(f.Off),
-		Rules: office, Zone: o.Zone, Now: now, Log: slog.New(slog.DiscardHandler),
+		Rules: office, Zone: o.Zone, Now: now,
 	})
 	report, err := reporter.Report(t.Context(), reports.Query{Hours: reports.Office, Period: reports.Period{
 		Kind: reports.Days, From: rollup.Day.Start(o.From, o.Zone), To: rollup.Day.Start(o.To, o.Zone)}})
