@@ -40,7 +40,7 @@ func (s *Store) PutRollups(ctx context.Context, level rollup.Level, rows []rollu
 			n++
 		}
 		if n > 0 && (n == s.o.BatchRows || len(body) >= maxBody/2 || i == len(rows)-1) {
-			if err := s.put(ctx, level, string(body), n); err != nil {
+			if err := s.put(ctx, level, string(body)); err != nil {
 				return fmt.Errorf("influx: %w", err)
 			}
 			body, n = body[:0], 0
@@ -49,7 +49,8 @@ func (s *Store) PutRollups(ctx context.Context, level rollup.Level, rows []rollu
 	return nil
 }
 
-func (s *Store) put(ctx context.Context, level rollup.Level, body string, rows int) error {
+// put stores windows, when it is their turn.
+func (s *Store) put(ctx context.Context, level rollup.Level, body string) error {
 	if away := s.presence.awayError(); away != nil {
 		return away
 	}
@@ -59,8 +60,12 @@ func (s *Store) put(ctx context.Context, level rollup.Level, body string, rows i
 		return ctx.Err()
 	}
 	defer func() { <-s.putting }()
-	database := s.o.DatabaseOf(level)
+	return s.putLines(ctx, s.o.DatabaseOf(level), body)
+}
+
+func (s *Store) putLines(ctx context.Context, database, body string) error {
 	err := s.client.Write(ctx, database, body)
+	rows := strings.Count(body, "\n")
 	switch kind, ok := client.KindOf(err); {
 	case err == nil:
 		s.metrics.rows.Add(float64(rows))
@@ -70,26 +75,23 @@ func (s *Store) put(ctx context.Context, level rollup.Level, body string, rows i
 	case kind == client.Refused && droppedOld.MatchString(err.Error()):
 		return nil // and stored the others
 	case kind == client.TooLarge && rows > 1:
-		for half := range halves(body) {
-			if err := s.put(ctx, level, half, rows/2); err != nil {
-				return err
-			}
+		at := half(body)
+		if err := s.putLines(ctx, database, body[:at]); err != nil {
+			return err
 		}
-		return nil
+		return s.putLines(ctx, database, body[at:])
 	default:
 		s.suspect(err)
 	}
 	return err
 }
 
-// halves cuts lines in two.
-func halves(body string) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		at := strings.IndexByte(body[len(body)/2:], '\n')
-		if at += len(body)/2 + 1; at < len(body) && yield(body[:at]) {
-			yield(body[at:])
-		}
+// half is where two lines or more are cut in two: neither part is empty, whichever of the lines is long.
+func half(body string) int {
+	if at := len(body)/2 + strings.IndexByte(body[len(body)/2:], '\n') + 1; at < len(body) {
+		return at
 	}
+	return strings.LastIndexByte(body[:len(body)-1], '\n') + 1
 }
 
 // Rollups reads windows; see store.Rolled.
