@@ -130,7 +130,8 @@ type Window struct {
 type Stats struct {
 	Series   int       // live series
 	Bytes    int64     // on disk
-	Oldest   time.Time // oldest row that may still be queried; zero when empty
+	Oldest   time.Time // oldest row that may still be queried; zero when empty, or not known
+	Unknown  bool      // Series and Oldest are not known yet: an engine may have to ask a database for them
 	Appended uint64    // field values taken since opening
 	Rejected uint64    // rows rejected since opening
 	// TextsLost counts texts that were not told apart since opening, because there were too many different ones; an

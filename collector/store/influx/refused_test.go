@@ -1,11 +1,14 @@
 package influx_test
 
 import (
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"communewatch/collector/rollup"
+	"communewatch/collector/store/storetest"
 	"communewatch/probes"
 )
 
@@ -27,5 +30,37 @@ func TestWindowsTooLargeAtOnce(t *testing.T) {
 		if len(f.rows) != len(lengths) {
 			t.Errorf("lengths %v: %d windows stored", lengths, len(f.rows))
 		}
+	}
+}
+
+// While nobody could count what is in the database, the first row that came since is not taken for the oldest.
+func TestOldestIsUnknownUntilCounted(t *testing.T) {
+	f := newFake(t)
+	f.onQuery(answer(http.StatusInternalServerError))
+	s := open(t, options(f.URL, "db"))
+	if st := s.Stats(); !st.Unknown || !st.Oldest.IsZero() {
+		t.Errorf("stats that nobody could count: %+v", st)
+	}
+	f.onQuery(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.FormValue("q"), "SHOW FIELD KEYS") {
+			io.WriteString(w, `{"results":[{"statement_id":0}]}`)
+			return
+		}
+		answer(http.StatusInternalServerError)(w, r)
+	})
+	until(t, "a row to be stored", func() bool { return s.Append(t.Context(), storetest.Rows(t, one(1)...)) == nil })
+	if st := s.Stats(); !st.Unknown || !st.Oldest.IsZero() {
+		t.Errorf("stats with a row and without a count: %+v", st)
+	}
+
+	counted := open(t, options(newFake(t).URL, "db"))
+	if st := counted.Stats(); st.Unknown || !st.Oldest.IsZero() {
+		t.Errorf("stats of an empty database: %+v", st)
+	}
+	if err := counted.Append(t.Context(), storetest.Rows(t, one(1)...)); err != nil {
+		t.Fatal(err)
+	}
+	if st := counted.Stats(); st.Unknown || !st.Oldest.Equal(testNow.Add(-time.Second)) {
+		t.Errorf("stats of a database that was empty, with a row: %+v", st)
 	}
 }

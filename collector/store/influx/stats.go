@@ -21,7 +21,7 @@ const (
 
 	// sizeWithin bounds how long Stats waits for the first count, and countWithin how long counting may take.
 	sizeWithin  = 2 * time.Second
-	countWithin = 15 * time.Second
+	countWithin = time.Minute
 )
 
 // size is how much is in the database, as far as was counted.
@@ -30,7 +30,7 @@ type size struct {
 	at       time.Time // of the last count; zero before the first
 	counting chan struct{}
 	series   int
-	reached  time.Time // when oldest was asked for last
+	reached  time.Time // when oldest was told last; zero before the first time
 	oldest   int64     // Unix milliseconds; MaxInt64: none
 	taken    int64     // of the oldest row that was stored since opening, or MaxInt64
 }
@@ -51,7 +51,8 @@ func (z *size) grow(rows []wire.Row, rules *lines.Rules) {
 }
 
 // Stats describes the store. Series counts each field of a series, as far as it can be told without reading them: a
-// measurement's series times its fields. Both counts may be a minute old. Bytes is 0, because the server does not tell.
+// measurement's series times its fields. It may be a minute old. Unknown says that no count has succeeded since opening.
+// Bytes is 0, because the server does not tell.
 func (s *Store) Stats() store.Stats {
 	st := store.Stats{Appended: s.appended.Load(), Rejected: s.rejected.Load()}
 	z := &s.size
@@ -78,7 +79,10 @@ func (s *Store) Stats() store.Stats {
 	}
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	st.Series = z.series
+	st.Series, st.Unknown = z.series, z.reached.IsZero()
+	if st.Unknown {
+		return st // rows that were stored since opening say nothing of those before
+	}
 	if oldest := min(z.oldest, z.taken); oldest != math.MaxInt64 {
 		st.Oldest = time.UnixMilli(max(oldest, s.o.Now().Add(-s.o.Retention).UnixMilli())).UTC()
 	}
