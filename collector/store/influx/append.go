@@ -133,7 +133,7 @@ func (s *Store) store(ctx context.Context, b *lines.Batch, trial bool) ([]store.
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		if kind, ok := client.KindOf(err); ok && (kind == client.Refused || kind == client.TooLarge) {
+		if kind, ok := client.KindOf(err); ok && ofRows(kind) {
 			err = s.sift(ctx, b, p.from, p.to, &rejected)
 		}
 		if err != nil {
@@ -195,6 +195,12 @@ func (s *Store) fly(calls []*call, rows, size int) {
 	s.start()
 }
 
+// ofRows reports whether an answer is about the rows that were sent and not about the database. It may be about those of
+// others in the same request.
+func ofRows(kind client.Kind) bool {
+	return kind == client.Refused || kind == client.Limited || kind == client.TooLarge
+}
+
 // write sends lines and notes what the answer says of the database.
 func (s *Store) write(ctx context.Context, database, body string, rows int, trial bool) error {
 	err := s.client.Write(ctx, database, body)
@@ -202,7 +208,9 @@ func (s *Store) write(ctx context.Context, database, body string, rows int, tria
 	switch {
 	case err == nil:
 		s.metrics.rows.Add(float64(rows))
-	case kind == client.Refused || kind == client.TooLarge:
+	case kind == client.Limited:
+		s.limited(err)
+	case ofRows(kind):
 	case kind == client.Canceled:
 		if trial {
 			s.endTrial()

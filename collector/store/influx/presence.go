@@ -33,6 +33,8 @@ type presence struct {
 	suspected bool // a query failed
 	server    client.Server
 	warnings  []string
+	full      string    // what the server says of a limit that it reached
+	fullAt    time.Time // and when it said so last
 
 	changed chan struct{} // something for watch to see to
 }
@@ -61,6 +63,9 @@ const (
 	maxAsked   = time.Minute     // of what a server may ask for
 	trialPause = 30 * time.Second
 	lookEvery  = 5 * time.Minute // while all is well
+
+	// fullFor is how long a limit that was reached is told of. Agents try again more often.
+	fullFor = 15 * time.Minute
 )
 
 // awayError is what calls return while the database is away.
@@ -167,10 +172,24 @@ func (s *Store) found() {
 	s.encoder.ForgetFields()
 }
 
+// limited notes that the database stores rows, but none that it has to make a series or a field for.
+func (s *Store) limited(err error) {
+	p := &s.presence
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := s.o.Now()
+	news := p.full == "" || now.Sub(p.fullAt) > fullFor
+	p.full, p.fullAt = fmt.Sprintf("InfluxDB has reached a limit, so that rows of new series stay with their agents (%v); find who fills the database with: "+
+		"communewatch-collector influx check", err), now
+	if news {
+		s.o.Log.Warn(p.full)
+	}
+}
+
 // suspect makes watch ask after the database because a query failed, which may be the query's own fault.
 func (s *Store) suspect(err error) {
 	kind, ok := client.KindOf(err)
-	if !ok || kind == client.Refused || kind == client.Slow || kind == client.Canceled {
+	if !ok || ofRows(kind) || kind == client.Slow || kind == client.Canceled {
 		return
 	}
 	p := &s.presence
@@ -213,9 +232,14 @@ func (s *Store) Condition() store.Condition {
 
 // Warnings lists what of the database is not as the settings want it, in English sentences.
 func (s *Store) Warnings() []string {
-	s.presence.mu.Lock()
-	defer s.presence.mu.Unlock()
-	return slices.Clone(s.presence.warnings)
+	p := &s.presence
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := slices.Clone(p.warnings)
+	if p.full != "" && s.o.Now().Sub(p.fullAt) <= fullFor {
+		all = append(all, p.full)
+	}
+	return all
 }
 
 // server is who answered last.

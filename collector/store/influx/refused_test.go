@@ -1,13 +1,19 @@
 package influx_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"communewatch/collector/rollup"
+	"communewatch/collector/store"
+	"communewatch/collector/store/influxd"
 	"communewatch/collector/store/storetest"
 	"communewatch/probes"
 )
@@ -62,5 +68,66 @@ func TestOldestIsUnknownUntilCounted(t *testing.T) {
 	}
 	if st := counted.Stats(); st.Unknown || !st.Oldest.Equal(testNow.Add(-time.Second)) {
 		t.Errorf("stats of a database that was empty, with a row: %+v", st)
+	}
+}
+
+// A database that a foreign writer filled to its limits takes no new series. That is nobody's rows' fault: who brings one
+// keeps it, the others' are stored, and it is said what is wrong.
+func TestFullIndex(t *testing.T) {
+	t.Parallel()
+	server, err := influxd.New(influxd.Options{Dir: t.TempDir(), Extra: []string{
+		"INFLUXDB_DATA_INDEX_VERSION=inmem", "INFLUXDB_DATA_MAX_SERIES_PER_DATABASE=50", "INFLUXDB_DATA_MAX_VALUES_PER_TAG=20"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer server.Kill()
+	makeDatabasesFor(t, server.URL(), "series")
+	makeDatabasesFor(t, server.URL(), "values")
+	for name, flood := range map[string]func(i int) string{
+		"series": func(i int) string { return fmt.Sprintf("flood%d,a=b", i) },
+		"values": func(i int) string { return fmt.Sprintf("m,site=flood%d", i) },
+	} {
+		s := open(t, options(server.URL(), name))
+		known := one(1)
+		if err := s.Append(t.Context(), storetest.Rows(t, known...)); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 60 { // one by one: of those in one request the server counts the series that were there before
+			line := fmt.Sprintf("%s v=1 %d\n", flood(i), testNow.UnixNano())
+			resp, err := http.Post(server.URL()+"/write?db="+name, "", strings.NewReader(line))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+
+		fresh := one(2)
+		fresh[0].Tags = probes.Tags{{Key: "site", Value: "new"}}
+		var partial *store.PartialError
+		if err := s.Append(t.Context(), storetest.Rows(t, fresh...)); err == nil || errors.As(err, &partial) || !strings.Contains(err.Error(), "limit exceeded") {
+			t.Errorf("%s: append of a series too many: %v, want an error that assumes nothing", name, err)
+		}
+		var wg sync.WaitGroup
+		for n := range 20 {
+			wg.Go(func() {
+				points := one(10 + n)
+				if n%4 == 0 {
+					points = fresh
+				}
+				if err := s.Append(context.Background(), storetest.Rows(t, points...)); n%4 != 0 && err != nil {
+					t.Errorf("%s: append of a known series: %v", name, err)
+				}
+			})
+		}
+		wg.Wait()
+		if c := s.Condition(); c.Away {
+			t.Errorf("%s: away for everybody: %+v", name, c)
+		}
+		if w := s.Warnings(); len(w) != 1 || !strings.Contains(w[0], "limit exceeded") || !strings.Contains(w[0], "influx check") {
+			t.Errorf("%s: warnings %q", name, w)
+		}
 	}
 }

@@ -5,6 +5,7 @@
 //
 //	204                     stored
 //	400, 422                some rows are refused for good, those that are not may be stored
+//	400, 422 of a limit     new series or fields are not taken as long as the database is as full as it is
 //	413                     too much at once
 //	401, 403                the token is wrong, or not for this
 //	404                     the database is not there
@@ -234,6 +235,7 @@ type Kind uint8
 // The kinds; see the package's documentation.
 const (
 	Refused Kind = iota
+	Limited
 	TooLarge
 	Denied
 	Missing
@@ -246,7 +248,7 @@ const (
 )
 
 func (k Kind) String() string {
-	return [...]string{"refused", "too_large", "denied", "missing", "busy", "failed", "foreign", "unreachable", "slow", "canceled"}[k]
+	return [...]string{"refused", "limited", "too_large", "denied", "missing", "busy", "failed", "foreign", "unreachable", "slow", "canceled"}[k]
 }
 
 // Error is an answer that is no success.

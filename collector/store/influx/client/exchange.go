@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -144,6 +145,10 @@ func (r *packedReader) Close() error {
 	return nil
 }
 
+// limit is what servers say when their index is full: 1.8 of series in a database and of values of a tag, 3.x of tables
+// and columns. It is no fault of the row that is one too many.
+var limit = regexp.MustCompile(`limit exceeded|would exceed (limit|number) of`)
+
 // judge sorts an answer that is no success. ctx is the request's; err what kept it from being whole.
 func (x *exchange) judge(ctx context.Context, err error) *Error {
 	e := &Error{Status: x.status, Message: x.words(), cause: err}
@@ -159,6 +164,9 @@ func (x *exchange) judge(ctx context.Context, err error) *Error {
 		}
 	case s == http.StatusBadRequest, s == http.StatusUnprocessableEntity:
 		e.Kind = Refused
+		if limit.MatchString(e.Message) {
+			e.Kind = Limited
+		}
 	case s == http.StatusRequestEntityTooLarge:
 		e.Kind = TooLarge
 	case s == http.StatusUnauthorized, s == http.StatusForbidden:
