@@ -217,7 +217,7 @@ func (s *Store) write(ctx context.Context, database, body string, rows int, tria
 		}
 		return err
 	default:
-		s.lost(err)
+		s.lost(err, true)
 		return err
 	}
 	if trial {

@@ -16,13 +16,14 @@ import (
 
 // presence is what is known of the database: whether it answers, who it is, what is wrong with it.
 //
-// While it is away, calls fail at once. One goroutine asks after it, and when it answers again, calls go on. Where it
-// answered all the time but did not store (a wrong token, a full disk, too much at once), only storing can tell whether
-// that is over: one caller's rows are let through as a trial, and what becomes of them decides.
+// While it is away, calls fail at once. One goroutine asks after it, and when it answers again, calls go on. Where rows
+// were not stored (a wrong token, a full disk, something on the way that lets questions through), only storing can tell
+// whether that is over: one caller's rows are let through as a trial, and what becomes of them decides.
 type presence struct {
 	mu        sync.Mutex
 	away      bool
 	deaf      bool // away, and reading can't work either
+	untaken   bool // away, and rows were not stored since it began
 	since     time.Time
 	kind      client.Kind
 	reason    string
@@ -132,8 +133,8 @@ func (s *Store) mayRead() error {
 	return nil
 }
 
-// lost notes that the database did not store rows, or did not answer when it was asked after.
-func (s *Store) lost(err error) {
+// lost notes that the database did not store rows (writing), or did not answer when it was asked after.
+func (s *Store) lost(err error, writing bool) {
 	var e *client.Error
 	if !errors.As(err, &e) {
 		e = &client.Error{Kind: client.Unreachable, Message: err.Error()}
@@ -149,6 +150,7 @@ func (s *Store) lost(err error) {
 		s.o.Log.Warn("the database is away; agents keep what they measure", "err", e, "fix", s.fix(e))
 	}
 	p.trial = noTrial
+	p.untaken = p.untaken || writing
 	p.failures++
 	p.kind, p.reason, p.fix = e.Kind, e.Error(), s.fix(e)
 	p.deaf = e.Kind == client.Unreachable || e.Kind == client.Foreign || e.Kind == client.Missing
@@ -165,7 +167,7 @@ func (s *Store) found() {
 		return
 	}
 	s.o.Log.Info("the database is back", "away", s.o.Now().Sub(p.since).Round(time.Millisecond))
-	p.away, p.deaf, p.reason, p.fix, p.failures, p.trial = false, false, "", "", 0, noTrial
+	p.away, p.deaf, p.untaken, p.reason, p.fix, p.failures, p.trial = false, false, false, "", "", 0, noTrial
 	p.wake()
 	p.mu.Unlock()
 	// It may be another database. Not under mu: who learns fields holds them, and asks who the server is.
@@ -272,7 +274,7 @@ func (s *Store) watch() {
 			if err := s.look(s.base); s.base.Err() != nil {
 				return
 			} else if err != nil {
-				s.lost(err)
+				s.lost(err, false)
 			} else if away && !s.presence.openTrial() {
 				s.found()
 			}
@@ -309,14 +311,17 @@ func (p *presence) state() (away bool, trial trial) {
 }
 
 // openTrial lets one caller's rows through if only storing can tell whether the database is back; false if it need not.
+// It was asked after and answered, so it can be read.
 func (p *presence) openTrial() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch p.kind {
 	case client.Unreachable, client.Foreign, client.Missing:
-		return false
+		if !p.untaken {
+			return false
+		}
 	}
-	p.trial = trialOpen
+	p.deaf, p.trial = false, trialOpen
 	return true
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,5 +130,48 @@ func TestFullIndex(t *testing.T) {
 		if w := s.Warnings(); len(w) != 1 || !strings.Contains(w[0], "limit exceeded") || !strings.Contains(w[0], "influx check") {
 			t.Errorf("%s: warnings %q", name, w)
 		}
+	}
+}
+
+// What stands in the way of writing alone (a proxy, a default retention policy that was dropped) makes one outage and
+// not many: that the server answers questions does not end it. Questions go on.
+func TestAwayUntilRowsAreStored(t *testing.T) {
+	for name, refuse := range map[string]http.HandlerFunc{"foreign": http.NotFound, "missing": answer(http.StatusNotFound),
+		"unreachable": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t)
+			o := options(f.URL, "db")
+			var ticks atomic.Int64
+			o.Now = func() time.Time { return testNow.Add(time.Duration(ticks.Add(1))) }
+			s := open(t, o)
+			var writes atomic.Int64
+			f.onWrite(func(w http.ResponseWriter, r *http.Request) { writes.Add(1); refuse(w, r) })
+			var since time.Time
+			until(t, "a third trial", func() bool {
+				if err := s.Append(t.Context(), storetest.Rows(t, one(1)...)); err == nil {
+					t.Fatal("append: no error")
+				}
+				c := s.Condition()
+				if since.IsZero() {
+					since = c.Since
+				}
+				if !c.Away || !c.Since.Equal(since) {
+					t.Fatalf("after %d requests, none of which stored a row: %+v, want away since %v", writes.Load(), c, since)
+				}
+				return writes.Load() >= 4
+			})
+			f.onWrite(func(w http.ResponseWriter, r *http.Request) { f.store(body(r)); w.WriteHeader(http.StatusNoContent) })
+			until(t, "a question to be answered", func() bool {
+				return s.Select(t.Context(), store.Query{Measurement: "m", From: testNow.Add(-time.Hour), To: testNow}, nil) == nil
+			})
+			if c := s.Condition(); !c.Away {
+				t.Errorf("back before a row was stored: %+v", c)
+			}
+			until(t, "the way back", func() bool { return s.Append(t.Context(), storetest.Rows(t, one(2)...)) == nil })
+			if c := s.Condition(); c.Away {
+				t.Errorf("away after a row was stored: %+v", c)
+			}
+		})
 	}
 }

@@ -127,7 +127,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	first, cancel := context.WithTimeout(ctx, openWithin)
 	defer cancel()
 	if err := s.look(first); err != nil {
-		s.lost(err)
+		s.lost(err, false)
 	}
 	s.work.Go(s.watch)
 	return s, nil
