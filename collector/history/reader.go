@@ -272,8 +272,11 @@ func (g *gathering) tell(each func(store.WindowSeries) error) error {
 	for _, s := range g.order {
 		out := store.WindowSeries{Measurement: g.q.Measurement, Field: s.field, Tags: s.tags, Windows: make([]store.Window, 0, len(s.windows))}
 		for i, a := range s.windows {
-			if i < 0 || a.Count == 0 {
+			if i < 0 {
 				return errRange
+			}
+			if a.Count == 0 {
+				continue // somebody stored a window of nothing; it says nothing
 			}
 			w := store.Window{Start: g.q.From.UnixMilli() + i*g.step, Count: int(a.Count), Sum: a.Sum, Min: a.Min, Max: a.Max, Last: math.NaN(), P95: math.NaN()}
 			if p95, ok := a.Quantile(0.95); ok {

@@ -166,3 +166,27 @@ func TestFinest(t *testing.T) {
 		}
 	}
 }
+
+// A window of nothing that somebody stored is no reason to show no chart.
+func TestAWindowOfNothing(t *testing.T) {
+	m, c := newMemory(), &clock{now: midnight.AddDate(0, 0, 10)}
+	row := func(day int, count int64) rollup.Row {
+		return rollup.Row{Measurement: "icmp", Tags: tagsOf("s1", "gw"), Start: midnight.AddDate(0, 0, day).UnixMilli(),
+			Fields: []rollup.Field{{Key: "sent", Value: rollup.Aggregate{Count: count, Sum: float64(10 * count), Min: 10, Max: 10}}}}
+	}
+	if err := m.PutRollups(t.Context(), rollup.Day, []rollup.Row{row(1, 0), row(2, 5)}); err != nil {
+		t.Fatal(err)
+	}
+	r := NewReader(ReaderOptions{Store: m, Zone: ict, Now: c.Now, Progress: func() Progress { return Progress{To: c.now} }})
+	q := store.Query{Measurement: "icmp", Fields: []string{"sent"}, From: midnight, To: c.now}
+	found := 0
+	err := r.Windows(t.Context(), q, 24*time.Hour, func(s store.WindowSeries) error {
+		for _, w := range s.Windows {
+			found += w.Count
+		}
+		return nil
+	})
+	if err != nil || found != 5 {
+		t.Errorf("%d, %v", found, err)
+	}
+}
