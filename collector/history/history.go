@@ -18,6 +18,10 @@
 // windows, days and months are stored and on disk, and only if the generation is still the same. A crash anywhere in
 // between leaves the mark, and working an hour out twice gives the same windows.
 //
+// An hour that fails is tried again and again, and holds up no other. Until late rows are worked in, the Reader and
+// reports answer from the windows that are stored, which lack those rows; of an hour whose first turn failed there are
+// none, and it is left out. Progress counts such hours, and screens say so.
+//
 // An hour's account of lines depends on the hour before it too (the judge looks back), so late rows mark the hour after
 // theirs as well.
 //
@@ -25,7 +29,9 @@
 //
 // Windows are a function of rows, and rows only come. A window that would rest on fewer rows than the one that is
 // stored means that rows vanished: somebody dropped a series, or a disk was repaired. The stored window is the better
-// one, and stays.
+// one, and stays. Hours are folded from the windows of five minutes that are in force after that.
+//
+// A frontier in the future is of a clock that was ahead; the sweep goes on from the hour that it is.
 package history
 
 import (
@@ -113,6 +119,10 @@ const (
 	// inARow is how many sites may fail one after the other before all are believed to fail, so that a single site
 	// whose rows can't be read does not hold up the others.
 	inARow = 3
+	// unsureMost is how often a store is asked for the age of its rows, some five minutes with the waits between.
+	unsureMost = 10
+	// rebuildMost bounds a Rebuild: 136 sites for ten months, or a thousand for six weeks.
+	rebuildMost = 1_000_000
 )
 
 const hourMillis = int64(time.Hour / time.Millisecond)

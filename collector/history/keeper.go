@@ -33,13 +33,17 @@ type Keeper struct {
 	swept   map[string]bool // sites of the hour at done that are worked out
 	shrunk  map[string]bool // sites that this was logged of
 	retries int             // failures one after the other
+	unsure  int             // how often the store could not tell how old its rows are
 
 	mu       sync.Mutex // guards the fields below
 	before   int64      // rows before it must be marked, Unix milliseconds; never below done
 	done     int64      // hours before it were worked out; 0: not known
 	sites    map[string]bool
 	marks    map[siteHour]*mark
-	drawn    int64 // the last generation
+	oldest   int64      // the first hour that is marked, unless stale; MaxInt64: none is
+	stale    bool       // the mark that oldest is of was taken away
+	queue    []siteHour // what was due when it was looked at last, less what was tried since
+	drawn    int64      // the last generation
 	progress Progress
 }
 
@@ -73,7 +77,7 @@ func New(o Options) *Keeper {
 	k := &Keeper{
 		o: o, log: o.Log, contract: map[string]bool{}, wake: make(chan struct{}, 1), loaded: make(chan struct{}),
 		swept: map[string]bool{}, shrunk: map[string]bool{},
-		before: math.MaxInt64, sites: map[string]bool{}, marks: map[siteHour]*mark{},
+		before: math.MaxInt64, sites: map[string]bool{}, marks: map[siteHour]*mark{}, oldest: math.MaxInt64,
 	}
 	for _, m := range probes.Schema() {
 		k.contract[m.Name] = true
@@ -162,6 +166,9 @@ func (k *Keeper) until(now time.Time) time.Duration {
 	wait := min(k.nextSweep().Sub(now), idle)
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if len(k.queue) > 0 {
+		return 0
+	}
 	for id, m := range k.marks {
 		if id.start < k.before {
 			wait = min(wait, m.due().Sub(now))
@@ -194,13 +201,26 @@ func (k *Keeper) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	frontier, err := k.o.Marks.Frontier(ctx)
+	if err != nil {
+		return err
+	}
+	now := k.o.Now()
+	if frontier.After(now) {
+		// The clock was ahead once. Rows that came since are marked, so this hour is early enough.
+		k.log.Warn("rollups were worked out beyond the clock, which was ahead then; going on from this hour", "to", frontier, "now", now)
+		frontier = now
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if !frontier.IsZero() {
+		k.done = floorHour(frontier.UnixMilli()) // what is stored can be read before the sweep goes on
+	}
 	for _, s := range sites {
 		k.sites[s] = true
 	}
 	for _, h := range hours {
-		k.marks[siteHour{h.Site, h.Start}] = &mark{generation: h.Generation, durable: true} // due at once
+		k.note(siteHour{h.Site, h.Start}, &mark{generation: h.Generation, durable: true}) // due at once
 		k.drawn = max(k.drawn, h.Generation)
 	}
 	close(k.loaded)
@@ -210,17 +230,17 @@ func (k *Keeper) load(ctx context.Context) error {
 // begin finds out where the sweep goes on, and which sites have rows that nobody called Touch for: those of before
 // rollups were kept, or of an older program that ran in between.
 func (k *Keeper) begin(ctx context.Context) error {
-	frontier, err := k.o.Marks.Frontier(ctx)
-	if err != nil {
-		return err
-	}
 	now := k.o.Now()
-	if frontier.IsZero() {
-		if frontier, err = k.oldest(ctx, now); err != nil {
+	k.mu.Lock()
+	from := k.done
+	k.mu.Unlock()
+	if from == 0 {
+		first, err := k.firstRow(ctx, now)
+		if err != nil {
 			return err
 		}
+		from = floorHour(first.UnixMilli())
 	}
-	from := floorHour(frontier.UnixMilli())
 	end := now.Add(time.Hour)
 	for at := time.UnixMilli(from); at.Before(end); at = at.Add(24 * time.Hour) {
 		to := at.Add(24 * time.Hour)
@@ -238,16 +258,16 @@ func (k *Keeper) begin(ctx context.Context) error {
 	for id, m := range k.marks {
 		if id.start >= from {
 			swept = append(swept, due.Hour{Site: id.site, Start: id.start, Generation: m.generation})
-			delete(k.marks, id)
+			k.forget(id)
 		}
 	}
 	k.mu.Unlock()
 	return k.o.Marks.Unmark(ctx, swept)
 }
 
-// oldest is where the sweep of a store begins that was never swept. Until it is found every row that comes is marked, so
+// firstRow is where the sweep of a store begins that was never swept. Until it is found every row that comes is marked, so
 // one that is older than what was found is not missed.
-func (k *Keeper) oldest(ctx context.Context, now time.Time) (time.Time, error) {
+func (k *Keeper) firstRow(ctx context.Context, now time.Time) (time.Time, error) {
 	names, err := k.measurements(ctx)
 	if err != nil {
 		return time.Time{}, err
@@ -262,7 +282,27 @@ func (k *Keeper) oldest(ctx context.Context, now time.Time) (time.Time, error) {
 		k.log.Info("working rollups out for the first time", "from", oldest)
 		return oldest, nil
 	}
-	return now.Add(-k.o.Retention), nil // the store can't tell
+	// An InfluxDB takes a while to say. The guess costs a sweep of all that rows are kept for.
+	if k.unsure++; k.unsure < unsureMost {
+		return time.Time{}, errUnsure
+	}
+	from := now.Add(-k.o.Retention)
+	k.log.Warn("the database does not say how old its rows are; rollups are worked out from where rows may begin", "from", from)
+	return from, nil
+}
+
+var errUnsure = errors.New("the database has not said yet how old its rows are")
+
+// note puts a mark in. mu is held.
+func (k *Keeper) note(id siteHour, m *mark) {
+	k.marks[id] = m
+	k.oldest = min(k.oldest, id.start)
+}
+
+// forget takes a mark away. mu is held.
+func (k *Keeper) forget(id siteHour) {
+	delete(k.marks, id)
+	k.stale = k.stale || id.start == k.oldest
 }
 
 // measurements lists those of the contract that have rows.
@@ -321,9 +361,19 @@ func (k *Keeper) Touch(ctx context.Context, site string, times []int64) error {
 		return fmt.Errorf("note rows for rollups: %w", ctx.Err())
 	}
 	now := k.o.Now()
+	k.mu.Lock()
+	known := k.sites[site]
+	k.mu.Unlock()
+	if !known {
+		// Before the frontier is looked at: a sweep that begins after this knows the site, and one that began sooner
+		// is seen below.
+		if err := k.addSites(ctx, site); err != nil {
+			return err
+		}
+	}
 	var write []due.Hour
 	k.mu.Lock()
-	fresh, began := !k.sites[site], k.drawn
+	began := k.drawn
 	for _, t := range times {
 		hour := floorHour(t)
 		for _, start := range [...]int64{hour, hour + hourMillis} {
@@ -334,7 +384,7 @@ func (k *Keeper) Touch(ctx context.Context, site string, times []int64) error {
 			m := k.marks[id]
 			if m == nil {
 				m = &mark{first: now}
-				k.marks[id] = m
+				k.note(id, m)
 			}
 			m.last = now
 			if m.durable && !m.taken || m.generation > began {
@@ -349,11 +399,6 @@ func (k *Keeper) Touch(ctx context.Context, site string, times []int64) error {
 		}
 	}
 	k.mu.Unlock()
-	if fresh {
-		if err := k.addSites(ctx, site); err != nil {
-			return err
-		}
-	}
 	return k.mark(ctx, write)
 }
 
@@ -379,32 +424,44 @@ func (k *Keeper) mark(ctx context.Context, write []due.Hour) error {
 	return nil
 }
 
-// Rebuild has the hours in [from, to) of some sites worked out anew, of all sites where none is named. It returns when
-// they are marked. Hours whose rows are not kept any more are left as they are.
-func (k *Keeper) Rebuild(ctx context.Context, from, to time.Time, sites []string) error {
+// Rebuild has the hours in [from, to) of some sites worked out anew, of all sites where none is named, and returns how
+// many those are once they are marked. Hours whose rows are not kept any more are left as they are.
+func (k *Keeper) Rebuild(ctx context.Context, from, to time.Time, sites []string) (int, error) {
 	select {
 	case <-k.loaded:
 	case <-ctx.Done():
-		return ctx.Err()
+		return 0, ctx.Err()
 	}
 	now := k.o.Now()
 	if oldest := now.Add(-k.o.Retention); from.Before(oldest) {
 		from = oldest.Add(time.Hour) // the first hour may have lost some of its rows already
 	}
+	write, err := k.draw(now, from, to, sites)
+	if err != nil {
+		return 0, err
+	}
+	return len(write), k.mark(ctx, write)
+}
+
+// draw makes the marks of a Rebuild.
+func (k *Keeper) draw(now, from, to time.Time, sites []string) (write []due.Hour, err error) {
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	if len(sites) == 0 {
 		sites = slices.Sorted(maps.Keys(k.sites))
 	}
-	var write []due.Hour
-	for start := floorHour(from.UnixMilli()); start < min(to.UnixMilli(), k.before); start += hourMillis {
+	first, end := floorHour(from.UnixMilli()), min(to.UnixMilli(), floorHour(now.UnixMilli()), k.before)
+	if n := max(end-first, 0) / hourMillis * int64(len(sites)); n > rebuildMost {
+		return nil, fmt.Errorf("%d hours of sites are too many at once, at most %d; take fewer days or name sites", n, rebuildMost)
+	}
+	for start := first; start < end; start += hourMillis {
 		for _, site := range sites {
 			k.drawn++
-			k.marks[siteHour{site, start}] = &mark{generation: k.drawn, first: now, last: now}
+			k.note(siteHour{site, start}, &mark{generation: k.drawn, first: now, last: now})
 			write = append(write, due.Hour{Site: site, Start: start, Generation: k.drawn})
 		}
 	}
-	k.mu.Unlock()
-	return k.mark(ctx, write)
+	return write, nil
 }
 
 // Progress is how far the Keeper is.
@@ -415,13 +472,14 @@ func (k *Keeper) Progress() Progress {
 	if k.done > 0 {
 		p.To = time.UnixMilli(k.done).UTC()
 	}
-	p.Pending = len(k.marks)
-	oldest := int64(math.MaxInt64)
-	for id := range k.marks {
-		oldest = min(oldest, id.start)
+	if k.stale {
+		k.oldest, k.stale = math.MaxInt64, false
+		for id := range k.marks {
+			k.oldest = min(k.oldest, id.start)
+		}
 	}
-	if p.Pending > 0 {
-		p.Oldest = time.UnixMilli(oldest).UTC()
+	if p.Pending = len(k.marks); p.Pending > 0 {
+		p.Oldest = time.UnixMilli(k.oldest).UTC()
 	}
 	return p
 }
@@ -492,25 +550,32 @@ func (k *Keeper) postpone(ctx context.Context, site string, start int64) error {
 	k.mu.Lock()
 	k.drawn++
 	generation := k.drawn
-	k.marks[siteHour{site, start}] = &mark{generation: generation, first: now.Add(lastRetry), last: now.Add(lastRetry)}
+	k.note(siteHour{site, start}, &mark{generation: generation, first: now.Add(lastRetry), last: now.Add(lastRetry)})
 	k.mu.Unlock()
 	return k.mark(ctx, []due.Hour{{Site: site, Start: start, Generation: generation}})
 }
 
-// take notes the marks that are due, by site and time.
+// take notes the marks that are due, by site and time, a round of them. All marks are looked at once for as many rounds
+// as it takes: there are a million when a province comes back after a month.
 func (k *Keeper) take(now time.Time) (list []due.Hour) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for id, m := range k.marks {
-		if m.due().After(now) || id.start >= k.before {
-			continue
+	ready := func(id siteHour, m *mark) bool { return m != nil && !m.due().After(now) && id.start < k.before }
+	if len(k.queue) == 0 {
+		for id, m := range k.marks {
+			if ready(id, m) {
+				k.queue = append(k.queue, id)
+			}
 		}
-		list = append(list, due.Hour{Site: id.site, Start: id.start, Generation: m.generation})
+		slices.SortFunc(k.queue, func(a, b siteHour) int { return cmp.Or(cmp.Compare(a.site, b.site), cmp.Compare(a.start, b.start)) })
 	}
-	slices.SortFunc(list, func(a, b due.Hour) int { return cmp.Or(cmp.Compare(a.Site, b.Site), cmp.Compare(a.Start, b.Start)) })
-	list = list[:min(len(list), round)]
-	for _, h := range list {
-		k.marks[siteHour{h.Site, h.Start}].taken = true
+	for len(list) < round && len(k.queue) > 0 {
+		id := k.queue[0]
+		k.queue = k.queue[1:]
+		if m := k.marks[id]; ready(id, m) {
+			m.taken = true
+			list = append(list, due.Hour{Site: id.site, Start: id.start, Generation: m.generation})
+		}
 	}
 	return list
 }
@@ -535,17 +600,19 @@ func (k *Keeper) redo(ctx context.Context, now time.Time) (failed error) {
 			n++
 		}
 		hours := list[:n]
-		if failures < inARow && ctx.Err() == nil {
-			if err = k.again(ctx, hours, names); err == nil {
-				done, failures = append(done, hours...), 0
-				list = list[n:]
-				continue
-			}
-			failed = err
-			failures++
-		}
-		k.giveBack(hours, now)
 		list = list[n:]
+		if failures >= inARow || ctx.Err() != nil {
+			k.putOff(hours)
+			continue
+		}
+		good, bad, left, err := k.again(ctx, hours, names)
+		done = append(done, good...)
+		k.giveBack(bad, now)
+		k.putOff(left)
+		if failures++; len(good) > 0 {
+			failures = 0
+		}
+		failed = cmp.Or(err, failed)
 	}
 	if len(done) == 0 {
 		return failed
@@ -563,7 +630,7 @@ func (k *Keeper) redo(ctx context.Context, now time.Time) (failed error) {
 	for _, h := range done {
 		id := siteHour{h.Site, h.Start}
 		if m := k.marks[id]; m != nil && m.generation == h.Generation {
-			delete(k.marks, id)
+			k.forget(id)
 		}
 	}
 	return failed
@@ -581,32 +648,53 @@ func (k *Keeper) giveBack(list []due.Hour, now time.Time) {
 	}
 }
 
-// again works hours of a site out anew, and the days and months that they are in, if those are over.
-func (k *Keeper) again(ctx context.Context, hours []due.Hour, names []string) error {
+// putOff lets marks that were taken and not tried come before those that failed.
+func (k *Keeper) putOff(list []due.Hour) {
 	k.mu.Lock()
-	done := k.done
-	k.mu.Unlock()
-	days, months := map[int64]time.Time{}, map[int64]time.Time{}
-	for _, h := range hours {
-		if err := k.hour(ctx, h.Site, h.Start, names); err != nil {
-			return err
+	defer k.mu.Unlock()
+	for _, h := range list {
+		id := siteHour{h.Site, h.Start}
+		if m := k.marks[id]; m != nil && m.generation == h.Generation {
+			m.taken = false
+			k.queue = append(k.queue, id)
 		}
-		for level, into := range map[rollup.Level]map[int64]time.Time{rollup.Day: days, rollup.Month: months} {
-			// What is not over yet is worked out when the frontier passes it.
-			if begin := level.Start(time.UnixMilli(h.Start), k.o.Zone); level.Next(begin, k.o.Zone).UnixMilli() <= done {
-				into[begin.UnixMilli()] = begin
+	}
+}
+
+// again works hours of a site out anew, and the days and months that they are in, if those are over. An hour that fails
+// does not hold up the others; after some in a row those that are left are not tried now.
+func (k *Keeper) again(ctx context.Context, hours []due.Hour, names []string) (good, bad, left []due.Hour, err error) {
+	failures := 0
+	for i, h := range hours {
+		if failures == inARow {
+			left = hours[i:]
+			break
+		}
+		if herr := k.hour(ctx, h.Site, h.Start, names); herr != nil {
+			bad, err = append(bad, h), herr
+			failures++
+			continue
+		}
+		good, failures = append(good, h), 0
+	}
+	// Not done: where a sweep fails in between, this site may have been swept already, with the day that ends there. A
+	// day that is made too early is made again by its own sweep.
+	k.mu.Lock()
+	before := k.before
+	k.mu.Unlock()
+	for _, level := range []rollup.Level{rollup.Day, rollup.Month} {
+		over := map[int64][]due.Hour{}
+		for _, h := range good {
+			if begin := level.Start(time.UnixMilli(h.Start), k.o.Zone); level.Next(begin, k.o.Zone).UnixMilli() <= before {
+				over[begin.UnixMilli()] = append(over[begin.UnixMilli()], h)
+			}
+		}
+		for _, at := range slices.Sorted(maps.Keys(over)) {
+			if cerr := k.coarser(ctx, hours[0].Site, level, time.UnixMilli(at)); cerr != nil {
+				bad, err = append(bad, over[at]...), cerr
+				good = slices.DeleteFunc(good, func(h due.Hour) bool { return slices.Contains(over[at], h) })
 			}
 		}
 	}
-	for _, at := range slices.Sorted(maps.Keys(days)) {
-		if err := k.coarser(ctx, hours[0].Site, rollup.Day, days[at]); err != nil {
-			return err
-		}
-	}
-	for _, at := range slices.Sorted(maps.Keys(months)) {
-		if err := k.coarser(ctx, hours[0].Site, rollup.Month, months[at]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return good, bad, left, err
 }

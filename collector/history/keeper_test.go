@@ -285,6 +285,9 @@ func TestAFailureIsToldAndTriedAgain(t *testing.T) {
 				tries++
 				return errMade
 			}
+			if call == "sync" {
+				return errMade
+			}
 			return nil
 		}
 		m.mu.Unlock()
@@ -466,8 +469,15 @@ func TestRebuild(t *testing.T) {
 	for _, at := range []time.Time{old, young} {
 		m.run("s1", at, 0.010) // nobody touched: an import behind our back
 	}
-	if err := k.Rebuild(t.Context(), midnight, c.now, []string{"s1"}); err != nil {
+	n, err := k.Rebuild(t.Context(), midnight, c.now, []string{"s1"})
+	if err != nil {
 		t.Fatal(err)
+	}
+	if want := 90*24 - 1; n != want {
+		t.Errorf("%d hours, want %d", n, want)
+	}
+	if _, err := k.Rebuild(t.Context(), midnight, c.now, make([]string, 1000)); err == nil {
+		t.Error("two million hours at once")
 	}
 	if p := k.Progress(); p.Pending == 0 || p.Oldest.Before(c.now.Add(-90*24*time.Hour)) {
 		t.Errorf("%+v", p)
@@ -479,5 +489,192 @@ func TestRebuild(t *testing.T) {
 	}
 	if len(m.rolls[rollup.Hour]) != 2 {
 		t.Errorf("%d windows", len(m.rolls[rollup.Hour]))
+	}
+}
+
+// A site's first rows are not missed, even if the sweep of their hour comes and goes while the site is written down.
+func TestANewSiteAndASweepAtOnce(t *testing.T) {
+	m, c := newMemory(), &clock{now: midnight.Add(10 * time.Minute)}
+	k := keeperOf(m, c)
+	settled(t, k)
+	m.run("s1", c.now, 0.01)
+	touch(t, k, "s1", c.now)
+	swept := false
+	m.mu.Lock()
+	m.before = func(call string) error {
+		if call == "add sites" && !swept {
+			swept = true
+			c.set(midnight.Add(time.Hour + 3*time.Minute))
+			settled(t, k)
+		}
+		return nil
+	}
+	m.mu.Unlock()
+	at := midnight.Add(59 * time.Minute)
+	m.run("s9", at, 0.01)
+	touch(t, k, "s9", at)
+	c.set(c.Now().Add(3 * time.Hour))
+	settled(t, k)
+	if n := m.window(t, rollup.Hour, "s9", midnight, "sent").Count; n != 1 || !swept {
+		t.Errorf("%d rows, swept %v", n, swept)
+	}
+}
+
+// Where the last hour of a day fails to end after a site was swept, late rows of that site still reach its day.
+func TestADayThatEndsWhileTheSweepFails(t *testing.T) {
+	m, c := newMemory(), &clock{now: midnight.Add(10 * time.Minute)}
+	k := keeperOf(m, c)
+	settled(t, k)
+	for _, at := range []time.Time{midnight.Add(5 * time.Minute), midnight.Add(23*time.Hour + 50*time.Minute)} {
+		m.run("s1", at, 0.01)
+		touch(t, k, "s1", at)
+	}
+	c.set(midnight.Add(23*time.Hour + 10*time.Minute))
+	settled(t, k)
+	full := true // the registry's disk
+	m.mu.Lock()
+	m.before = func(call string) error {
+		if full && call == "set frontier" {
+			return errMade
+		}
+		return nil
+	}
+	m.mu.Unlock()
+	c.set(midnight.Add(24*time.Hour + 3*time.Minute))
+	k.Work(t.Context())
+	late := midnight.Add(3*time.Hour + time.Minute)
+	m.run("s1", late, 0.02)
+	touch(t, k, "s1", late)
+	c.set(c.Now().Add(10 * time.Second))
+	k.Work(t.Context())
+	full = false
+	c.set(c.Now().Add(2 * time.Minute))
+	settled(t, k)
+	if n := m.window(t, rollup.Day, "s1", midnight, "sent").Count; n != 3 {
+		t.Errorf("the day rests on %d rows, want 3", n)
+	}
+}
+
+// Rows vanish from one window of five minutes and late ones come in another: the hour counts both, as its windows do.
+func TestAnHourIsWhatItsWindowsAre(t *testing.T) {
+	m, c := newMemory(), &clock{now: midnight.Add(10 * time.Minute)}
+	k := keeperOf(m, c)
+	settled(t, k)
+	bring := func(n int, from time.Time) {
+		for i := range n {
+			at := from.Add(time.Duration(i) * 20 * time.Second)
+			m.run("s1", at, 0.01)
+			touch(t, k, "s1", at)
+		}
+	}
+	bring(10, midnight)
+	c.set(midnight.Add(65 * time.Minute))
+	settled(t, k)
+	clear(m.series) // DROP SERIES
+	bring(12, midnight.Add(30*time.Minute))
+	c.set(c.Now().Add(5 * time.Minute))
+	settled(t, k)
+	if n := m.window(t, rollup.Hour, "s1", midnight, "sent").Count; n != 22 {
+		t.Errorf("the hour rests on %d rows, its windows on 22", n)
+	}
+}
+
+// Hours that can't be worked out keep waiting; all others of their site are worked out, however many fail before them.
+func TestAPoisonedHourHoldsUpNoOther(t *testing.T) {
+	m, c := newMemory(), &clock{now: midnight.AddDate(0, 0, 2)}
+	m.frontier = c.now
+	k := keeperOf(m, c)
+	poison := midnight.Add(time.Duration(inARow+1) * time.Hour) // hours before it fail
+	k.o.Accountant = accountant(func(_ string, start time.Time) ([]rollup.Row, error) {
+		if start.Before(poison) {
+			return nil, errMade
+		}
+		return nil, nil
+	})
+	settled(t, k)
+	for i := range 24 {
+		at := midnight.Add(time.Duration(i) * time.Hour)
+		m.run("s1", at, 0.01)
+		touch(t, k, "s1", at)
+	}
+	for range 6 {
+		c.set(c.Now().Add(time.Minute))
+		k.Work(t.Context())
+	}
+	if p := k.Progress(); p.Pending != inARow+1 || !p.Oldest.Equal(midnight) || p.Failed == "" {
+		t.Errorf("%+v", p)
+	}
+	if n := m.window(t, rollup.Day, "s1", midnight, "sent").Count; n < 24-inARow-1 {
+		t.Errorf("the day rests on %d rows", n)
+	}
+	poison = midnight
+	c.set(c.Now().Add(time.Minute))
+	settled(t, k)
+	if p := k.Progress(); p.Pending != 0 {
+		t.Errorf("%+v", p)
+	}
+	if n := m.window(t, rollup.Day, "s1", midnight, "sent").Count; n != 24 {
+		t.Errorf("in the end the day rests on %d rows", n)
+	}
+}
+
+// A frontier of when the clock was ahead is not believed.
+func TestAFrontierInTheFuture(t *testing.T) {
+	m, c := newMemory(), &clock{now: midnight.Add(10 * time.Minute)}
+	m.frontier = midnight.AddDate(1, 0, 0)
+	k := keeperOf(m, c)
+	settled(t, k)
+	m.run("s1", c.now, 0.01)
+	touch(t, k, "s1", c.now)
+	c.set(midnight.Add(time.Hour + 3*time.Minute))
+	settled(t, k)
+	if p := k.Progress(); !p.To.Equal(midnight.Add(time.Hour)) || !m.frontier.Equal(p.To) {
+		t.Errorf("%+v, %v in the registry", p, m.frontier)
+	}
+	m.window(t, rollup.Hour, "s1", midnight, "sent")
+}
+
+// A store that has rows and does not know how old they are is asked again, and swept from where rows may begin only if it
+// never says.
+func TestAStoreThatCannotTellYet(t *testing.T) {
+	for _, tells := range []bool{true, false} {
+		m, c := newMemory(), &clock{now: midnight.Add(10 * time.Minute)}
+		first := midnight.Add(-20 * time.Hour)
+		m.run("s1", first, 0.01)
+		m.oldest = time.Time{}
+		k := keeperOf(m, c)
+		k.o.Retention = 48 * time.Hour
+		k.Work(t.Context())
+		if p := k.Progress(); p.Failed == "" || !p.To.IsZero() {
+			t.Fatalf("%+v", p)
+		}
+		if tells {
+			m.oldest = first
+		}
+		for range unsureMost {
+			k.Work(t.Context())
+		}
+		settled(t, k)
+		if p := k.Progress(); !p.To.Equal(midnight) {
+			t.Errorf("%+v", p)
+		}
+		m.window(t, rollup.Hour, "s1", first, "sent")
+	}
+}
+
+// What is in the registry can be read before the sweep goes on, while the database is away too.
+func TestProgressIsKnownBeforeTheSweep(t *testing.T) {
+	m, c := newMemory(), &clock{now: midnight.Add(10 * time.Minute)}
+	m.frontier = midnight
+	m.before = func(call string) error {
+		if strings.HasPrefix(call, "select") {
+			return errMade
+		}
+		return nil
+	}
+	k := keeperOf(m, c)
+	k.Work(t.Context())
+	if p := k.Progress(); !p.To.Equal(midnight) || p.Failed == "" {
+		t.Errorf("%+v", p)
 	}
 }

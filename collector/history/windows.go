@@ -1,7 +1,9 @@
 package history
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -27,16 +29,15 @@ func (k *Keeper) hour(ctx context.Context, site string, start int64, names []str
 			return err
 		}
 	}
-	coarse := rollup.NewFold(rollup.Hour, k.o.Zone)
-	rows := fine.Rows()
-	for i := range rows {
-		coarse.Merge(&rows[i])
-	}
-	shrunk, err := k.put(ctx, site, rollup.FiveMinutes, from, to, rows, true)
+	rows, shrunk, err := k.put(ctx, site, rollup.FiveMinutes, from, to, fine.Rows(), true)
 	if err != nil {
 		return err
 	}
-	n, err := k.put(ctx, site, rollup.Hour, from, to, coarse.Rows(), true)
+	coarse := rollup.NewFold(rollup.Hour, k.o.Zone)
+	for i := range rows {
+		coarse.Merge(&rows[i])
+	}
+	_, n, err := k.put(ctx, site, rollup.Hour, from, to, coarse.Rows(), true)
 	if err != nil {
 		return err
 	}
@@ -48,7 +49,7 @@ func (k *Keeper) hour(ctx context.Context, site string, start int64, names []str
 		if err != nil {
 			return err
 		}
-		if _, err := k.put(ctx, site, rollup.Hour, from, to, rows, false); err != nil {
+		if _, _, err := k.put(ctx, site, rollup.Hour, from, to, rows, false); err != nil {
 			return err
 		}
 	}
@@ -91,12 +92,12 @@ func (k *Keeper) coarser(ctx context.Context, site string, level rollup.Level, f
 			accounts = append(accounts, r)
 		}
 	}
-	shrunk, err := k.put(ctx, site, level, from, to, folded, true)
+	_, shrunk, err := k.put(ctx, site, level, from, to, folded, true)
 	if err != nil {
 		return err
 	}
 	k.tellShrunk(site, from, shrunk)
-	_, err = k.put(ctx, site, level, from, to, accounts, false)
+	_, _, err = k.put(ctx, site, level, from, to, accounts, false)
 	return err
 }
 
@@ -107,10 +108,11 @@ type rowID struct {
 
 func idOf(r *rollup.Row) rowID { return rowID{rollup.SeriesKey(r.Measurement, r.Tags), r.Start} }
 
-// put stores those of a site's windows in [from, to) that are not stored like that already. Of folded ones those that
-// rest on fewer rows than what is stored are left out, and counted with those that are stored and were not found again.
-// Accounts are not counts of rows: an hour that turns out to have been up has fewer seconds down.
-func (k *Keeper) put(ctx context.Context, site string, level rollup.Level, from, to time.Time, rows []rollup.Row, folded bool) (shrunk int, err error) {
+// put stores those of a site's windows in [from, to) that are not stored like that already, and returns the windows that
+// are in force from then on. Of folded ones those that rest on fewer rows than what is stored are left out, and counted
+// with those that are stored and were not found again. Accounts are not counts of rows: an hour that turns out to have
+// been up has fewer seconds down.
+func (k *Keeper) put(ctx context.Context, site string, level rollup.Level, from, to time.Time, rows []rollup.Row, folded bool) (force []rollup.Row, shrunk int, err error) {
 	stored := map[rowID]rollup.Row{}
 	q := store.RollupQuery{Level: level, Tags: map[string]string{"site": site}, From: from, To: to}
 	err = k.o.Store.Rollups(ctx, q, func(s store.RollupSeries) error {
@@ -122,7 +124,7 @@ func (k *Keeper) put(ctx context.Context, site string, level rollup.Level, from,
 		return nil
 	})
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	changed := make([]rollup.Row, 0, len(rows))
 	for i := range rows {
@@ -132,17 +134,21 @@ func (k *Keeper) put(ctx context.Context, site string, level rollup.Level, from,
 		switch {
 		case ok && folded && rows[i].Rows() < old.Rows():
 			shrunk++
+			rows[i] = old
 		case !ok || !equal(&old, &rows[i]):
 			changed = append(changed, rows[i])
 		}
 	}
-	if folded {
+	if folded && len(stored) > 0 {
 		shrunk += len(stored)
+		rows = slices.AppendSeq(rows, maps.Values(stored))
+		// Sums of numbers depend on their order, and windows must not.
+		slices.SortStableFunc(rows, func(a, b rollup.Row) int { return cmp.Compare(a.Start, b.Start) })
 	}
 	if len(changed) == 0 {
-		return shrunk, nil
+		return rows, shrunk, nil
 	}
-	return shrunk, k.o.Store.PutRollups(ctx, level, changed)
+	return rows, shrunk, k.o.Store.PutRollups(ctx, level, changed)
 }
 
 func (k *Keeper) tellShrunk(site string, from time.Time, n int) {
