@@ -45,6 +45,10 @@ type Options struct {
 	IntoExisting bool // take a target that holds something already
 	DropOld      bool // leave behind what the target does not keep
 
+	// Done is called once the target holds everything, before the migration counts as finished; if it fails, the next run
+	// calls it again. mixed says that the target held something before. May be nil.
+	Done func(ctx context.Context, mixed bool) error
+
 	Now      func() time.Time
 	Progress func(Progress) // called often; nil: nobody watches
 }
@@ -64,6 +68,7 @@ type Result struct {
 	Copied      int64 // rows and windows that the target holds for certain, unless Differences says otherwise
 	Expired     int64 // rows that grew too old for the target under way
 	Old         int64 // rows and windows that were left behind because the target does not keep them
+	Kept        int64 // windows that the target had already and that rest on more rows than the source's
 	Refused     int64 // rows that the target would not take
 	Reasons     []string
 	Differences []Difference
@@ -75,12 +80,17 @@ type Difference struct {
 	Measurement string
 	Start, End  time.Time
 	From, To    Sum
+	Lacks       int64 // rows or windows that the target has not; counted only where it held something before
+	better      int64 // windows of the target that rest on more rows; counted like Lacks
 }
 
 func (d *Difference) String() string {
 	stretch := d.Start.Format("2006-01-02")
 	if d.End.Sub(d.Start) > 24*time.Hour {
 		stretch += " to " + d.End.AddDate(0, 0, -1).Format("2006-01-02")
+	}
+	if d.Lacks > 0 {
+		return fmt.Sprintf("%s of %s, %s: the target lacks %d of %d", what(d.Level), d.Measurement, stretch, d.Lacks, d.From.Rows)
 	}
 	text := fmt.Sprintf("%s of %s, %s: %d with %d values in the source, %d with %d in the target",
 		what(d.Level), d.Measurement, stretch, d.From.Rows, d.From.Values, d.To.Rows, d.To.Values)
@@ -152,6 +162,11 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if len(m.result.Differences) > 0 {
 		return m.result, errors.Join(ErrDiffer, m.state.save(o.File, o.Now()))
 	}
+	if o.Done != nil {
+		if err := o.Done(ctx, m.state.IntoExisting); err != nil {
+			return m.result, errors.Join(err, m.state.save(o.File, o.Now()))
+		}
+	}
 	m.state.Finished = true
 	return m.result, m.state.save(o.File, o.Now())
 }
@@ -160,8 +175,9 @@ func Run(ctx context.Context, o Options) (Result, error) {
 func Verify(ctx context.Context, o Options) (Result, error) {
 	m := &migration{o: o, begun: o.Now()}
 	m.state = newState(o)
+	m.state.IntoExisting = o.IntoExisting
 	if old, err := ReadState(o.File); err == nil {
-		m.state.IntoExisting = old.IntoExisting
+		m.state.IntoExisting = m.state.IntoExisting || old.IntoExisting
 	}
 	m.resumed = true
 	differences, err := m.differences(ctx)
@@ -184,6 +200,8 @@ type migration struct {
 	state *State
 	// resumed says that the source may have changed since parts of it were copied.
 	resumed bool
+	// careful says that somebody may have worked windows out in the target, which rest on more rows than the source's.
+	careful bool
 	saved   time.Time
 	result  Result
 }
@@ -199,7 +217,7 @@ func (m *migration) begin(ctx context.Context) error {
 		return fmt.Errorf("%s is of a migration from %s to %s, %s; finish that one, or remove the file to forget it",
 			m.o.File, state.From, state.To, state.stage())
 	default:
-		m.state, m.resumed = state, true
+		m.state, m.resumed, m.careful = state, true, state.IntoExisting || state.Finished
 		m.state.Finished = false // should the source have been used since
 		return m.state.save(m.o.File, m.begun)
 	}
@@ -210,7 +228,7 @@ func (m *migration) begin(ctx context.Context) error {
 		return fmt.Errorf("%w: %s has %s. If that is another province's, or another program writes there, name another database; "+
 			"if it may be mixed with what comes, give --into-existing", ErrNotEmpty, &m.o.To, found)
 	} else {
-		m.state.IntoExisting = found != ""
+		m.state.IntoExisting, m.careful = found != "", found != ""
 	}
 	return m.state.save(m.o.File, m.begun)
 }
@@ -270,6 +288,7 @@ func (m *migration) from(level rollup.Level) time.Time {
 // checkOld counts what the target would not keep.
 func (m *migration) checkOld(ctx context.Context) error {
 	if m.resumed && m.state.DroppedOld {
+		m.result.Old = m.state.Old
 		return nil
 	}
 	var said []string
@@ -299,7 +318,7 @@ func (m *migration) checkOld(ctx context.Context) error {
 		return fmt.Errorf("%w: %s would be lost in %s. Let it keep more (retention and rollups in the settings, then `communewatch-collector influx setup`), or give --drop-old",
 			ErrOld, strings.Join(said, ", "), &m.o.To)
 	}
-	m.state.DroppedOld = true
+	m.state.DroppedOld, m.state.Old = true, m.result.Old
 	return nil
 }
 
@@ -398,10 +417,10 @@ func (m *migration) copyRange(ctx context.Context, level rollup.Level, r portion
 	})
 	group.Go(func() error {
 		// Sums of a stretch count only once all of it is copied: a kill in the middle copies all of it again.
-		pending := map[unit]Sum{}
+		pending, refused := map[unit]Sum{}, refusals{}
 		for msg := range messages {
 			if p := msg.piece; p != nil {
-				if err := m.write(ctx, p); err != nil {
+				if err := m.write(ctx, p, &refused); err != nil {
 					return fmt.Errorf("write to %s: %w", &m.o.To, err)
 				}
 				merge(pending, msg.sums)
@@ -414,6 +433,9 @@ func (m *migration) copyRange(ctx context.Context, level rollup.Level, r portion
 			}
 			merge(m.state.Sums, pending)
 			clear(pending)
+			m.state.Refused += refused.rows
+			m.result.Expired += refused.expired
+			refused = refusals{}
 			m.state.Reach[level] = msg.done
 			if now := m.o.Now(); now.Sub(m.saved) >= saveEvery {
 				m.saved = now
@@ -430,10 +452,23 @@ func (m *migration) copyRange(ctx context.Context, level rollup.Level, r portion
 	return group.Wait()
 }
 
+// refusals counts rows that the target did not take.
+type refusals struct {
+	rows    int64
+	expired int64 // grew too old since the beginning, which is nobody's fault
+}
+
 // write stores a piece in the target.
-func (m *migration) write(ctx context.Context, p *piece) error {
+func (m *migration) write(ctx context.Context, p *piece, refused *refusals) error {
 	if p.level != rollup.Raw {
-		return m.o.To.Store.PutRollups(ctx, p.level, p.windows)
+		windows := p.windows
+		if m.careful {
+			var err error
+			if windows, err = m.lighter(ctx, p); err != nil || len(windows) == 0 {
+				return err
+			}
+		}
+		return m.o.To.Store.PutRollups(ctx, p.level, windows)
 	}
 	rows := make([]wire.Row, 0, min(len(p.points), batchRows))
 	keys := map[*portion.Series][]byte{}
@@ -454,7 +489,7 @@ func (m *migration) write(ctx context.Context, p *piece) error {
 		err := m.o.To.Store.Append(ctx, rows)
 		var partial *store.PartialError
 		if errors.As(err, &partial) {
-			m.refused(p.measurement, rows, partial)
+			m.refuse(refused, p.measurement, rows, partial)
 		} else if err != nil {
 			return err
 		}
@@ -473,15 +508,15 @@ func fields(in []probes.Field) []wire.Field {
 	return out
 }
 
-// refused notes rows that the target did not take. Those that grew too old since the beginning are nobody's fault.
-func (m *migration) refused(measurement string, rows []wire.Row, partial *store.PartialError) {
+// refuse notes rows that the target did not take.
+func (m *migration) refuse(into *refusals, measurement string, rows []wire.Row, partial *store.PartialError) {
 	limit := m.o.Now().Add(-m.o.To.Keep[rollup.Raw]).Add(time.Hour)
 	for _, r := range partial.Rejected {
 		if m.o.To.Keep[rollup.Raw] > 0 && time.Unix(0, rows[r.Index].Time).Before(limit) {
-			m.result.Expired++
+			into.expired++
 			continue
 		}
-		m.state.Refused++
+		into.rows++
 		if reason := measurement + ": " + r.Reason; len(m.state.Reasons) < maxReasons && !slices.Contains(m.state.Reasons, reason) {
 			m.state.Reasons = append(m.state.Reasons, reason)
 		}
@@ -507,33 +542,39 @@ func (m *migration) again(ctx context.Context, differences []Difference, copying
 			from = later(from, m.o.Now().Add(-keep).Add(ahead))
 		}
 		r := portion.Range{Measurements: []string{d.Measurement}, From: later(d.Start, from), To: earlier(d.End, m.begun.Add(ahead))}
-		if copying {
-			if err := m.copyRange(ctx, d.Level, r, false, func(time.Time, int) {}); err != nil {
-				return nil, err
+		differs := m.sumsDiffer
+		if m.state.IntoExisting {
+			differs = m.targetLacks
+		}
+		differ, err := differs(ctx, &d, r)
+		if err == nil && differ && copying {
+			if err = m.copyRange(ctx, d.Level, r, false, func(time.Time, int) {}); err == nil {
+				differ, err = differs(ctx, &d, r)
 			}
 		}
-		u := unitOf(d.Level, d.Measurement, d.Start.UnixMilli())
-		for side, sum := range map[*Side]*Sum{&m.o.From: &d.From, &m.o.To: &d.To} {
-			found := map[unit]Sum{}
-			if err := read(ctx, side.Store, d.Level, r, func(p *piece) error { add(found, p); return nil }, nil); err != nil {
-				return nil, err
-			}
-			*sum = found[u]
+		if err != nil {
+			return nil, err
 		}
-		m.state.Sums[u] = d.From
-		if m.differ(d.From, d.To) {
+		m.result.Kept += d.better
+		if differ {
 			left = append(left, d)
 		}
 	}
 	return left, nil
 }
 
-// differ reports whether the target lacks something. Where it held data before, more than was copied is no fault.
-func (m *migration) differ(from, to Sum) bool {
-	if m.state.IntoExisting {
-		return to.Rows < from.Rows || to.Values < from.Values
+// sumsDiffer reads both stores' part of a unit anew, and reports whether they hold not the same.
+func (m *migration) sumsDiffer(ctx context.Context, d *Difference, r portion.Range) (bool, error) {
+	u := unitOf(d.Level, d.Measurement, d.Start.UnixMilli())
+	for side, sum := range map[*Side]*Sum{&m.o.From: &d.From, &m.o.To: &d.To} {
+		found := map[unit]Sum{}
+		if err := read(ctx, side.Store, d.Level, r, func(p *piece) error { add(found, p); return nil }, nil); err != nil {
+			return false, err
+		}
+		*sum = found[u]
 	}
-	return from != to
+	m.state.Sums[u] = d.From
+	return d.From != d.To, nil
 }
 
 // differences compares the two stores unit by unit. The source is read again only where it may have changed since.
@@ -563,9 +604,11 @@ func (m *migration) differences(ctx context.Context) ([]Difference, error) {
 	m.state.Sums = sums[0]
 	var found []Difference
 	for _, u := range units(sums[0], sums[1]) {
-		if m.differ(sums[0][u], sums[1][u]) {
-			found = append(found, Difference{u.Level, u.Measurement, u.start(), u.end(), sums[0][u], sums[1][u]})
+		from, to := sums[0][u], sums[1][u]
+		if from == to || m.state.IntoExisting && from.Rows == 0 {
+			continue
 		}
+		found = append(found, Difference{Level: u.Level, Measurement: u.Measurement, Start: u.start(), End: u.end(), From: from, To: to})
 	}
 	return found, nil
 }

@@ -23,6 +23,7 @@ type State struct {
 	Changed      time.Time // when the file was written
 	IntoExisting bool      // the target held something before
 	DroppedOld   bool      // what the target does not keep was left behind, as was asked
+	Old          int64     // how much that was
 	Finished     bool      // everything was copied and compared
 
 	Reach   map[rollup.Level]time.Time // rows and windows before it were copied

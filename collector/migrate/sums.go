@@ -119,6 +119,30 @@ func merge(into, from map[unit]Sum) {
 
 // add puts a piece into sums.
 func add(into map[unit]Sum, p *piece) {
+	hashes(p, func(h *hashed) {
+		u := unitOf(p.level, h.measurement, h.at)
+		s := into[u]
+		s.Rows++
+		s.Values += int64(len(h.values))
+		for _, v := range h.values {
+			s.Digest += v
+		}
+		into[u] = s
+	})
+}
+
+// hashed is a row or window as a comparison sees it.
+type hashed struct {
+	measurement string
+	at          int64    // Unix milliseconds
+	id          uint64   // of its series and time
+	measured    int64    // the rows that a window rests on; of a row 0
+	values      []uint64 // of each value with its series and time
+}
+
+// hashes calls each for all rows or windows of a piece. What it is given is good until it returns.
+func hashes(p *piece, each func(*hashed)) {
+	var h hashed
 	series := map[*portion.Series]uint64{}
 	for i := range p.points {
 		r := &p.points[i]
@@ -127,34 +151,29 @@ func add(into map[unit]Sum, p *piece) {
 			base = xxhash.Sum64String(rollup.SeriesKey(r.Series.Measurement, r.Series.Tags))
 			series[r.Series] = base
 		}
-		u := unitOf(rollup.Raw, p.measurement, r.Time)
-		s := into[u]
-		s.Rows++
-		s.Values += int64(len(r.Fields))
+		h = hashed{p.measurement, r.Time, mix(base, uint64(r.Time)), 0, h.values[:0]}
 		for j := range r.Fields {
-			f := &r.Fields[j]
-			h := mix(base, xxhash.Sum64String(f.Key))
-			if f.Type == probes.TypeString {
-				h = mix(h, xxhash.Sum64String(f.Str))
-			} else {
-				h = mix(h, bits(f.Num))
-			}
-			s.Digest += mix(h, uint64(r.Time))
+			h.values = append(h.values, mix(fieldHash(base, &r.Fields[j]), uint64(r.Time)))
 		}
-		into[u] = s
+		each(&h)
 	}
 	for i := range p.windows {
 		r := &p.windows[i]
-		u := unitOf(p.level, r.Measurement, r.Start)
-		s := into[u]
-		s.Rows++
-		s.Values += int64(len(r.Fields))
 		base := mix(xxhash.Sum64String(rollup.SeriesKey(r.Measurement, r.Tags)), uint64(r.Start))
+		h = hashed{r.Measurement, r.Start, base, r.Rows(), h.values[:0]}
 		for j := range r.Fields {
-			s.Digest += mix(base, windowHash(&r.Fields[j]))
+			h.values = append(h.values, mix(base, windowHash(&r.Fields[j])))
 		}
-		into[u] = s
+		each(&h)
 	}
+}
+
+func fieldHash(base uint64, f *probes.Field) uint64 {
+	h := mix(base, xxhash.Sum64String(f.Key))
+	if f.Type == probes.TypeString {
+		return mix(h, xxhash.Sum64String(f.Str))
+	}
+	return mix(h, bits(f.Num))
 }
 
 func windowHash(f *rollup.Field) uint64 {

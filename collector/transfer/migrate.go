@@ -74,10 +74,8 @@ func Migrate(ctx context.Context, cfg collector.Config, o MigrateOptions) (resul
 	if o.Verify {
 		return migrate.Verify(ctx, m)
 	}
-	if result, err = migrate.Run(ctx, m); err != nil {
-		return result, err
-	}
-	return result, copyMarks(ctx, &cfg, reg, o)
+	m.Done = func(ctx context.Context, mixed bool) error { return copyMarks(ctx, &cfg, reg, o, mixed) }
+	return migrate.Run(ctx, m)
 }
 
 func check(cfg *collector.Config, o MigrateOptions) error {
@@ -153,14 +151,18 @@ func openInfluxSide(ctx context.Context, cfg *collector.Config, o MigrateOptions
 	return side, err
 }
 
-// copyMarks lets the target's rollups count as worked out as far as the source's were.
-func copyMarks(ctx context.Context, cfg *collector.Config, reg *registry.Registry, o MigrateOptions) error {
+// copyMarks lets the target's rollups count as worked out as far as the source's were. Of a mixed target they were made of
+// the rows of one store alone, so they are worked out anew as far back as there are rows.
+func copyMarks(ctx context.Context, cfg *collector.Config, reg *registry.Registry, o MigrateOptions, mixed bool) error {
 	source, target := *cfg, *cfg
 	source.Store, target.Store = o.From, o.To
 	from, to := reg.Rollups().Of(source.StoreName()), reg.Rollups().Of(target.StoreName())
 	frontier, err := from.Frontier(ctx)
 	if err != nil {
 		return err
+	}
+	if mixed {
+		frontier = time.Time{}
 	}
 	sites, err := from.Sites(ctx)
 	if err != nil {
@@ -170,6 +172,15 @@ func copyMarks(ctx context.Context, cfg *collector.Config, reg *registry.Registr
 	if err != nil {
 		return err
 	}
+	if err := to.AddSites(ctx, sites...); err != nil {
+		return err
+	}
+	if err := to.Mark(ctx, hours); err != nil {
+		return err
+	}
 	// The frontier last: with it the hours before count as done.
-	return errors.Join(to.AddSites(ctx, sites...), to.Mark(ctx, hours), to.SetFrontier(ctx, frontier))
+	if err := to.SetFrontier(ctx, frontier); err != nil {
+		return err
+	}
+	return reg.Sync(ctx)
 }

@@ -107,6 +107,9 @@ func sayResult(w io.Writer, r *migrate.Result, o *transfer.MigrateOptions, took 
 	if r.Old > 0 {
 		fmt.Fprintf(w, "%d are older than the target keeps\n", r.Old)
 	}
+	if r.Kept > 0 {
+		fmt.Fprintf(w, "%d windows of the target rest on more rows than the source's, and stay\n", r.Kept)
+	}
 	if r.Expired > 0 {
 		fmt.Fprintf(w, "%d became too old under way\n", r.Expired)
 	}
