@@ -202,7 +202,7 @@ func TestThereAndBack(t *testing.T) {
 	influx := database(t, "there")
 	config, cfg := settingsFile(t, influx)
 	fill(t, cfg, 3, 30)
-	want := lines(t, config)
+	want, wantTables := lines(t, config), tables(t, config)
 	frontier := time.Now().Truncate(time.Hour).Add(-3 * time.Hour).UTC()
 	hour := due.Hour{Site: "s1", Start: frontier.Add(-24 * time.Hour).UnixMilli(), Generation: 1}
 	registered(t, cfg, func(reg *registry.Registry) error {
@@ -259,6 +259,11 @@ func TestThereAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, "InfluxDB", lines(t, influxConfig), want)
+	gotTables := tables(t, influxConfig)
+	same(t, "InfluxDB", gotTables, wantTables)
+	if len(wantTables) != 5 || len(gotTables) != 5 {
+		t.Errorf("%d tables, %d of InfluxDB, want 3 of rows and 2 of windows", len(wantTables), len(gotTables))
+	}
 	influxCfg, err := collector.ReadConfig(influxConfig)
 	if err != nil {
 		t.Fatal(err)
@@ -283,9 +288,47 @@ func TestThereAndBack(t *testing.T) {
 	third, thirdCfg := settingsFile(t, influx)
 	fill(t, thirdCfg, 1, 6)
 	refused(t, third, "the target holds data already", "migrate", "--from=embedded", "--to=influx")
+
+	// If it is to all the same, no window counts as worked out: those that are there were made without the other's rows.
+	thirdInflux := thirdCfg
+	thirdInflux.Store = collector.StoreInflux
+	registered(t, thirdCfg, func(reg *registry.Registry) error {
+		return errors.Join(reg.Rollups().Of(thirdCfg.StoreName()).SetFrontier(t.Context(), frontier), reg.Rollups().Of(thirdInflux.StoreName()).SetFrontier(t.Context(), frontier))
+	})
+	must(t, third, "migrate", "--from=embedded", "--to=influx", "--into-existing")
+	must(t, third, "migrate", "--from=embedded", "--to=influx", "--verify")
+	registered(t, thirdCfg, func(reg *registry.Registry) error {
+		at, err := reg.Rollups().Of(thirdInflux.StoreName()).Frontier(t.Context())
+		if !at.IsZero() {
+			t.Errorf("windows of a mixed store count as worked out to %v", at)
+		}
+		return err
+	})
 }
 
-func same(t *testing.T, what string, got, want map[rollup.Level]string) {
+// tables exports all rows and the windows of an hour as CSV, and returns the files by name.
+func tables(t *testing.T, config string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, resolution := range []string{"raw", "1h"} {
+		dir := filepath.Join(t.TempDir(), resolution)
+		must(t, config, "export", "--format=csv", "--resolution="+resolution, "--from", time.Now().AddDate(0, -2, 0).Format("2006-01-02"), "--output", dir)
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			data, err := os.ReadFile(filepath.Join(dir, e.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[resolution+" "+e.Name()] = string(data)
+		}
+	}
+	return all
+}
+
+func same[K comparable](t *testing.T, what string, got, want map[K]string) {
 	t.Helper()
 	for l, text := range want {
 		if got[l] == text {
@@ -294,7 +337,7 @@ func same(t *testing.T, what string, got, want map[rollup.Level]string) {
 		g, w := strings.Split(got[l], "\n"), strings.Split(text, "\n")
 		for i := range w {
 			if i >= len(g) || g[i] != w[i] {
-				t.Errorf("%s, %s: %d lines, want %d; the first that differs is\n%.300s\nwant\n%.300s", what, l, len(g), len(w), at(g, i), w[i])
+				t.Errorf("%s, %v: %d lines, want %d; the first that differs is\n%.300s\nwant\n%.300s", what, l, len(g), len(w), at(g, i), w[i])
 				break
 			}
 		}
