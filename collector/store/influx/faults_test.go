@@ -311,25 +311,6 @@ func TestRefusedRowsAreFound(t *testing.T) {
 	}
 }
 
-// A caller that sends nothing but rows the server refuses gets an answer in the end.
-func TestRefusingIsBounded(t *testing.T) {
-	f := newFake(t)
-	var requests atomic.Int64
-	f.onWrite(func(w http.ResponseWriter, r *http.Request) { requests.Add(1); answer(422)(w, r) })
-	s := open(t, options(f.URL, "db"))
-	var points []probes.Point
-	for i := range 3000 {
-		points = append(points, one(i)...)
-	}
-	var partial *store.PartialError
-	if err := s.Append(t.Context(), storetest.Rows(t, points...)); !errors.As(err, &partial) || len(partial.Rejected) != len(points) {
-		t.Errorf("append: %v, want all rows rejected", err)
-	}
-	if n := requests.Load(); n > 1001 {
-		t.Errorf("%d requests", n)
-	}
-}
-
 // The real server's refusals: a field that is a number elsewhere, seen by another writer first; rows beyond retention.
 func TestRealRefusals(t *testing.T) {
 	name := database(t, real.URL(), "")

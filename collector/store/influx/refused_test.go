@@ -175,3 +175,88 @@ func TestAwayUntilRowsAreStored(t *testing.T) {
 		})
 	}
 }
+
+// A caller that sends nothing but rows the server refuses gets an answer in the end. Nothing is assumed of those that were
+// not looked at one by one.
+func TestRefusingIsBounded(t *testing.T) {
+	f := newFake(t)
+	var requests atomic.Int64
+	f.onWrite(func(w http.ResponseWriter, r *http.Request) { requests.Add(1); answer(422)(w, r) })
+	s := open(t, options(f.URL, "db"))
+	var points []probes.Point
+	for i := range 3000 {
+		points = append(points, one(i)...)
+	}
+	var partial *store.PartialError
+	if err := s.Append(t.Context(), storetest.Rows(t, points...)); err == nil || errors.As(err, &partial) {
+		t.Errorf("append: %v, want an error that assumes nothing", err)
+	}
+	if n := requests.Load(); n > 1001 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// However many rows of one measurement are refused, those of others beside them are stored.
+func TestRefusedRowsCostNoOthers(t *testing.T) {
+	var points []probes.Point
+	good := 0
+	for i := range 3000 {
+		p := one(i)[0]
+		if i%3 == 0 {
+			p.Measurement = fmt.Sprint("good", i%4)
+			good++
+		} else {
+			p.Measurement = "bad"
+		}
+		points = append(points, p)
+	}
+	for counts, words := range map[bool]string{true: "partial write: field type conflict dropped=%d", false: "field type conflict"} {
+		f := newFake(t)
+		var requests atomic.Int64
+		f.onWrite(func(w http.ResponseWriter, r *http.Request) {
+			requests.Add(1)
+			genuine(w)
+			bad := 0
+			for _, l := range body(r) {
+				if strings.HasPrefix(l, "bad") {
+					bad++
+				} else {
+					f.store([]string{l})
+				}
+			}
+			if bad == 0 {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+			w.WriteHeader(http.StatusBadRequest)
+			said := words
+			if counts {
+				said = fmt.Sprintf(words, bad)
+			}
+			fmt.Fprintf(w, `{"error":%q}`, said)
+		})
+		s := open(t, options(f.URL, "db"))
+		err := s.Append(t.Context(), storetest.Rows(t, points...))
+		var partial *store.PartialError
+		switch {
+		case !counts && (err == nil || errors.As(err, &partial)):
+			t.Errorf("append to a server that does not count: %v, want an error that assumes nothing", err)
+		case counts && (!errors.As(err, &partial) || len(partial.Rejected) != len(points)-good):
+			t.Errorf("append to a server that counts: %v, want the %d bad ones rejected", err, len(points)-good)
+		case counts && requests.Load() > 10:
+			t.Errorf("%d requests to find out that a whole measurement is refused", requests.Load())
+		}
+		if partial != nil {
+			for _, r := range partial.Rejected {
+				if points[r.Index].Measurement != "bad" {
+					t.Fatalf("row %d is good and was rejected: %s", r.Index, r.Reason)
+				}
+			}
+		}
+		f.mu.Lock()
+		if len(f.rows) != good {
+			t.Errorf("%d rows stored, want %d", len(f.rows), good)
+		}
+		f.mu.Unlock()
+	}
+}
