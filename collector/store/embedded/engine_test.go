@@ -17,6 +17,51 @@ import (
 	"communewatch/probes/wire"
 )
 
+// A retention that is shortened while the store runs holds from then on, and spares what is younger.
+func TestRetentionIsShortenedWhileRunning(t *testing.T) {
+	var now atomic.Int64
+	now.Store(testNow.UnixMilli())
+	o := testOptions(t.TempDir())
+	o.Now = func() time.Time { return time.UnixMilli(now.Load()) }
+	o.Retention = 30 * 24 * time.Hour
+	s := mustOpen(t, o)
+	points := 0
+	live := func(hours int) { // the head fills, so the engine compacts, late rows included
+		for range hours * 12 {
+			at := testNow.Add(time.Duration(points) * 5 * time.Minute)
+			now.Store(at.UnixMilli())
+			mustAppend(t, s, number(0, at, 1))
+			points++
+		}
+	}
+	await := func(what string, true func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(60 * time.Second); !true(); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("in vain waited for " + what)
+			}
+		}
+	}
+	live(2)
+	for day := range 6 {
+		mustAppend(t, s, number(1, testNow.Add(-time.Duration(day+1)*24*time.Hour), 2))
+	}
+	live(4)
+	await("late rows in blocks", func() bool { return len(s.db.Blocks()) >= 6 })
+	if n := count(t, s); n != points+6 {
+		t.Fatalf("%d rows, want %d", n, points+6)
+	}
+	s.SetRetention(60 * time.Hour)
+	if got := s.Stats().Oldest; o.Now().Sub(got) > 61*time.Hour {
+		t.Errorf("rows from %v on", got)
+	}
+	live(4)
+	await("rows to be dropped", func() bool { return count(t, s) < points+6 })
+	if n := count(t, s); n < points+2 || n > points+3 {
+		t.Errorf("%d rows besides live ones, want those of two or three days", n-points)
+	}
+}
+
 // TestLateBacklogIsCompacted sends days of backlog beside live rows and checks that it ends up in blocks, leaving
 // neither its log nor its chunks behind.
 func TestLateBacklogIsCompacted(t *testing.T) {

@@ -44,6 +44,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/tsdb/fileutil"
@@ -62,7 +63,7 @@ type Options struct {
 	Dir string // required
 	// Retention is how long rows are kept, counted from the newest; 90 d. What is older goes by whole blocks, at opening
 	// already and then for good: a store that holds older rows which are needed yet, for rollups that were never
-	// worked out, is to be opened with a retention that spares them.
+	// worked out, is to be opened with a retention that spares them, which SetRetention shortens later.
 	Retention  time.Duration
 	Keep       map[rollup.Level]time.Duration // how long rollups are kept, by level; a level that is missing is kept for ever
 	LateWindow time.Duration                  // how late a row may be; 30 d, the longest an agent spools
@@ -122,6 +123,8 @@ type Store struct {
 	rolls *rolled.Rolled
 
 	appended, rejected, commits atomic.Uint64
+
+	retention atomic.Int64 // how long rows are kept, in milliseconds
 
 	oldest atomic.Int64 // Unix milliseconds of the oldest row that was in memory since opening; MaxInt64: none
 
@@ -187,6 +190,7 @@ func Open(o Options) (*Store, error) {
 		cache:      newCache(cacheKeys),
 	}
 	s.oldest.Store(math.MaxInt64)
+	s.SetRetention(o.Retention)
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -214,7 +218,6 @@ func Open(o Options) (*Store, error) {
 // little memory, data that may be weeks late.
 func engineOptions(o Options) tsdb.Options {
 	e := *tsdb.DefaultOptions()
-	e.RetentionDuration = o.Retention.Milliseconds()
 	// The engine counts from its newest sample, which may be ahead of the clock; ours is the rule that decides.
 	e.OutOfOrderTimeWindow = (o.LateWindow + 2*maxAhead).Milliseconds()
 	e.MinBlockDuration = (2 * time.Hour).Milliseconds()
@@ -264,6 +267,7 @@ func (s *Store) openEngine() error {
 	db, err := repair.Open(s.seriesDir(), s.damagedDir(), s.log, func() (*tsdb.DB, error) {
 		m.unregister() // of a try before
 		options := s.options
+		options.BlocksToDelete = s.expired
 		return tsdb.Open(s.seriesDir(), s.log, m, &options, nil)
 	})
 	if err != nil {
@@ -401,10 +405,29 @@ func (s *Store) Stats() store.Stats {
 		oldest = min(oldest, b.MinTime())
 	}
 	if oldest != math.MaxInt64 {
-		oldest = max(oldest, s.now().UnixMilli()-s.options.RetentionDuration)
+		oldest = max(oldest, s.now().UnixMilli()-s.retention.Load())
 		st.Oldest = time.UnixMilli(oldest).UTC()
 	}
 	return st
+}
+
+// SetRetention says anew how long rows are kept. What is older goes within minutes.
+func (s *Store) SetRetention(d time.Duration) { s.retention.Store(d.Milliseconds()) }
+
+// expired returns the blocks that the engine is to drop: those that were merged into others, and those that end as long
+// before the newest as rows are kept. The engine's own rule can't be told of another retention while it runs.
+func (s *Store) expired(blocks []*tsdb.Block) map[ulid.ULID]struct{} {
+	newest := int64(math.MinInt64)
+	for _, b := range blocks {
+		newest = max(newest, b.MaxTime())
+	}
+	out := map[ulid.ULID]struct{}{}
+	for _, b := range blocks {
+		if meta := b.Meta(); meta.Compaction.Deletable || newest-meta.MaxTime >= s.retention.Load() {
+			out[meta.ULID] = struct{}{}
+		}
+	}
+	return out
 }
 
 // reaches notes that there is, or was, a row of this time.
