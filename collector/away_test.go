@@ -4,18 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"communewatch/collector/history"
 	"communewatch/collector/registry"
 	"communewatch/collector/rollup"
-	"communewatch/collector/rollup/due"
 	"communewatch/collector/store/influxd"
+	"communewatch/probes/wire"
 )
 
 // condition is a part of /api/v1/status.
@@ -75,8 +75,8 @@ func TestACollectorStartsBeforeItsDatabase(t *testing.T) {
 	}
 	var status int
 	var answer string
-	for range time.Tick(100 * time.Millisecond) {
-		if status, answer = r.write(t, secret, batch); status != http.StatusServiceUnavailable || t.Context().Err() != nil {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		if status, answer = r.write(t, secret, batch); status != http.StatusServiceUnavailable {
 			break
 		}
 	}
@@ -93,36 +93,62 @@ func TestACollectorStartsBeforeItsDatabase(t *testing.T) {
 
 // Rows that no rollup rests on yet are kept, however short the retention of the settings has become.
 func TestRowsAreKeptUntilTheyWereWorkedOut(t *testing.T) {
-	cfg := testConfig(t, t.TempDir())
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	reg, err := registry.Open(t.Context(), filepath.Join(cfg.DataDir, "registry.db"), registry.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reg.Close()
-	marks, now := reg.Rollups().Of(cfg.StoreName()), time.Now()
-	keeps := func(want time.Duration) {
-		t.Helper()
-		got, err := retentionFor(t.Context(), cfg, marks, now)
-		if err != nil || (got-want).Abs() > time.Second {
-			t.Errorf("kept for %v, %v; want %v", got, err, want)
+	cfg, now := DefaultConfig(), time.Now()
+	ago := func(days int) time.Time { return now.Add(-time.Duration(days) * 24 * time.Hour) }
+	for _, c := range []struct {
+		progress history.Progress
+		want     time.Duration
+	}{
+		{history.Progress{}, cfg.Rollups.Daily}, // nothing was worked out: as long as there are windows
+		{history.Progress{To: ago(200)}, 202 * 24 * time.Hour},
+		{history.Progress{To: ago(0)}, cfg.Retention},
+		{history.Progress{To: ago(-200)}, cfg.Retention}, // the clock was ahead
+		{history.Progress{To: ago(0), Pending: 1, Oldest: ago(100)}, 102 * 24 * time.Hour},
+	} {
+		if got := retentionFor(&cfg, c.progress, now); got != c.want {
+			t.Errorf("%+v: kept for %v, want %v", c.progress, got, c.want)
 		}
 	}
-	keeps(cfg.Rollups.Daily) // nothing was worked out: as long as there are windows
-	if err := marks.SetFrontier(t.Context(), now.Add(-200*24*time.Hour)); err != nil {
+}
+
+// After an upgrade rows that are older than the settings say go without a restart, once all are in rollups.
+func TestRetentionHoldsOnceRollupsCaughtUp(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	cfg.Retention = 10 * 24 * time.Hour
+	register(t, cfg, "s1")
+	now := time.Now()
+	c := New(cfg, Options{Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})
+	var err error
+	if c.reg, err = registry.Open(t.Context(), cfg.RegistryFile(), registry.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	keeps(202 * 24 * time.Hour)
-	if err := marks.SetFrontier(t.Context(), now.Add(-time.Hour)); err != nil {
+	defer c.reg.Close()
+	if c.store, err = OpenStore(t.Context(), cfg, c.o.Now, c.log); err != nil {
 		t.Fatal(err)
 	}
-	keeps(cfg.Retention)
-	if err := marks.Mark(t.Context(), []due.Hour{{Site: "s1", Start: now.Add(-100 * 24 * time.Hour).UnixMilli(), Generation: 1}}); err != nil {
+	defer c.store.Close()
+	old := now.Add(-20 * 24 * time.Hour).Truncate(time.Second)
+	rows, bad := wire.NewParser(wire.DefaultLimits()).Parse([]byte(goodRun("s1", old)), time.Nanosecond, 0)
+	if len(bad) > 0 {
+		t.Fatal(bad)
+	}
+	if err := c.store.Append(t.Context(), rows); err != nil {
 		t.Fatal(err)
 	}
-	keeps(102 * 24 * time.Hour)
+	c.keeper = NewKeeper(&c.cfg, c.reg, c.store, c.o.Now, c.log, nil)
+	c.retain(now)
+	if got := c.store.Stats().Oldest; got.After(old) {
+		t.Errorf("rows that are in no rollup yet are given up: those from %v on are kept", got)
+	}
+	for c.keeper.Work(t.Context()) == 0 {
+	}
+	if p := c.keeper.Progress(); p.Failed != "" || now.Sub(p.To) > 2*time.Hour {
+		t.Fatalf("%+v", p)
+	}
+	c.retain(now)
+	if got, want := c.store.Stats().Oldest, now.Add(-cfg.Retention); got.Sub(want).Abs() > time.Minute {
+		t.Errorf("rows are kept from %v on, want %v", got, want)
+	}
 }
 
 // Another database is another store, whose rollups begin anew.

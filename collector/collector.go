@@ -26,7 +26,6 @@ import (
 	"communewatch/collector/rehearsal/desk"
 	"communewatch/collector/rehearsal/hub"
 	"communewatch/collector/reports"
-	"communewatch/collector/reports/account"
 	"communewatch/collector/stock"
 	"communewatch/collector/store"
 	"communewatch/collector/web"
@@ -77,6 +76,7 @@ const (
 	tickEvery    = time.Second     // the judge's resolution
 	aliveEvery   = 5 * time.Second // what a restart knows of when this run ended
 	sitesEvery   = 2 * time.Second // an import by the command line shows after that
+	retainEvery  = time.Minute     // rows go by blocks of hours and days
 	drainTimeout = 5 * time.Second // for requests under way when the collector stops
 	headerWait   = 10 * time.Second
 	maxUnwritten = 100_000         // changes kept while the registry takes none: a province changing for a day
@@ -123,19 +123,16 @@ func (c *Collector) Run(ctx context.Context) (err error) {
 	if err := c.checkMigration(); err != nil {
 		return err
 	}
-	marks := c.reg.Rollups().Of(c.cfg.StoreName())
-	retention, err := retentionFor(ctx, c.cfg, marks, c.o.Now())
+	progress, err := StoredProgress(ctx, c.cfg, c.reg)
 	if err != nil {
 		return err
 	}
+	retention := retentionFor(&c.cfg, progress, c.o.Now())
 	if c.store, err = openStore(ctx, c.cfg, storeOptions{now: c.o.Now, log: c.log, retention: retention, metrics: metrics}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close("store", c.store.Close)) }()
-	c.keeper = history.New(history.Options{
-		Store: c.store, Marks: marks, Zone: c.cfg.Location(), Retention: retention, Now: c.o.Now, Log: c.log, Metrics: metrics,
-		Accountant: account.New(account.Options{Store: c.store, Rules: c.cfg.Health, Absences: c.reg.Lines()}),
-	})
+	c.keeper = NewKeeper(&c.cfg, c.reg, c.store, c.o.Now, c.log, metrics)
 	c.reader = history.NewReader(history.ReaderOptions{
 		Store: c.store, Progress: c.keeper.Progress, Zone: c.cfg.Location(), Retention: c.cfg.Retention, Keep: c.cfg.Rollups.Keep(), Now: c.o.Now,
 	})
@@ -302,7 +299,7 @@ func (c *Collector) close(part string, close func() error) error {
 func (c *Collector) watch(ctx context.Context) error {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
-	var lastSites, lastAlive time.Time
+	var lastSites, lastAlive, lastRetain time.Time
 	var unwritten []registry.Change
 	failing, deaf := false, true
 	for {
@@ -311,6 +308,10 @@ func (c *Collector) watch(ctx context.Context) error {
 		if now.Sub(lastSites).Abs() >= sitesEvery {
 			lastSites = now
 			err = c.refreshSites(ctx, now)
+		}
+		if now.Sub(lastRetain).Abs() >= retainEvery {
+			lastRetain = now
+			c.retain(now)
 		}
 		// While nothing can be stored nobody can report, and silence says nothing. The judge takes a pause of its ticks
 		// for a time in which it was away itself.

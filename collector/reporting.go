@@ -51,7 +51,7 @@ func LineReport(ctx context.Context, cfg Config, q reports.Query) (*reports.Repo
 		return nil, err
 	}
 	defer st.Close()
-	progress, err := storedProgress(ctx, cfg, reg)
+	progress, err := StoredProgress(ctx, cfg, reg)
 	if err != nil {
 		return nil, err
 	}
@@ -62,8 +62,8 @@ func LineReport(ctx context.Context, cfg Config, q reports.Query) (*reports.Repo
 	return reporter.Report(ctx, q)
 }
 
-// storedProgress is how far rollups are, as the last collector left them.
-func storedProgress(ctx context.Context, cfg Config, reg *registry.Registry) (p history.Progress, err error) {
+// StoredProgress is how far rollups are, as the last collector left them.
+func StoredProgress(ctx context.Context, cfg Config, reg *registry.Registry) (p history.Progress, err error) {
 	marks := reg.Rollups().Of(cfg.StoreName())
 	if p.To, err = marks.Frontier(ctx); err != nil {
 		return p, err

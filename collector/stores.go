@@ -11,8 +11,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"communewatch/collector/history"
 	"communewatch/collector/registry"
-	"communewatch/collector/registry/rollups"
+	"communewatch/collector/reports/account"
 	"communewatch/collector/rollup"
 	"communewatch/collector/store"
 	"communewatch/collector/store/embedded"
@@ -36,10 +37,11 @@ func OpenStore(ctx context.Context, cfg Config, now func() time.Time, log *slog.
 			if err != nil {
 				return nil, err
 			}
-			o.retention, err = retentionFor(ctx, cfg, reg.Rollups().Of(cfg.StoreName()), now())
+			progress, err := StoredProgress(ctx, cfg, reg)
 			if err = errors.Join(err, reg.Close()); err != nil {
 				return nil, err
 			}
+			o.retention = retentionFor(&cfg, progress, now())
 		}
 	}
 	return openStore(ctx, cfg, o)
@@ -75,26 +77,32 @@ func openStore(ctx context.Context, cfg Config, o storeOptions) (store.Store, er
 	})
 }
 
-// retentionFor is how long the embedded store keeps rows until its next opening: as the settings say, and longer while
-// there are rows that were not worked into rollups yet. An upgrade from a version without rollups, whose retention was
-// longer, would lose them otherwise.
-func retentionFor(ctx context.Context, cfg Config, marks *rollups.Marks, now time.Time) (time.Duration, error) {
-	frontier, err := marks.Frontier(ctx)
-	if err != nil {
-		return 0, err
+// retentionFor is how long the embedded store is to keep rows: as the settings say, and longer while there are rows that
+// were not worked into rollups yet. An upgrade from a version without rollups, whose retention was longer, would lose
+// them otherwise.
+func retentionFor(cfg *Config, p history.Progress, now time.Time) time.Duration {
+	windows := cfg.Rollups.Keep()[rollup.Day]
+	if p.To.IsZero() {
+		return max(cfg.Retention, windows)
 	}
-	if frontier.IsZero() {
-		return max(cfg.Retention, cfg.Rollups.Keep()[rollup.Day]), nil
+	oldest := p.To
+	if p.Pending > 0 && p.Oldest.Before(oldest) {
+		oldest = p.Oldest
 	}
-	hours, err := marks.Due(ctx)
-	if err != nil {
-		return 0, err
+	return max(cfg.Retention, min(now.Sub(oldest)+lateMargin, windows))
+}
+
+// retain tells the embedded store how long rows are wanted now, which becomes shorter as rollups catch up.
+func (c *Collector) retain(now time.Time) {
+	if st, ok := c.store.(*embedded.Store); ok {
+		st.SetRetention(retentionFor(&c.cfg, c.keeper.Progress(), now))
 	}
-	oldest := frontier
-	if len(hours) > 0 {
-		if at := time.UnixMilli(hours[0].Start); at.Before(oldest) {
-			oldest = at
-		}
-	}
-	return max(cfg.Retention, min(now.Sub(oldest)+lateMargin, cfg.Rollups.Keep()[rollup.Day])), nil
+}
+
+// NewKeeper returns the keeper of a store's rollups.
+func NewKeeper(cfg *Config, reg *registry.Registry, st store.Store, now func() time.Time, log *slog.Logger, metrics prometheus.Registerer) *history.Keeper {
+	return history.New(history.Options{
+		Store: st, Marks: reg.Rollups().Of(cfg.StoreName()), Zone: cfg.Location(), Retention: cfg.Retention, Now: now, Log: log, Metrics: metrics,
+		Accountant: account.New(account.Options{Store: st, Rules: cfg.Health, Absences: reg.Lines()}),
+	})
 }
