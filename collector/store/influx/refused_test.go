@@ -260,3 +260,27 @@ func TestRefusedRowsCostNoOthers(t *testing.T) {
 		f.mu.Unlock()
 	}
 }
+
+// An error of what stands before the database says nothing of the rows, be it JSON.
+func TestErrorsOfAProxyRefuseNoRows(t *testing.T) {
+	for said, refused := range map[string]bool{
+		`"proxy: bad upstream"`: false, `{}`: false, `null`: false, `[]`: false, `7`: false, ``: false, `Bad Request`: false,
+		`{"error":{"code":400}}`: false, `{"error":7}`: false, `{"message":"no healthy upstream"}`: false, `{"code":400,"message":"bad"}`: false,
+		`{"error":"partial write: this one dropped=1"}`: true, `{"code":"invalid","message":"unable to parse"}`: true,
+	} {
+		f := newFake(t)
+		s := open(t, options(f.URL, "db"))
+		f.onWrite(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			io.WriteString(w, said)
+		})
+		err := s.Append(t.Context(), storetest.Rows(t, one(1)...))
+		var partial *store.PartialError
+		if err == nil || errors.As(err, &partial) != refused {
+			t.Errorf("answer %s: %v, want a refusal: %v", said, err, refused)
+		}
+		if s.Condition().Away == refused {
+			t.Errorf("answer %s: %+v", said, s.Condition())
+		}
+	}
+}

@@ -180,13 +180,20 @@ func (x *exchange) judge(ctx context.Context, err error) *Error {
 	default:
 		e.Kind, e.Message = Foreign, "what answers is not InfluxDB: "+e.Message
 	}
-	// A portal or a web server that stands in the way has errors too, but not a database's words for them.
+	// A portal or a web server that stands in the way has errors too, but not a database's form of saying them.
 	if e.Kind == Refused || e.Kind == Missing {
-		if _, ours := serverOf(x.header); !ours && !json.Valid(x.body) {
+		if _, ours := serverOf(x.header); !ours && !x.saysWhy() {
 			e.Kind, e.Message = Foreign, "what answers is not InfluxDB: "+e.Message
 		}
 	}
 	return e
+}
+
+// saysWhy reports whether the answer has the form in which InfluxDB says what is wrong: {"error": "..."} (1.8, 3.x), or
+// {"code": "...", "message": "..."} (2.x).
+func (x *exchange) saysWhy() bool {
+	var doc struct{ Error, Code, Message *string }
+	return json.Unmarshal(x.body, &doc) == nil && (doc.Error != nil || doc.Code != nil && doc.Message != nil)
 }
 
 // words is what the server says is wrong.
