@@ -134,8 +134,10 @@ func (e *Encoder) row(ctx context.Context, b *Batch, r *wire.Row, s *series, rul
 		return "no fields", nil
 	}
 	if s == nil {
-		if s, reason = e.meet(r.Key); reason != "" {
-			return reason, nil
+		if s = e.met(r.Key); s == nil { // a row before it may just have been the first
+			if s, reason = e.meet(r.Key); reason != "" {
+				return reason, nil
+			}
 		}
 	}
 	b.Body = append(b.Body, s.written...)
@@ -214,6 +216,12 @@ func appendNumber(dst []byte, v float64) []byte {
 	return strconv.AppendFloat(dst, v, format, -1, 64)
 }
 
+func (e *Encoder) met(key []byte) *series {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.series[string(key)]
+}
+
 // meet makes a series known whose key was not met before.
 func (e *Encoder) meet(key []byte) (s *series, reason string) {
 	parsed, err := wire.ParseKey(key)
@@ -242,8 +250,7 @@ func (e *Encoder) meet(key []byte) (s *series, reason string) {
 		return have, ""
 	}
 	if s.of = e.measurements[parsed.Measurement]; s.of == nil {
-		s.of = &measurement{name: parsed.Measurement}
-		s.of.known.Store(noFields)
+		s.of = newMeasurement(parsed.Measurement)
 		if len(e.measurements) < maxMeasurements {
 			e.measurements[parsed.Measurement] = s.of
 		}

@@ -30,8 +30,17 @@ type measurement struct {
 	name  string // as it lies in the database
 	known atomic.Pointer[fields]
 
-	mu    sync.Mutex
-	asked bool // the database was asked for its fields
+	asking chan struct{} // held by who asks the database for its fields
+
+	mu        sync.Mutex
+	asked     bool // and its answer is among those known
+	forgotten int  // times
+}
+
+func newMeasurement(name string) *measurement {
+	m := &measurement{name: name, asking: make(chan struct{}, 1)}
+	m.known.Store(noFields)
+	return m
 }
 
 // fields is the fields of a measurement, in the order in which they were met. It is never changed.
@@ -75,26 +84,65 @@ type Ask func(ctx context.Context, measurement string) (map[string]Class, error)
 // learn returns the fields once those of a row are among them. What the database does not know yet is of the class that
 // the first row brings.
 func (m *measurement) learn(ctx context.Context, ask Ask, key string, c Class) (*fields, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	f := m.known.Load()
-	if !m.asked {
-		have, err := ask(ctx, m.name)
+	for {
+		if f := m.add(key, c); f != nil {
+			return f, nil
+		}
+		select {
+		case m.asking <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		err := m.ask(ctx, ask)
+		<-m.asking
 		if err != nil {
 			return nil, err
 		}
-		for k, c := range have {
-			if _, ok := f.index[k]; !ok && len(f.keys) < maxFields {
-				f = f.with(k, c)
-			}
-		}
-		m.asked = true
 	}
+}
+
+// add returns the fields with one more; nil if the database has to be asked first.
+func (m *measurement) add(key string, c Class) *fields {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.asked {
+		return nil
+	}
+	f := m.known.Load()
 	if _, ok := f.index[key]; !ok && len(f.keys) < maxFields {
 		f = f.with(key, c)
+		m.known.Store(f)
+	}
+	return f
+}
+
+// ask takes over the fields that the database knows, if nobody did so before. An answer is worth nothing if fields were
+// forgotten while it was on its way: it may be that of another database.
+func (m *measurement) ask(ctx context.Context, ask Ask) error {
+	m.mu.Lock()
+	asked, forgotten := m.asked, m.forgotten
+	m.mu.Unlock()
+	if asked {
+		return nil
+	}
+	have, err := ask(ctx, m.name)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.forgotten != forgotten {
+		return nil
+	}
+	f := m.known.Load()
+	for k, c := range have {
+		if _, ok := f.index[k]; !ok && len(f.keys) < maxFields {
+			f = f.with(k, c)
+		}
 	}
 	m.known.Store(f)
-	return f, nil
+	m.asked = true
+	return nil
 }
 
 // forget makes the next row with a field that is not known ask again; all are unknown then.
@@ -102,5 +150,6 @@ func (m *measurement) forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked = false
+	m.forgotten++
 	m.known.Store(noFields)
 }

@@ -242,3 +242,37 @@ func BenchmarkEncode(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)*1000/b.Elapsed().Seconds(), "rows/s")
 }
+
+// While the database is asked for fields, nobody waits for it who need not: not who forgets them, not who gave up.
+func TestAskingHoldsNobodyUp(t *testing.T) {
+	asked, answer := make(chan struct{}, 10), make(chan map[string]lines.Class)
+	e := lines.NewEncoder(func(context.Context, string) (map[string]lines.Class, error) {
+		asked <- struct{}{}
+		return <-answer, nil
+	})
+	rows := parse(t, "m,a=x v=1 1000000\n")
+	first := make(chan *lines.Batch)
+	go func() {
+		var b lines.Batch
+		if err := e.Encode(context.Background(), &b, rows, &always); err != nil {
+			t.Error(err)
+		}
+		first <- &b
+	}()
+	<-asked
+	ctx, cancel := context.WithCancel(t.Context())
+	gaveUp := make(chan error)
+	go func() { gaveUp <- e.Encode(ctx, new(lines.Batch), rows, &always) }()
+	cancel()
+	if err := <-gaveUp; !errors.Is(err, context.Canceled) {
+		t.Errorf("who gave up: %v", err)
+	}
+	e.ForgetFields()
+	e.Forget("m")
+	answer <- map[string]lines.Class{"v": lines.Text} // of a database that is another one by now
+	<-asked
+	answer <- map[string]lines.Class{"v": lines.Number}
+	if b := <-first; len(b.Rejected) != 0 || string(b.Body) != "m,a=x v=1 1\n" {
+		t.Errorf("got %s%+v", b.Body, b.Rejected)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"communewatch/collector/rollup"
@@ -31,14 +32,24 @@ func Kept(ctx context.Context, o Options) (map[rollup.Level]time.Duration, error
 	if server.Generation > 2 {
 		return maps.Clone(o.Keep), nil
 	}
+	var have []string
+	if server.Generation == 1 {
+		if have, err = link.List(ctx, "", "SHOW DATABASES", "name"); err != nil {
+			return nil, err
+		}
+	}
 	kept := map[rollup.Level]time.Duration{}
 	for _, l := range levels() {
 		name := o.Config.DatabaseOf(l)
 		if server.Generation == 1 {
-			p, err := defaultPolicy(ctx, link, name)
-			if err == nil {
-				kept[l] = p.keep
+			if !slices.Contains(have, name) {
+				continue
 			}
+			p, err := defaultPolicy(ctx, link, name)
+			if err != nil { // not to be taken for "keeps for ever"
+				return nil, fmt.Errorf("database %s: %w", name, err)
+			}
+			kept[l] = p.keep
 			continue
 		}
 		b, err := findBucket(ctx, link, o.Config.Org, name)
