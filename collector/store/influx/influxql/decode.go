@@ -69,6 +69,9 @@ const (
 	// chunkCells is how many cells a Chunk has at most, whatever the server calls a chunk.
 	chunkCells = 1 << 16
 
+	// chunkBytes is how many bytes of text, before the row that reaches it, which maxIdle bounds.
+	chunkBytes = 4 << 20
+
 	// keptTexts bounds the texts that are told to be one: outcomes and states come again and again.
 	keptTexts = 4096
 )
@@ -108,6 +111,7 @@ type decoder struct {
 	texts      map[string]string
 	scratch    []byte
 	chunk      Chunk
+	held       int  // bytes of text in chunk
 	unfinished bool // the last document said that more comes
 }
 
@@ -327,7 +331,7 @@ func (d *decoder) clear() {
 		col := &d.chunk.Columns[i]
 		col.Kinds, col.Numbers, col.Texts = col.Kinds[:0], col.Numbers[:0], nil
 	}
-	d.chunk.Rows = 0
+	d.chunk.Rows, d.held = 0, 0
 }
 
 func (d *decoder) flush() {
@@ -357,7 +361,7 @@ func (d *decoder) row() {
 	}
 	c.Rows++
 	d.idle = 0
-	if c.Rows*len(c.Columns) >= chunkCells {
+	if c.Rows*len(c.Columns) >= chunkCells || d.held >= chunkBytes {
 		d.flush()
 	}
 }
@@ -379,6 +383,7 @@ func (d *decoder) cell(col *Column, row int) {
 		d.word("false")
 	case b == '"':
 		kind, text = Text, d.text()
+		d.held += len(text)
 	default:
 		number = d.number()
 	}

@@ -206,3 +206,31 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 }
+
+// However long the texts of a series are, what is held of them at once is bounded, and none is lost.
+func TestLongTextsComeInPieces(t *testing.T) {
+	const rows, size = 200, 200 << 10
+	r, w := io.Pipe()
+	go func() {
+		fmt.Fprint(w, `{"results":[{"series":[{"name":"m","columns":["time","s"],"values":[[0,"x"]`)
+		for i := range rows {
+			fmt.Fprintf(w, `,[%d,"%0*d"]`, i+1, size, i)
+		}
+		fmt.Fprint(w, `]}]}]}`)
+		w.Close()
+	}()
+	got := 0
+	err := influxql.Decode(r, func(c *influxql.Chunk) error {
+		held := 0
+		for _, s := range c.Column("s").Texts {
+			held += len(s)
+		}
+		if got += c.Rows; held > 5<<20 {
+			t.Errorf("%d MiB of text at once", held>>20)
+		}
+		return nil
+	})
+	if err != nil || got != rows+1 {
+		t.Errorf("%d rows, %v", got, err)
+	}
+}
