@@ -24,6 +24,7 @@ type Points struct {
 	// pieces is the series of a question that is asked in parts; nil where it is asked at once, and each series is over
 	// when the next one begins.
 	pieces map[string]*gathered
+	order  []*gathered // pieces, as they came first
 }
 
 // NewPoints returns a Points that calls each for every field of every series, until more than max points were read, if
@@ -62,6 +63,7 @@ func (g *Points) series(c *influxql.Chunk) (*gathered, error) {
 		key := rollup.SeriesKey(c.Name, c.Tags)
 		if g.pieces[key] == nil {
 			g.pieces[key] = &gathered{}
+			g.order = append(g.order, g.pieces[key])
 		}
 		s = g.pieces[key]
 	}
@@ -161,7 +163,7 @@ func (g *Points) flush(s *gathered) error {
 
 // Finish hands over what is left.
 func (g *Points) Finish() error {
-	for _, s := range g.pieces {
+	for _, s := range g.order {
 		if err := g.flush(s); err != nil {
 			return err
 		}
