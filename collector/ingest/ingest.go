@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"communewatch/collector/health"
 	"communewatch/collector/ingest/contract"
@@ -158,10 +159,12 @@ type Ingest struct {
 	metrics *metrics
 	budget  budget
 	doors   doors
-	workers chan struct{} // held while a body is parsed, checked and appended
-	bodies  sync.Pool     // of *bodyScratch
-	grown   sync.Pool     // of *grown
-	rows    sync.Pool     // of *rowScratch
+	workers chan struct{} // held while a body is parsed and checked, and while its rows are reported
+
+	appending *semaphore.Weighted // rows on their way into the store
+	bodies    sync.Pool           // of *bodyScratch
+	grown     sync.Pool           // of *grown
+	rows      sync.Pool           // of *rowScratch
 
 	tenure   atomic.Pointer[tenure]
 	syncing  sync.Mutex  // one sync at a time
@@ -218,11 +221,16 @@ func New(o Options) *Ingest {
 	in.doors = doors{perToken: map[string]*guest{}, most: in.limits.Requests, mostPerToken: in.limits.TokenRequests}
 	// One more than there are processors: a worker that waits for the disk leaves none idle.
 	in.workers = make(chan struct{}, runtime.GOMAXPROCS(0)+1)
+	in.appending = semaphore.NewWeighted(maxAppending)
 	in.bodies.New = func() any { return new(bodyScratch) }
 	in.grown.New = func() any { return new(grown) }
 	in.rows.New = func() any { return &rowScratch{parser: wire.NewParser(in.limits.Wire)} }
 	return in
 }
+
+// maxAppending is how many rows are on their way into the store at once. Parsed rows take some 600 bytes each, so 25 MB;
+// and a store that writes the rows of several batches together fills a few large requests with them.
+const maxAppending = 8 * portion
 
 const (
 	// syncEvery is how much of acknowledged data a power cut may cost.

@@ -183,7 +183,7 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 	if len(s.good) == 0 {
 		return nil
 	}
-	err := in.o.Store.Append(ctx, s.good)
+	err := in.append(ctx, s.good)
 	var partial *store.PartialError
 	if errors.As(err, &partial) {
 		for _, r := range partial.Rejected {
@@ -218,6 +218,18 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 		contract.Report(s.good, s.series, in.o.Judge)
 	}
 	return nil
+}
+
+// append stores rows, and leaves the worker to others for as long: a database far away takes its time, and writes the
+// rows of many batches in the time of one. What waits is bounded in rows, because their fields are in no budget.
+func (in *Ingest) append(ctx context.Context, rows []wire.Row) error {
+	<-in.workers
+	defer func() { in.workers <- struct{}{} }()
+	if err := in.appending.Acquire(ctx, int64(len(rows))); err != nil {
+		return fmt.Errorf("wait for the batches before: %w", err)
+	}
+	defer in.appending.Release(int64(len(rows)))
+	return in.o.Store.Append(ctx, rows)
 }
 
 // hoursOf appends a time in Unix milliseconds for each hour that rows are of. Rows come nearly in order, and span few.
@@ -258,6 +270,9 @@ func stamp(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339)
 // checkAgentRow holds a row against the contract, the token and the site's number of series. A series that is not known
 // yet is known from its first good row on.
 func (in *Ingest) checkAgentRow(id *registry.Identity, known **contract.Series, row *wire.Row) (reason string, class refusal.Class) {
+	if *known == nil {
+		*known = in.series.Get(row.Key) // a row before it may just have made it known
+	}
 	s := *known
 	if s == nil {
 		if s, reason = in.rules.CheckKey(row.Key); reason != "" {

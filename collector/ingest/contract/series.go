@@ -62,6 +62,16 @@ func (c *Cache) Find(rows []wire.Row, found []*Series) []*Series {
 	return found
 }
 
+// Get returns one series, nil if it does not know it.
+func (c *Cache) Get(key []byte) *Series {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if s := c.young[string(key)]; s != nil {
+		return s
+	}
+	return c.old[string(key)]
+}
+
 // Add remembers list; nils in it are skipped.
 func (c *Cache) Add(list ...*Series) {
 	c.mu.Lock()
