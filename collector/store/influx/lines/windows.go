@@ -109,6 +109,22 @@ func WindowColumns(keys []string) []string {
 	return columns
 }
 
+// ClassOfColumn is what a column of windows holds; false for one that no window has.
+func ClassOfColumn(name string) (Class, bool) {
+	if name == keysField {
+		return Text, true
+	}
+	for end, ending := range endings {
+		if key, ok := strings.CutSuffix(name, ending); ok && key != "" {
+			if end == endSketch {
+				return Text, true
+			}
+			return Number, true
+		}
+	}
+	return Number, false
+}
+
 // Windows reads windows out of the columns of a chunk.
 type Windows struct {
 	chunk *influxql.Chunk

@@ -58,7 +58,7 @@ func TestCheckFindsOtherWriters(t *testing.T) {
 	mustSetup(t, o)
 	raw, hourly := o.Config.Database, o.Config.DatabaseOf(rollup.Hour)
 	write(t, open.URL(), "", raw, "icmp,site=a,agent=pc,target=hub,path=lan lost=1\ncheck,site=a outcome=\"ok\",up=1")
-	write(t, open.URL(), "", hourly, "line,site=a,layer=lan lost_sum=1")
+	write(t, open.URL(), "", hourly, "line,site=a,layer=lan keys=\"lost\",lost_sum=1,lost_count=1,lost_min=1,lost_max=1,lost_p95=1,lost_sketch=\"x\",off_total=1,note=\"x\"")
 	if v := setup.Check(t.Context(), o); v.Wrong() {
 		t.Fatalf("the collector's own rows are wrong: %+v", v.Findings)
 	}
@@ -68,7 +68,7 @@ func TestCheckFindsOtherWriters(t *testing.T) {
 	}
 	influxql(t, open.URL(), "", raw, "DROP MEASUREMENT \"\x1b[31m"+strings.Repeat("m", 2000)+"\"")
 	write(t, open.URL(), "", raw, "cpu,host=x busy=1\nicmp,site=b,session=12345 lost=1\ndns,agent=x answers=5i")
-	write(t, open.URL(), "", hourly, "mem,host=x free=1")
+	write(t, open.URL(), "", hourly, "mem,host=x free=1\nicmp,site=a lost_sum=5i,keys=\"lost\",rtt_seconds_sketch=1")
 	o.MaxSeries = 4
 	v := setup.Check(t.Context(), o)
 	found(t, v, setup.Note, "writers", raw+" has measurements that are not of the contract: cpu")
@@ -76,6 +76,7 @@ func TestCheckFindsOtherWriters(t *testing.T) {
 	found(t, v, setup.Wrong, "writers", "dns.answers is integer")
 	found(t, v, setup.Wrong, "writers", "rows without a site in our measurements: dns")
 	found(t, v, setup.Wrong, "writers", "5 series, more than 4: icmp has 2")
+	found(t, v, setup.Wrong, "writers", "refuses the collector's windows (texts, or floats): icmp.lost_sum is integer, icmp.rtt_seconds_sketch is float")
 	found(t, v, setup.Wrong, "writers", hourly+" has measurements that the collector does not put there: mem")
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"communewatch/collector/rollup"
+	"communewatch/collector/store/influx/lines"
 	"communewatch/collector/store/influx/setup/ask"
 	"communewatch/probes"
 )
@@ -102,9 +103,6 @@ func (c *check) columns(ctx context.Context, db string, l rollup.Level, own []st
 	if len(strange) > 0 {
 		c.add(Wrong, "writers", db, "our measurements have tags that the contract does not know: "+names(strange), "somebody writes past the collector: look who may write to "+db)
 	}
-	if l != rollup.Raw {
-		return
-	}
 	fields, err := c.link.Query(ctx, db, "SHOW FIELD KEYS")
 	if err != nil {
 		c.add(Note, "writers", db, "fields can't be looked at: "+err.Error(), "")
@@ -118,14 +116,23 @@ func (c *check) columns(ctx context.Context, db string, l rollup.Level, own []st
 		keys, types := fields[i].Column("fieldKey"), fields[i].Column("fieldType")
 		for j := range min(len(keys), len(types)) {
 			text, ok := known[fields[i].Name].text[keys[j]]
+			if l != rollup.Raw {
+				class, window := lines.ClassOfColumn(keys[j])
+				text, ok = class == lines.Text, window
+			}
 			if want := map[bool]string{true: "string", false: "float"}[text]; ok && types[j] != want {
 				strange = append(strange, fmt.Sprintf("%s.%s is %s", fields[i].Name, keys[j], types[j]))
 			}
 		}
 	}
-	if len(strange) > 0 {
+	switch {
+	case len(strange) == 0:
+	case l == rollup.Raw:
 		c.add(Wrong, "writers", db, "fields are of a type that refuses the collector's rows (texts, or floats): "+names(strange),
-			"somebody wrote them first; rows are lost until a new shard begins. Keep others out of "+db)
+			"somebody wrote them first; rows are refused, and lost, until a new shard begins. Keep others out of "+db)
+	default:
+		c.add(Wrong, "writers", db, "fields are of a type that refuses the collector's windows (texts, or floats): "+names(strange),
+			"somebody wrote them first; rollups stand still until a new shard begins. Keep others out of "+db)
 	}
 }
 
