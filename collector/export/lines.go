@@ -8,6 +8,7 @@ import (
 	"communewatch/collector/store/influx/lines"
 	"communewatch/collector/store/portion"
 	"communewatch/probes"
+	"communewatch/probes/wire"
 )
 
 // lineWriter makes lines. The encoder of agents is not used for it: it cuts and cleans what it is given, and an export
@@ -59,13 +60,7 @@ func (w *lineWriter) of(e *entry) ([]byte, error) {
 		} else {
 			b = append(b, ',')
 		}
-		for j := range len(f.Key) {
-			if c := f.Key[j]; c == ',' || c == '=' || c == ' ' {
-				b = append(b, '\\')
-			}
-			b = append(b, f.Key[j])
-		}
-		b = append(b, '=')
+		b = append(wire.AppendName(b, f.Key), '=')
 		b = appendValue(b, f, types[f.Key])
 	}
 	b = append(b, ' ')

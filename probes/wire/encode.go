@@ -22,16 +22,16 @@ func Append(dst []byte, p *probes.Point) []byte {
 	if name == "" {
 		return dst
 	}
-	dst = appendEscaped(dst, name, isMeasurementEscape)
+	dst = AppendMeasurement(dst, name)
 	for _, t := range p.Tags {
 		key, value := cleanName(t.Key), cleanName(t.Value)
 		if key == "" || value == "" {
 			continue
 		}
 		dst = append(dst, ',')
-		dst = appendEscaped(dst, key, isKeyEscape)
+		dst = AppendName(dst, key)
 		dst = append(dst, '=')
-		dst = appendEscaped(dst, value, isKeyEscape)
+		dst = AppendName(dst, value)
 	}
 	separator := byte(' ')
 	for i := range p.Fields {
@@ -41,7 +41,7 @@ func Append(dst []byte, p *probes.Point) []byte {
 			continue
 		}
 		dst = append(dst, separator)
-		dst = appendEscaped(dst, key, isKeyEscape)
+		dst = AppendName(dst, key)
 		dst = append(dst, '=')
 		dst = appendValue(dst, f)
 		separator = ','
@@ -92,6 +92,15 @@ func wholeNumber(v float64) int64 {
 	}
 	return int64(v)
 }
+
+// AppendMeasurement appends a measurement's name as a line writes it. Nothing is cleaned: what no line can say does not
+// come back from ParseKey.
+func AppendMeasurement(dst []byte, s string) []byte {
+	return appendEscaped(dst, s, isMeasurementEscape)
+}
+
+// AppendName does the same with the name of a tag or field, and with the value of a tag.
+func AppendName(dst []byte, s string) []byte { return appendEscaped(dst, s, isKeyEscape) }
 
 func appendEscaped(dst []byte, s string, special func(byte) bool) []byte {
 	for i := 0; i < len(s); i++ {

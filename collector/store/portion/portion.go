@@ -58,10 +58,10 @@ type Series struct {
 // Key returns the series as line protocol writes it: wire.Row.Key. Agents' encoder is not used for it, because it cleans
 // names; here they stay what some line called them.
 func (s *Series) Key() ([]byte, error) {
-	key := appendEscaped(nil, s.Measurement, ", ")
+	key := wire.AppendMeasurement(nil, s.Measurement)
 	for _, t := range s.Tags {
-		key = appendEscaped(append(key, ','), t.Key, ",= ")
-		key = appendEscaped(append(key, '='), t.Value, ",= ")
+		key = wire.AppendName(append(key, ','), t.Key)
+		key = wire.AppendName(append(key, '='), t.Value)
 	}
 	back, err := wire.ParseKey(key)
 	if err == nil && (back.Measurement != s.Measurement || !slices.Equal(back.Tags, s.Tags) || strings.HasPrefix(s.Measurement, "#")) {
@@ -71,16 +71,6 @@ func (s *Series) Key() ([]byte, error) {
 		return nil, fmt.Errorf("series %.100q with tags %.200q: %w", s.Measurement, s.Tags, err)
 	}
 	return key, nil
-}
-
-func appendEscaped(dst []byte, s, special string) []byte {
-	for i := range len(s) {
-		if strings.IndexByte(special, s[i]) >= 0 {
-			dst = append(dst, '\\')
-		}
-		dst = append(dst, s[i])
-	}
-	return dst
 }
 
 // Row is the fields of a series at one time. Numbers are floats here: a store does not keep more of their type.

@@ -3,7 +3,11 @@
 // measurement's fields is kept, so that a line costs little more than copying it.
 package lines
 
-import "strings"
+import (
+	"strings"
+
+	"communewatch/probes/wire"
+)
 
 // mark stands for a backslash in names and tag values where the server would misread one. Line protocol escapes with
 // backslashes but not the backslash itself, and the server's own readers differ on one that stands before a character
@@ -33,18 +37,8 @@ func Stored(s string) string {
 func Named(s string) string { return strings.ReplaceAll(s, mark, `\`) }
 
 // appendMeasurement and appendName write what is Stored, escaped.
-func appendMeasurement(dst []byte, s string) []byte { return appendEscaped(dst, s, ", ") }
-func appendName(dst []byte, s string) []byte        { return appendEscaped(dst, s, ", =") }
-
-func appendEscaped(dst []byte, s, special string) []byte {
-	for i := range len(s) {
-		if strings.IndexByte(special, s[i]) >= 0 {
-			dst = append(dst, '\\')
-		}
-		dst = append(dst, s[i])
-	}
-	return dst
-}
+func appendMeasurement(dst []byte, s string) []byte { return wire.AppendMeasurement(dst, s) }
+func appendName(dst []byte, s string) []byte        { return wire.AppendName(dst, s) }
 
 // appendText writes the value of a text field.
 func appendText[T ~string | ~[]byte](dst []byte, s T) []byte {
