@@ -19,6 +19,7 @@ import (
 	"communewatch/collector/export/remote"
 	"communewatch/collector/health"
 	"communewatch/collector/history"
+	rollups "communewatch/collector/history/desk"
 	"communewatch/collector/ingest"
 	"communewatch/collector/orders"
 	"communewatch/collector/registry"
@@ -406,6 +407,7 @@ func (c *Collector) adminListener() (net.Listener, error) {
 func (c *Collector) adminRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(desk.Prefix, desk.Handler(c.rehearsals))
+	mux.Handle(rollups.Prefix, rollups.Handler(c.keeper))
 	mux.HandleFunc("POST /report", c.reportRoute(c.reports))
 	mux.Handle(remote.Prefix, remote.Handler(c.store))
 	mux.HandleFunc("POST /backup", func(w http.ResponseWriter, r *http.Request) {

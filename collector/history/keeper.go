@@ -457,7 +457,7 @@ func (k *Keeper) draw(now, from, to time.Time, sites []string) (write []due.Hour
 	for start := first; start < end; start += hourMillis {
 		for _, site := range sites {
 			k.drawn++
-			k.note(siteHour{site, start}, &mark{generation: k.drawn, first: now, last: now})
+			k.note(siteHour{site, start}, &mark{generation: k.drawn}) // due at once
 			write = append(write, due.Hour{Site: site, Start: start, Generation: k.drawn})
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"communewatch/collector/cmd/communewatch-collector/influxdb"
 	"communewatch/collector/cmd/communewatch-collector/lines"
 	"communewatch/collector/cmd/communewatch-collector/rehearse"
+	"communewatch/collector/cmd/communewatch-collector/rollups"
 	"communewatch/collector/registry"
 	"communewatch/inventory"
 	"communewatch/probes/settings"
@@ -90,7 +91,7 @@ func newRoot() *cobra.Command {
 	rehearsals := rehearse.New(rehearse.Options{Config: config.read, Registry: open})
 	reported := lines.Options{Config: config.read, Registry: open}
 	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), rehearsals, lines.New(reported), lines.NewReport(reported),
-		copies.Backup(config.read), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), alone.Command(), newVersion())
+		copies.Backup(config.read), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), rollups.New(rollups.Options{Config: config.read, Registry: open}), alone.Command(), newVersion())
 	return root
 }
 
