@@ -398,7 +398,7 @@ func TestBadRequests(t *testing.T) {
 		"/api/v1/series?measurement=icmp&field=loss_ratio&site=":  "tag site",
 		series + "&range=-1h":                                     "range must be",
 		series + "&range=banana":                                  "range must be",
-		series + "&range=1862d":                                    "longer than 1861 days",
+		series + "&range=1862d":                                   "longer than 1861 days",
 		series + "&range=1h&from=5":                               "either range",
 		series + "&from=x":                                        "from must be",
 		series + "&from=20&to=10":                                 "before to",
