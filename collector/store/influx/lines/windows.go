@@ -79,7 +79,7 @@ func EncodeWindow(dst []byte, r *rollup.Row) ([]byte, error) {
 		if a.Total && a.Count != 0 {
 			number(endCount, float64(a.Count))
 		}
-		if a.Count != 0 || a.Min != 0 || a.Max != 0 {
+		if !a.Total || a.Count != 0 || a.Min != 0 || a.Max != 0 { // zeroes too: they are in place of what was there before
 			number(endMin, a.Min)
 			number(endMax, a.Max)
 		}

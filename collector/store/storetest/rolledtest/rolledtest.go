@@ -61,6 +61,8 @@ func Cases() []Case {
 		{"rollups too many", rolledTooMany},
 		{"rollups in any order", rolledOrder},
 		{"rollups of many series", rolledMany},
+		{"rollups of very different sizes", rolledSizes},
+		{"rollups of nothing", rolledNothing},
 		{"rollups by concurrent writers", rolledConcurrent},
 		{"rollups after a start", rolledReopen},
 		{"rollups older than kept are left out", rolledKeep},
