@@ -191,12 +191,11 @@ func (c *Config) validate(doc *settings.Doc) {
 		doc.Problem("bucket", "must not be empty")
 	}
 	c.validateHistory(doc)
-	switch c.Store {
-	case StoreEmbedded:
-	case StoreInflux:
-		c.Influx.Validate(func(at, format string, args ...any) { doc.Problem("influx."+at, format, args...) })
-	default:
+	if c.Store != StoreEmbedded && c.Store != StoreInflux {
 		doc.Problem("store", "%.40q is not embedded or influx", c.Store)
+	}
+	if c.Store != StoreEmbedded { // of a misspelt one too: whoever mends it wants to hear of all mistakes at once
+		c.Influx.Validate(func(at, format string, args ...any) { doc.Problem("influx."+at, format, args...) })
 	}
 	if _, err := c.LineProfiles(); err != nil {
 		doc.Problem("reports.profiles", "%v", err)
