@@ -10,6 +10,7 @@ import (
 	"communewatch/collector/store/influx/answers"
 	"communewatch/collector/store/influx/client"
 	"communewatch/collector/store/influx/lines"
+	"communewatch/collector/store/influx/sift"
 	"communewatch/collector/store/window"
 )
 
@@ -72,7 +73,7 @@ func (s *Store) putLines(ctx context.Context, database, body string) error {
 	case !ok || kind == client.Canceled:
 	case kind == client.Missing:
 		return fmt.Errorf("%w (the database %s is not there; make it with: communewatch-collector influx setup)", err, database)
-	case kind == client.Refused && droppedOld.MatchString(err.Error()):
+	case sift.TooOld(err):
 		return nil // and stored the others
 	case kind == client.TooLarge && rows > 1:
 		at := half(body)
