@@ -129,7 +129,7 @@ func (c *check) columns(ctx context.Context, db string, l rollup.Level, own []st
 	case len(strange) == 0:
 	case l == rollup.Raw:
 		c.add(Wrong, "writers", db, "fields are of a type that refuses the collector's rows (texts, or floats): "+names(strange),
-			"somebody wrote them first; rows are refused, and lost, until a new shard begins. Keep others out of "+db)
+			"somebody wrote them first; rows are refused for good until a new shard begins. Keep others out of "+db)
 	default:
 		c.add(Wrong, "writers", db, "fields are of a type that refuses the collector's windows (texts, or floats): "+names(strange),
 			"somebody wrote them first; rollups stand still until a new shard begins. Keep others out of "+db)
