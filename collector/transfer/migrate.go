@@ -30,6 +30,7 @@ type MigrateOptions struct {
 	Now          func() time.Time // nil: time.Now
 	Log          *slog.Logger
 	Progress     func(migrate.Progress)
+	Warn         func(string) // told what is wrong with a database and does not hinder a migration; nil: nobody listens
 }
 
 // keepAll is how long a store that is only read keeps what it has: a source loses nothing while it is copied.
@@ -61,8 +62,7 @@ func Migrate(ctx context.Context, cfg collector.Config, o MigrateOptions) (resul
 	}
 	defer func() { err = errors.Join(err, reg.Close()) }()
 
-	m := migrate.Options{File: cfg.MigrationFile(), Keep: cfg.Rollups.Keep(), IntoExisting: o.IntoExisting, DropOld: o.DropOld, Now: o.Now, Progress: o.Progress}
-	m.Keep[rollup.Raw] = cfg.Retention
+	m := migrate.Options{File: cfg.MigrationFile(), Keep: SetupOptions(cfg).Keep, IntoExisting: o.IntoExisting, DropOld: o.DropOld, Now: o.Now, Progress: o.Progress}
 	if m.From, err = openSide(ctx, &cfg, o, o.From, m.Keep, true); err != nil {
 		return result, fmt.Errorf("--from %s: %w", o.From, err)
 	}
@@ -110,7 +110,7 @@ func refuseRunning(ctx context.Context, cfg collector.Config) error {
 // openSide opens a store so that it takes rows of any age that it keeps, or drops nothing while it is read.
 func openSide(ctx context.Context, cfg *collector.Config, o MigrateOptions, name string, keep map[rollup.Level]time.Duration, source bool) (migrate.Side, error) {
 	if name == collector.StoreInflux {
-		return openInfluxSide(ctx, cfg, o, keep)
+		return openInfluxSide(ctx, cfg, o)
 	}
 	side := migrate.Side{Name: name, Place: cfg.StoreDir(), Keep: keep}
 	e := embedded.Options{Dir: cfg.StoreDir(), Retention: cfg.Retention, LateWindow: cfg.Retention, Keep: cfg.Rollups.Keep(), Texts: collector.ClosedTexts(), Now: o.Now, Log: o.Log}
@@ -125,9 +125,10 @@ func openSide(ctx context.Context, cfg *collector.Config, o MigrateOptions, name
 	return side, err
 }
 
-func openInfluxSide(ctx context.Context, cfg *collector.Config, o MigrateOptions, keep map[rollup.Level]time.Duration) (migrate.Side, error) {
+func openInfluxSide(ctx context.Context, cfg *collector.Config, o MigrateOptions) (migrate.Side, error) {
 	side := migrate.Side{Name: collector.StoreInflux, Place: cfg.Influx.URL + " " + cfg.Influx.Database}
-	so := setup.Options{Config: cfg.Influx, Keep: keep, Now: o.Now}
+	so := SetupOptions(*cfg)
+	so.Now = o.Now
 	var err error
 	if side.Keep, err = setup.Kept(ctx, so); err != nil {
 		return side, err
@@ -136,8 +137,17 @@ func openInfluxSide(ctx context.Context, cfg *collector.Config, o MigrateOptions
 	so.Keep = side.Keep
 	var wrong []string
 	for _, f := range setup.Check(ctx, so).Findings {
-		if f.Severity == setup.Wrong {
-			wrong = append(wrong, strings.TrimSpace(f.Part+" "+f.Name)+": "+f.What+" -> "+f.Fix)
+		text := strings.TrimSpace(f.Part+" "+f.Name) + ": " + f.What + " -> " + f.Fix
+		switch {
+		case f.Severity != setup.Wrong:
+		case f.Part == "writers":
+			// Whoever wants to leave a database that others fill must be able to; a target that holds anything is refused
+			// without this.
+			if o.Warn != nil {
+				o.Warn(text)
+			}
+		default:
+			wrong = append(wrong, text)
 		}
 	}
 	if len(wrong) > 0 {

@@ -38,6 +38,7 @@ func Migrate(config func() (collector.Config, error)) *cobra.Command {
 			// An embedded store that takes months in minutes warns of every compaction that it puts off for more.
 			o.Log = slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelError}))
 			o.Progress = sayProgress(errs)
+			o.Warn = func(text string) { fmt.Fprintln(errs, "warning:", text) }
 			begin := time.Now()
 			result, err := transfer.Migrate(cmd.Context(), cfg, o)
 			if errors.Is(err, context.Canceled) {

@@ -9,14 +9,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"strings"
 	"text/tabwriter"
 
 	"communewatch/collector"
-	"communewatch/collector/reports"
-	"communewatch/collector/rollup"
 	"communewatch/collector/store/influx/setup"
+	"communewatch/collector/transfer"
 
 	"github.com/spf13/cobra"
 )
@@ -51,9 +49,7 @@ func options(file string) (setup.Options, error) {
 			return setup.Options{}, err
 		}
 	}
-	keep := maps.Clone(cfg.Rollups.Keep())
-	keep[rollup.Raw] = cfg.Retention
-	return setup.Options{Config: cfg.Influx, Keep: keep, Ours: []string{reports.Measurement}}, nil
+	return transfer.SetupOptions(cfg), nil
 }
 
 func printJSON(w io.Writer, v any) error {
