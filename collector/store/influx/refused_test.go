@@ -72,6 +72,25 @@ func TestOldestIsUnknownUntilCounted(t *testing.T) {
 	}
 }
 
+// Windows that come to a full index are no fault of theirs either.
+func TestFullIndexOfWindows(t *testing.T) {
+	f := newFake(t)
+	s := open(t, options(f.URL, "db"))
+	f.onWrite(func(w http.ResponseWriter, _ *http.Request) {
+		genuine(w)
+		w.WriteHeader(http.StatusBadRequest)
+		io.WriteString(w, `{"error":"partial write: max-series-per-database limit exceeded: (50) dropped=1"}`)
+	})
+	row := rollup.Row{Measurement: "m", Tags: probes.Tags{{Key: "site", Value: "s1"}}, Start: testNow.Add(-time.Hour).UnixMilli(),
+		Fields: []rollup.Field{{Key: "v", Value: rollup.Aggregate{Count: 1}}}}
+	if err := s.PutRollups(t.Context(), rollup.Hour, []rollup.Row{row}); err == nil {
+		t.Error("windows that were not stored: no error")
+	}
+	if w := s.Warnings(); len(w) != 1 || !strings.Contains(w[0], "limit exceeded") || s.Condition().Away {
+		t.Errorf("warnings %q, condition %+v", w, s.Condition())
+	}
+}
+
 // A database that a foreign writer filled to its limits takes no new series. That is nobody's rows' fault: who brings one
 // keeps it, the others' are stored, and it is said what is wrong.
 func TestFullIndex(t *testing.T) {

@@ -71,6 +71,8 @@ func (s *Store) putLines(ctx context.Context, database, body string) error {
 	case err == nil:
 		s.metrics.rows.Add(float64(rows))
 	case !ok || kind == client.Canceled:
+	case kind == client.Limited:
+		s.limited(err)
 	case kind == client.Missing:
 		return fmt.Errorf("%w (the database %s is not there; make it with: communewatch-collector influx setup)", err, database)
 	case sift.TooOld(err):
