@@ -71,6 +71,7 @@ func TestReportsAreNarrowedAndSayOfWhat(t *testing.T) {
 	for path, says := range map[string]string{
 		"/api/v1/reports/lines?period=10/2026":   "period must be a month such as 2026-10",
 		"/api/v1/reports/lines?districts=x":      "parameter that this question does not have",
+		"/api/v1/reports/lines?site=s999":        `there is no site \"s999\"`,
 		"/api/v1/reports/lines?hours=night":      "hours must be office, other or all",
 		"/api/v1/reports/periods?period=2026-10": "parameter that this question does not have",
 	} {

@@ -18,6 +18,8 @@ package reports
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"communewatch/probes"
@@ -82,6 +84,25 @@ type Report struct {
 	Paths     []Group `json:"paths"`     // one for each layer
 	Pairs     []Pair  `json:"pairs"`     // sites with both a broadband and a dedicated line
 	Pending   int     `json:"pending"`   // hours of the period whose late rows are not worked in yet
+
+	// Unknown is what was asked for by a name that nothing has. Such a report has no lines.
+	Unknown []Unknown `json:"unknown,omitempty"`
+}
+
+// Unknown is a name of a Query that nothing has: an empty report of it would look as if nothing had been measured.
+type Unknown struct {
+	What string   `json:"what"` // site, district or provider
+	Name string   `json:"name"`
+	Near []string `json:"near,omitempty"` // names that may have been meant, the likeliest first; of sites with what they are called
+}
+
+// Error says what there is not, and what there is.
+func (u Unknown) Error() string {
+	text := fmt.Sprintf("there is no %s %.80q", u.What, u.Name)
+	if len(u.Near) > 0 {
+		text += "; there is " + strings.Join(u.Near, ", ")
+	}
+	return text
 }
 
 // Line is one path of one site.

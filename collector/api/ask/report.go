@@ -33,8 +33,8 @@ func ForReport(q url.Values, now time.Time, zone *time.Location) (reports.Query,
 	if err != nil {
 		return out, mistake(err.Error())
 	}
-	if out.Period.From.After(now) {
-		return out, mistake("the period has not begun yet")
+	if err := period.Begun(out.Period, now); err != nil {
+		return out, mistake(err.Error())
 	}
 	switch hours := reports.Hours(q.Get("hours")); hours {
 	case "":

@@ -53,6 +53,9 @@ func Routes(from reports.Reporter, now func() time.Time, zone *time.Location) ma
 			if err != nil {
 				return nil, err
 			}
+			if len(rep.Unknown) > 0 {
+				return nil, ask.Wrong(rep.Unknown[0].Error())
+			}
 			return answer(rep), nil
 		},
 		"GET /api/v1/reports/periods": func(ctx context.Context, r *http.Request, _ string) (any, error) {

@@ -127,6 +127,7 @@ func (r *Reporter) Report(ctx context.Context, q reports.Query) (*reports.Report
 	if err := m.know(ctx); err != nil {
 		return nil, err
 	}
+	out.Unknown = m.unknown()
 	m.lines(out)
 	m.groups(out)
 	m.pairs(out)

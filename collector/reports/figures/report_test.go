@@ -316,6 +316,41 @@ func TestBothLinesDown(t *testing.T) {
 	}
 }
 
+func TestNamesThatNothingHas(t *testing.T) {
+	h := newHouse(t)
+	h.said = []reports.Agreement{{Site: "s1", Layer: probes.LayerBroadband, Contract: reports.Contract{Provider: "VNPT Phú Thọ"}}}
+	h.to = at(4, 0, 0, 0)
+	ask := func(q reports.Query) []reports.Unknown {
+		q.Period, q.Hours = days(at(2, 0, 0, 0), at(4, 0, 0, 0)), reports.All
+		r, err := h.reporter().Report(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Unknown) > 0 && len(r.Lines) > 0 {
+			t.Errorf("%+v has lines", q)
+		}
+		return r.Unknown
+	}
+	for _, q := range []reports.Query{{}, {Site: "s2"}, {District: "Sông Lô"}, {Provider: "VNPT Phú Thọ"}, {Site: "s2", Provider: "VNPT Phú Thọ"}} {
+		if got := ask(q); got != nil {
+			t.Errorf("%+v: %v", q, got)
+		}
+	}
+	for _, c := range []struct {
+		q    reports.Query
+		want string
+	}{
+		{reports.Query{Site: "dong que"}, `there is no site "dong que"; there is s2 (Đồng Quế)`},
+		{reports.Query{District: "song lo"}, `there is no district "song lo"; there is Sông Lô`},
+		{reports.Query{District: "Hà Nội"}, `there is no district "Hà Nội"`},
+		{reports.Query{Provider: "VNPT"}, `there is no provider "VNPT"; there is VNPT Phú Thọ`},
+	} {
+		if got := ask(c.q); len(got) != 1 || got[0].Error() != c.want {
+			t.Errorf("%+v: %v, want %s", c.q, got, c.want)
+		}
+	}
+}
+
 func TestPeriods(t *testing.T) {
 	h := newHouse(t)
 	ok := map[string]float64{"ok_seconds": 3600}

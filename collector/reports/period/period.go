@@ -59,7 +59,7 @@ func Month(t time.Time, zone *time.Location) reports.Period {
 	return months(reports.Month, t.Year(), int(t.Month()), 1, zone)
 }
 
-// Days is the days from first to last, both among them, as 2026-10-01.
+// Days is the days from first to last, both among them, as 2026-10-01 or 01/10/2026.
 func Days(first, last string, zone *time.Location) (reports.Period, error) {
 	from, err := day("from", first, zone)
 	if err != nil {
@@ -79,10 +79,14 @@ func Days(first, last string, zone *time.Location) (reports.Period, error) {
 	return reports.Period{Kind: reports.Days, From: from, To: to}, nil
 }
 
+// day reads a day as programs write it, and as people here do.
 func day(name, text string, zone *time.Location) (time.Time, error) {
 	t, err := time.ParseInLocation(time.DateOnly, text, zone)
+	if err != nil {
+		t, err = time.ParseInLocation("2/1/2006", text, zone)
+	}
 	if err != nil || t.Year() < firstYear || t.Year() > lastYear {
-		return time.Time{}, errors.New(name + " must be a day such as 2026-10-31")
+		return time.Time{}, errors.New(name + " must be a day such as 2026-10-31 or 31/10/2026")
 	}
 	return t, nil
 }
@@ -109,6 +113,14 @@ func Number(p reports.Period) int {
 		return (int(p.From.Month()) + 2) / 3
 	}
 	return 0
+}
+
+// Begun tells why there can be no report of a period yet; nil once its first day has begun.
+func Begun(p reports.Period, now time.Time) error {
+	if p.From.After(now) {
+		return errors.New("the period has not begun yet")
+	}
+	return nil
 }
 
 // Last is the midnight at which the last day of a period begins.

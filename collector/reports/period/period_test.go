@@ -35,6 +35,9 @@ func TestNamesAreReadAndWrittenAlike(t *testing.T) {
 			t.Errorf("%s does not begin and end at midnight here: %v, %v", tc.name, p.From, p.To)
 		}
 	}
+	if p, err := Days("1/10/2026", "31/10/2026", zone); err != nil || Name(p) != "2026-10-01..2026-10-31" {
+		t.Errorf("days as people write them are %v, %v", p, err)
+	}
 	p, err := Days("2026-10-05", "2026-10-05", zone)
 	if err != nil || p.To.Sub(p.From) != 24*time.Hour || Name(p) != "2026-10-05..2026-10-05" {
 		t.Errorf("a single day is %v, %v", p, err)
@@ -48,7 +51,7 @@ func TestWhatIsNoPeriodIsRefusedWithTheWayToPutItRight(t *testing.T) {
 		}
 	}
 	for _, days := range [][2]string{{"", ""}, {"2026-10-01", ""}, {"2026-10-02", "2026-10-01"}, {"2026-02-30", "2026-03-01"},
-		{"2010-01-01", "2026-01-01"}, {"01/10/2026", "31/10/2026"}, {"0000-01-01", "0000-01-02"}} {
+		{"2010-01-01", "2026-01-01"}, {"10/31/2026", "31/12/2026"}, {"0000-01-01", "0000-01-02"}} {
 		if p, err := Days(days[0], days[1], zone); err == nil {
 			t.Errorf("%q is read as %s", days, Name(p))
 		}

@@ -94,6 +94,11 @@ func (r *Reporter) Report(_ context.Context, q reports.Query) (*reports.Report, 
 	if out.DataTo.Before(q.Period.From) {
 		out.DataTo = q.Period.From
 	}
+	for what, asked := range map[string]string{"site": q.Site, "district": q.District} {
+		if asked != "" && !slices.ContainsFunc(r.sites, func(s inventory.Site) bool { return asked == map[string]string{"site": s.ID, "district": s.Parent}[what] }) {
+			out.Unknown = append(out.Unknown, reports.Unknown{What: what, Name: asked})
+		}
+	}
 	var lines []*line
 	for i, site := range r.sites {
 		if q.Site != "" && q.Site != site.ID || q.District != "" && q.District != site.Parent {

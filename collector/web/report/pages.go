@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -192,6 +193,13 @@ type Remark struct {
 func (p *Pages) remarks(at *page, r *reports.Report) (out []Remark) {
 	if at.BadAsk {
 		out = append(out, Remark{Text: at.T("report.bad_question"), Bad: true})
+	}
+	for _, u := range r.Unknown {
+		text := at.T("report.unknown_"+u.What, "name", u.Name)
+		if len(u.Near) > 0 {
+			text += " " + at.T("report.near", "names", strings.Join(u.Near, ", "))
+		}
+		out = append(out, Remark{Text: text, Bad: true})
 	}
 	if r.DataTo.Before(r.Period.To) {
 		to := wording.Moment(r.DataTo, at.Zone)

@@ -190,6 +190,10 @@ func (p *Pages) file(rw http.ResponseWriter, r *http.Request, extension, mime st
 		return
 	}
 	rep, err := p.o.Reporter.Report(r.Context(), at.Q)
+	if err == nil && len(rep.Unknown) > 0 {
+		p.sorry(rw, r, http.StatusBadRequest, "report.nowhere", "report.bad_file")
+		return
+	}
 	var body bytes.Buffer
 	if err == nil {
 		err = write(&body, &at, rep)

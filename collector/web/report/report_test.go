@@ -219,6 +219,11 @@ func TestQuestionsThatCantBeUnderstood(t *testing.T) {
 			}
 		}
 	}
+	said(t, h.page(t, "/reports?site=s999"), []string{"Không có điểm nào mã “s999”."}, nil)
+	said(t, h.page(t, "/reports?district=Huy%E1%BB%87n+9&lang=en"), []string{"There is no district called “Huyện 9”."}, nil)
+	if w := h.get(t, "/reports.csv?site=s999"); w.Code != 400 {
+		t.Errorf("a file of nothing: %d", w.Code)
+	}
 	for path, code := range map[string]int{"/reports/nothing": 404, "/reports/sites/nobody": 404, "/reports/sites/%00": 404} {
 		if w := h.get(t, path); w.Code != code {
 			t.Errorf("%s: %d", path, w.Code)

@@ -52,6 +52,9 @@ packets took, held against what was agreed. docs/reports.md says what each figur
 			if err != nil {
 				return err
 			}
+			if len(r.Unknown) > 0 {
+				return fmt.Errorf("--%s: %w", r.Unknown[0].What, r.Unknown[0])
+			}
 			var out bytes.Buffer
 			if err := write(&out, r, f.format, sheets.Options{Lang: f.lang, Title: cfg.Title, Zone: cfg.Location()}); err != nil {
 				return err
@@ -69,7 +72,7 @@ packets took, held against what was agreed. docs/reports.md says what each figur
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.period, "period", "", "month 2026-10, quarter 2026-Q3 or year 2026 (default: the month before this one)")
-	flags.StringVar(&f.from, "from", "", "first `DAY`, such as 2026-10-01, in place of --period")
+	flags.StringVar(&f.from, "from", "", "first `DAY`, such as 2026-10-01 or 01/10/2026, in place of --period")
 	flags.StringVar(&f.to, "to", "", "last `DAY`")
 	flags.StringVar(&f.hours, "hours", string(reports.Office), "office, other or all")
 	flags.StringVar(&f.query.District, "district", "", "lines of one district alone")
@@ -95,6 +98,9 @@ func (f *reportFlags) read(now time.Time, zone *time.Location) (err error) {
 		f.query.Period = period.Beside(period.Month(now, zone), -1)
 	}
 	if err != nil {
+		return err
+	}
+	if err := period.Begun(f.query.Period, now); err != nil {
 		return err
 	}
 	switch f.query.Hours = reports.Hours(f.hours); f.query.Hours {
