@@ -22,6 +22,7 @@ import (
 
 	"communewatch/collector/rollup"
 	"communewatch/collector/store/portion"
+	"communewatch/probes"
 )
 
 // Format is a kind of file.
@@ -57,8 +58,9 @@ type Progress struct {
 
 // Result is what was written.
 type Result struct {
-	Rows  int64
-	Files []string // none when it went to Stdout
+	Rows      int64
+	Files     []string // none when it went to Stdout
+	NothingOf []string // of the sites that were asked for, those that nothing is of
 }
 
 // Validate says what is wrong with a request.
@@ -95,10 +97,18 @@ func Write(ctx context.Context, src portion.Source, r Request) (Result, error) {
 		}
 	}
 	e := &exporter{src: src, r: r}
+	if len(r.Range.Sites) > 0 {
+		e.sites = map[string]bool{}
+	}
 	if r.Format == LP {
 		err = e.lines(ctx)
 	} else {
 		err = e.tables(ctx, known)
+	}
+	for _, site := range r.Range.Sites {
+		if !e.sites[site] {
+			e.result.NothingOf = append(e.result.NothingOf, site)
+		}
 	}
 	return e.result, err
 }
@@ -108,6 +118,7 @@ type exporter struct {
 	src    portion.Source
 	r      Request
 	result Result
+	sites  map[string]bool // that were found; nil where none are asked for
 }
 
 // each calls add for all rows or windows of a range, as entries.
@@ -121,8 +132,7 @@ func (e *exporter) each(ctx context.Context, r portion.Range, name string, add f
 	if e.r.Level == rollup.Raw {
 		return portion.Rows(ctx, e.src, r, func(_ string, rows []portion.Row) error {
 			for i := range rows {
-				e.result.Rows++
-				if err := add(&entry{row: &rows[i]}); err != nil {
+				if err := e.count(&entry{row: &rows[i]}, add); err != nil {
 					return err
 				}
 			}
@@ -131,13 +141,20 @@ func (e *exporter) each(ctx context.Context, r portion.Range, name string, add f
 	}
 	return portion.Windows(ctx, e.src, e.r.Level, r, func(rows []rollup.Row) error {
 		for i := range rows {
-			e.result.Rows++
-			if err := add(&entry{window: &rows[i]}); err != nil {
+			if err := e.count(&entry{window: &rows[i]}, add); err != nil {
 				return err
 			}
 		}
 		return nil
 	}, done)
+}
+
+func (e *exporter) count(en *entry, add func(*entry) error) error {
+	e.result.Rows++
+	if e.sites != nil {
+		e.sites[en.tags().Get("site")] = true
+	}
+	return add(en)
 }
 
 // entry is a row or a window.
@@ -151,6 +168,13 @@ func (e *entry) measurement() string {
 		return e.row.Series.Measurement
 	}
 	return e.window.Measurement
+}
+
+func (e *entry) tags() probes.Tags {
+	if e.row != nil {
+		return e.row.Series.Tags
+	}
+	return e.window.Tags
 }
 
 // bufferBytes makes a system call worth its while.

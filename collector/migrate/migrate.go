@@ -57,6 +57,7 @@ type Options struct {
 type Progress struct {
 	Level     rollup.Level // what is copied or compared: rows, or windows of a level
 	Comparing bool
+	Side      string        // whose part is read, as settings call it
 	Share     float64       // of this level, 0..1, by time
 	Rows      int64         // of this level in this run
 	PerSecond float64       // rows
@@ -365,7 +366,7 @@ func read(ctx context.Context, src portion.Source, level rollup.Level, r portion
 func (m *migration) copyLevel(ctx context.Context, level rollup.Level) error {
 	from, to := m.from(level), m.begun.Add(ahead)
 	r := portion.Range{From: later(from, m.state.Reach[level]), To: to}
-	return m.copyRange(ctx, level, r, true, m.progress(Progress{Level: level}, from, r))
+	return m.copyRange(ctx, level, r, true, m.progress(Progress{Level: level, Side: m.o.From.Name}, from, r))
 }
 
 // progress makes the function that tells how far a level is, which began at from before r was begun with.
@@ -590,7 +591,7 @@ func (m *migration) differences(ctx context.Context) ([]Difference, error) {
 		}
 		for _, level := range levels() {
 			r := portion.Range{From: m.from(level), To: m.begun.Add(ahead)}
-			progress := m.progress(Progress{Level: level, Comparing: true}, r.From, r)
+			progress := m.progress(Progress{Level: level, Comparing: true, Side: side.Name}, r.From, r)
 			err := read(ctx, side.Store, level, r, func(p *piece) error {
 				add(sums[i], p)
 				progress(time.Time{}, p.rows())

@@ -2,6 +2,7 @@ package copies
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"communewatch/collector"
 
@@ -24,11 +25,15 @@ func Backup(config func() (collector.Config, error)) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := collector.Backup(cmd.Context(), cfg, args[0]); err != nil {
+			dir, err := filepath.Abs(args[0]) // what is left to do may be done from elsewhere, by another user
+			if err != nil {
+				return err
+			}
+			if err := collector.Backup(cmd.Context(), cfg, dir); err != nil {
 				return fmt.Errorf("backup: %w", err)
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), "backup complete in", args[0])
-			if left := collector.NotInBackup(cfg, args[0]); left != "" {
+			fmt.Fprintln(cmd.OutOrStdout(), "backup complete in", dir)
+			if left := collector.NotInBackup(cfg, dir); left != "" {
 				fmt.Fprintln(cmd.OutOrStdout(), left)
 			}
 			return nil

@@ -54,7 +54,7 @@ func TestMain(m *testing.M) {
 func command(ctx context.Context, config string, stdout, stderr io.Writer, args ...string) error {
 	read := func() (collector.Config, error) { return collector.ReadConfig(config) }
 	root := &cobra.Command{SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(copies.Migrate(read), copies.Export(read))
+	root.AddCommand(copies.Migrate(read), copies.Export(read), copies.Backup(read))
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -250,6 +250,11 @@ func TestThereAndBack(t *testing.T) {
 	}
 
 	stdout, stderr := must(t, config, "migrate", "--from=embedded", "--to=influx")
+	for _, part := range []string{"compare rows of embedded: 100.0 %", "compare rows of influx: 100.0 %", "copy 1mo windows: 100.0 %"} {
+		if !strings.Contains(stderr, part) {
+			t.Errorf("lacks %q:\n%s", part, stderr)
+		}
+	}
 	for _, part := range []string{"copied and compared", "set store: influx"} {
 		if !strings.Contains(stdout, part) {
 			t.Errorf("lacks %q:\n%s%s", part, stdout, stderr)
@@ -401,7 +406,16 @@ func TestExportWhileTheCollectorRuns(t *testing.T) {
 	fill(t, cfg, 2, 6)
 	from := time.Now().Add(-30 * time.Hour).Format(time.RFC3339)
 	args := []string{"export", "--format=csv", "--measurement=icmp", "--site=s1", "--from", from, "--to", time.Now().Format(time.RFC3339)}
-	before, _ := must(t, config, args...)
+	before, said := must(t, config, args...)
+	if strings.Contains(said, "warning") {
+		t.Error(said)
+	}
+	for _, resolution := range []string{"raw", "1h"} {
+		_, said = must(t, config, "export", "--format=lp", "--site=s1", "--site=s'x", "--resolution="+resolution, "--from", from)
+		if strings.Count(said, "warning") != 1 || !strings.Contains(said, `nothing of site "s'x"`) {
+			t.Errorf("%s: of a site that is not: %s", resolution, said)
+		}
+	}
 
 	ctx, stop := context.WithCancel(t.Context())
 	ready := make(chan string, 1)
@@ -425,6 +439,19 @@ func TestExportWhileTheCollectorRuns(t *testing.T) {
 	}
 }
 
+// TestBackupSaysWhere names the folder so that what is left to do may be done from elsewhere.
+func TestBackupSaysWhere(t *testing.T) {
+	config, cfg := settingsFile(t, "store: influx\ninflux: {url: 'http://127.0.0.1:1', database: cw}\n")
+	registered(t, cfg, func(*registry.Registry) error { return nil })
+	t.Chdir(filepath.Dir(config))
+	stdout, stderr := must(t, config, "backup", "bk")
+	for _, part := range []string{"backup complete in " + filepath.Join(filepath.Dir(config), "bk"), filepath.Join(filepath.Dir(config), "bk", "influx")} {
+		if !strings.Contains(stdout, part) {
+			t.Errorf("lacks %q:\n%s%s", part, stdout, stderr)
+		}
+	}
+}
+
 func TestMistakes(t *testing.T) {
 	config, _ := settingsFile(t, "")
 	for want, args := range map[string][]string{
@@ -433,6 +460,7 @@ func TestMistakes(t *testing.T) {
 		"there is no store":                              {"migrate", "--from=embedded", "--to=influx"},
 		`--from: "gestern" is not a time; write 2026`:    {"export", "--format=lp", "--from=gestern"},
 		`--resolution: "7m" is no resolution; there are`: {"export", "--format=lp", "--from=2026-01-01", "--resolution=7m"},
+		"is in the future, and nothing":                  {"export", "--format=lp", "--from=2999-01-01"},
 		`--format: "" is none of lp, csv and parquet`:    {"export", "--from=2026-01-01"},
 	} {
 		refused(t, config, want, args...)

@@ -44,6 +44,9 @@ func Export(config func() (collector.Config, error)) *cobra.Command {
 					return fmt.Errorf("--to: %w", err)
 				}
 			}
+			if to == "" && r.Range.From.After(now) {
+				return fmt.Errorf("--from: %s is in the future, and nothing was measured there yet", from)
+			}
 			// The same asked for twice is not written twice.
 			for _, list := range []*[]string{&r.Range.Sites, &r.Range.Measurements} {
 				slices.Sort(*list)
@@ -61,6 +64,9 @@ func Export(config func() (collector.Config, error)) *cobra.Command {
 				fmt.Fprintf(cmd.ErrOrStderr(), " in %d files", n)
 			}
 			fmt.Fprintln(cmd.ErrOrStderr())
+			for _, site := range result.NothingOf {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: there is nothing of site %q in that time; is that its id?\n", site)
+			}
 			return nil
 		},
 	}

@@ -73,19 +73,21 @@ func levelName(l rollup.Level) string {
 	return l.String() + " windows"
 }
 
-// sayProgress tells now and then how far a migration is.
+// sayProgress tells how far a migration is: when something begins, now and then, and when it is through.
 func sayProgress(w io.Writer) func(migrate.Progress) {
 	var said time.Time
 	var last migrate.Progress
 	return func(p migrate.Progress) {
-		begins := p.Level != last.Level || p.Comparing != last.Comparing
-		if now := time.Now(); begins || now.Sub(said) >= sayEvery {
-			said, last = now, p
-			doing := "copy"
+		begins := p.Level != last.Level || p.Comparing != last.Comparing || p.Side != last.Side
+		ends := p.Share >= 1 && (begins || last.Share < 1)
+		last = p
+		if now := time.Now(); begins || ends || now.Sub(said) >= sayEvery {
+			said = now
+			doing, of := "copy", ""
 			if p.Comparing {
-				doing = "compare"
+				doing, of = "compare", " of "+p.Side
 			}
-			text := fmt.Sprintf("%s %s: %.1f %%, %d, %.0f/s", doing, levelName(p.Level), 100*p.Share, p.Rows, p.PerSecond)
+			text := fmt.Sprintf("%s %s%s: %.1f %%, %d, %.0f/s", doing, levelName(p.Level), of, 100*p.Share, p.Rows, p.PerSecond)
 			if p.Left > 0 && !begins {
 				text += ", about " + p.Left.Round(time.Second).String() + " left"
 			}
