@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -172,7 +173,10 @@ type listener struct {
 func (l *listener) Observe(obs []health.Observation) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.obs = append(l.obs, obs...)
+	for _, o := range obs {
+		o.Facts = slices.Clone(o.Facts)
+		l.obs = append(l.obs, o)
+	}
 }
 
 func (l *listener) ObserveAgent(site, agent string, at time.Time, version string, facts map[string]float64) {

@@ -47,10 +47,11 @@ func (in *Ingest) release(g *guest, s *bodyScratch) {
 
 // rowScratch is the memory for parsed rows.
 type rowScratch struct {
-	parser *wire.Parser
-	series []*contract.Series
-	good   []wire.Row
-	hours  []int64 // that the good ones are of
+	parser   *wire.Parser
+	series   []*contract.Series
+	good     []wire.Row
+	hours    []int64 // that the good ones are of
+	reporter contract.Reporter
 }
 
 // portion is how many lines are parsed, checked and stored at a time: a batch of any usual client in one go, and few
@@ -215,7 +216,7 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 		}
 	}
 	if agents && in.o.Judge != nil {
-		contract.Report(s.good, s.series, in.o.Judge)
+		s.reporter.Report(s.good, s.series, in.o.Judge)
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func (c *centre) take(points []probes.Point) {
 	if err := c.store.Append(c.t.Context(), rows); err != nil {
 		c.t.Fatal(err)
 	}
-	contract.Report(rows, series, c)
+	new(contract.Reporter).Report(rows, series, c)
 }
 
 // verdicts joins what was heard to one observation per run, as recall tells it: by time, with all facts.

@@ -10,18 +10,23 @@ import (
 
 // Judge is who hears of every stored run; *health.Judge does it.
 type Judge interface {
+	// Observe may keep what observations say, but not the slices, which are used again.
 	Observe(obs []health.Observation)
 	ObserveAgent(site, agent string, at time.Time, version string, facts map[string]float64)
+}
+
+// Reporter reports rows to a judge. It is used again and again, by one caller at a time.
+type Reporter struct {
+	out   []health.Observation
+	facts []health.Fact
 }
 
 // Report turns checked rows into observations; of holds each row's series, and rows without fields are passed over. A
 // run's rows follow one another with the check row last, and share everything but layer and measurement; their facts
 // go into the check row's observation. Facts whose check row is not next (a batch of another writer, a row that was
 // refused) go on their own.
-func Report(rows []wire.Row, of []*Series, j Judge) {
-	// New ones each time, for the judge may keep them. Most batches have a row of facts and a check row per run.
-	out := make([]health.Observation, 0, len(rows)/2+1)
-	facts := make([]health.Fact, 0, len(rows)+1)
+func (r *Reporter) Report(rows []wire.Row, of []*Series, j Judge) {
+	out, facts := r.out[:0], r.facts[:0]
 	var run *Series // whose facts are not handed over yet, from facts[begin:]
 	var runTime int64
 	begin := 0
@@ -69,6 +74,8 @@ func Report(rows []wire.Row, of []*Series, j Judge) {
 	if len(out) > 0 {
 		j.Observe(out)
 	}
+	clear(out) // of texts that nobody needs any more
+	r.out, r.facts = out, facts
 }
 
 func (s *Series) sameRun(t *Series) bool {

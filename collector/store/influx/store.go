@@ -55,6 +55,7 @@ type Store struct {
 	within  time.Duration
 
 	batches sync.Pool // of *lines.Batch
+	bodies  sync.Pool // of *[]byte, at most maxBody each
 	queue   queue
 	sifting chan struct{} // held by who looks for refused rows
 	putting chan struct{} // held by who writes windows
@@ -110,6 +111,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.within, s.tooOld = o.Retention, fmt.Sprintf("older than %s, the longest rows are kept", o.Retention)
 	}
 	s.batches.New = func() any { return new(lines.Batch) }
+	s.bodies.New = func() any { return new([]byte) }
 	s.encoder = lines.NewEncoder(s.fieldsOf)
 	s.presence.init()
 	s.size.init()
