@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +32,7 @@ const (
 	straightTargets = 10
 	straightSenders = 8
 	straightRuns    = 250_000 // each two rows
-	straightPairs   = 3
+	straightPairs   = 5
 	agentLines      = 1200 // of an agent's full batch, which is sealed at 256 KiB
 	clientLines     = 5000 // the client library's own default
 	valuesPerRun    = 14   // twelve numbers and two texts
@@ -119,11 +120,16 @@ func (b *Bench) Influx(ctx context.Context) (Table, error) {
 	}
 	t := Table{
 		Title: "Into InfluxDB through the collector, and straight",
-		About: fmt.Sprintf("%d rows (%d values) of %d sites into InfluxDB %s, a fresh one each time, from %d senders at once: as agents' gzipped batches of %d rows through "+
-			"the collector's door (tokens, the contract, clocks, accounts, judging, then the store), and straight, by influxdb-client-go's WriteAPIBlocking with gzip and %d rows at "+
-			"a time. All of it on the same machine, %d pairs by turns; medians. Both are counted in the database afterwards. CPU is per row.",
-			2*runs, valuesPerRun*runs, straightSites, influxd.Version, straightSenders, agentLines, clientLines, pairs),
-		Columns: []string{"way", "rows/s", "ratio", "CPU sender", "CPU collector", "CPU InfluxDB", "RSS InfluxDB"},
+		About: fmt.Sprintf("%d rows (%d values) of %d sites into InfluxDB %s, a fresh one each time, from %d senders at once, each with one request under way: as agents' "+
+			"gzipped batches of %d rows through the collector's door (tokens, the contract, clocks, accounts, judging, then the store), and the same lines straight, by "+
+			"influxdb-client-go's WriteAPIBlocking with gzip and %d rows at a time, its own default. So straight has %d rows under way and the collector %d. Both ways make the "+
+			"same series and fields; straight integers stay integers and times have nanoseconds, as the lines have them, where the collector stores numbers as floats and times "+
+			"in milliseconds. Senders, collector and InfluxDB share the machine, each with GOMAXPROCS=%d; the collector has read the recent past before it is sent anything. The "+
+			"clock stops when the last row is answered to be stored, and all are counted in the database afterwards. %d pairs, first the one, then the other begins; medians, and "+
+			"of the ratio the range. CPU is user and system time per row from the first request to the last answer, and tells more than the ratio where others use the machine too.",
+			2*runs, valuesPerRun*runs, straightSites, influxd.Version, straightSenders, agentLines, clientLines, straightSenders*clientLines, straightSenders*agentLines,
+			runtime.GOMAXPROCS(0), pairs),
+		Columns: []string{"way", "rows/s", "ratio", "CPU sender", "CPU collector", "CPU InfluxDB", "CPU in all", "RSS InfluxDB"},
 	}
 	var through, straight []figures
 	var ratios []float64
@@ -143,13 +149,15 @@ func (b *Bench) Influx(ctx context.Context) (Table, error) {
 		}
 		through, straight = append(through, ours), append(straight, theirs)
 		ratios = append(ratios, ours.perSecond/theirs.perSecond)
-		b.say("pair %d: %s rows/s through the collector, %s straight: %.2f", i+1, count(ours.perSecond), count(theirs.perSecond), ours.perSecond/theirs.perSecond)
+		b.say("pair %d: %s rows/s through the collector, %s straight: %.2f; CPU per row %.1f µs and %.1f µs", i+1, count(ours.perSecond), count(theirs.perSecond),
+			ours.perSecond/theirs.perSecond, ours.sender+ours.collector+ours.database, theirs.sender+theirs.database)
 	}
 	micro := func(v float64) string { return fmt.Sprintf("%.1f µs", v) }
 	add := func(way, ratio string, all []figures, of string) {
 		m := func(get func(figures) float64) float64 { return median(all, get) }
 		t.Rows = append(t.Rows, []string{way, count(m(func(f figures) float64 { return f.perSecond })), ratio, micro(m(func(f figures) float64 { return f.sender })), of,
-			micro(m(func(f figures) float64 { return f.database })), mib(m(func(f figures) float64 { return f.rss }))})
+			micro(m(func(f figures) float64 { return f.database })), micro(m(func(f figures) float64 { return f.sender + f.collector + f.database })),
+			mib(m(func(f figures) float64 { return f.rss }))})
 	}
 	slices.Sort(ratios)
 	add("through the collector", fmt.Sprintf("%.2f (%.2f to %.2f)", ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1]), through,
