@@ -202,11 +202,17 @@ func hasTag(series string, field []byte) bool {
 	}
 }
 
-// appendNumber writes a float. Whole numbers are many and quickly written.
+// appendNumber writes a float. Whole numbers and those of a few decimals are many, and quickly written.
 func appendNumber(dst []byte, v float64) []byte {
 	a := math.Abs(v)
 	if a < 1e15 && v == math.Trunc(v) && (v != 0 || !math.Signbit(v)) {
 		return strconv.AppendInt(dst, int64(v), 10)
+	}
+	if a >= 1e-6 && a < 1e6 {
+		// If the nearest billionth is read as v then it is v's shortest text: no two texts of 15 digits are read alike.
+		if n := uint64(a*1e9 + 0.5); float64(n)/1e9 == a {
+			return appendBillionths(dst, n, v < 0)
+		}
 	}
 	// Plain digits are shorter to write and quicker to read than an exponent, within reason.
 	format := byte('f')
@@ -220,6 +226,22 @@ func (e *Encoder) met(key []byte) *series {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	return e.series[string(key)]
+}
+
+// appendBillionths writes n billionths, which are no whole number.
+func appendBillionths(dst []byte, n uint64, negative bool) []byte {
+	if negative {
+		dst = append(dst, '-')
+	}
+	dst = append(strconv.AppendUint(dst, n/1e9, 10), ".000000000"...)
+	end := len(dst)
+	for i, rest := end-1, n%1e9; rest != 0; i, rest = i-1, rest/10 {
+		dst[i] = '0' + byte(rest%10)
+	}
+	for dst[end-1] == '0' {
+		end--
+	}
+	return dst[:end]
 }
 
 // meet makes a series known whose key was not met before.
