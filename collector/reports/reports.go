@@ -147,6 +147,7 @@ type Group struct {
 	Figures Figures      `json:"figures"`
 	Met     int          `json:"met"`    // lines that kept all limits of their profiles
 	Missed  int          `json:"missed"` // lines that missed one at least
+	Open    int          `json:"open"`   // other lines with limits: of one at least it can't be said
 }
 
 // Pair is the two lines of one site, by the index in Report.Lines.

@@ -10,6 +10,7 @@ package sheet
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -28,15 +29,16 @@ type Kind uint8
 
 // The kinds. The zero Kind is text.
 const (
-	Text    Kind = iota
-	Number       // a whole number or a decimal one
-	Money        // VND, whole
-	Date         // a day
-	Time         // a moment, shown in the sheet's zone
-	Ratio        // 0..1, shown as a percentage
-	Whole        // a whole number
-	Decimal      // a number, shown with one digit
-	Share        // 0..1, shown as a percentage with two digits
+	Text         Kind = iota
+	Number            // a whole number or a decimal one
+	Money             // VND, whole
+	Date              // a day
+	Time              // a moment, shown in the sheet's zone
+	Ratio             // 0..1, shown as a percentage
+	Whole             // a whole number
+	Decimal           // a number, shown with one digit
+	Share             // 0..1, shown as a percentage with two digits
+	Availability      // as Share, but what is below one is never shown as the whole
 )
 
 // Column is one column of a sheet.
@@ -63,7 +65,7 @@ const (
 )
 
 // WriteCSV writes the headings and rows, separated by separator: RFC 4180 with a byte order mark. Days are written as
-// 2025-07-01, moments in ISO 8601, ratios as numbers from 0 to 1 with two digits, shares with six.
+// 2025-07-01, moments in ISO 8601, ratios as numbers from 0 to 1 with two digits, shares and availabilities with six.
 func (s *Sheet) WriteCSV(w io.Writer, separator rune) error {
 	if _, err := io.WriteString(w, "\ufeff"); err != nil {
 		return err
@@ -83,7 +85,7 @@ func (s *Sheet) WriteCSV(w io.Writer, separator rune) error {
 			if i < len(row) {
 				record[i] = s.plain(row[i])
 				if v, ok := row[i].(float64); ok {
-					record[i] = s.plain(round(v, s.Columns[i].Kind))
+					record[i] = s.plain(round(exact(v), s.Columns[i].Kind))
 				}
 			}
 		}
@@ -102,6 +104,18 @@ func round(v float64, k Kind) float64 {
 		return math.Round(1e2*v) / 1e2
 	case Share:
 		return math.Round(1e6*v) / 1e6
+	case Availability:
+		if v < 1 {
+			return min(math.Round(1e6*v)/1e6, 0.999999)
+		}
+	}
+	return v
+}
+
+// exact takes off what sums of floating-point numbers leave behind the last digit: 0.999999999999999 is one.
+func exact(v float64) float64 {
+	if math.Abs(v) < 1e3 {
+		return math.Round(v*1e12) / 1e12
 	}
 	return v
 }
@@ -142,11 +156,12 @@ func defuse(text string) string {
 }
 
 // widths of columns that do not say theirs, in characters.
-var widths = map[Kind]float64{Text: 22, Number: 10, Money: 16, Date: 12, Time: 18, Ratio: 10, Whole: 10, Decimal: 12, Share: 12}
+var widths = map[Kind]float64{Text: 22, Number: 10, Money: 16, Date: 12, Time: 18, Ratio: 10, Whole: 10, Decimal: 12, Share: 12, Availability: 12}
 
 // formats of the kinds, as people here write numbers and days. Excel shows the separators of its own language.
 var formats = map[Kind]string{Number: "#,##0.##", Money: "#,##0", Date: "dd/mm/yyyy", Time: "dd/mm/yyyy hh:mm", Ratio: "0%",
-	Whole: "#,##0", Decimal: "#,##0.0", Share: "0.00%"}
+	Whole: "#,##0", Decimal: "#,##0.0", Share: "0.00%",
+	Availability: "[<0.9999]0.00%;[<1]0.0000%;0%"}
 
 // WriteXLSX writes sheets into one workbook: headings frozen with a filter on them, days as days, numbers as numbers.
 func WriteXLSX(w io.Writer, sheets ...*Sheet) error {
@@ -196,7 +211,19 @@ func tabName(name string, used map[string]bool) string {
 	return out
 }
 
-// fill streams a sheet: the order of calls (widths and panes, rows, filter, flush) is what the stream writer wants.
+// page says how large a sheet is and how it comes on paper: across, and as wide as its columns. The stream writer takes
+// this before it begins.
+func (s *Sheet) page(f *excelize.File, name string, rows int) error {
+	last, err := excelize.CoordinatesToCellName(max(1, len(s.Columns)), rows)
+	if err != nil {
+		return err
+	}
+	across, a4, wide, high, fit := "landscape", 9, 1, 0, true
+	return errors.Join(f.SetSheetDimension(name, "A1:"+last), f.SetSheetProps(name, &excelize.SheetPropsOptions{FitToPage: &fit}),
+		f.SetPageLayout(name, &excelize.PageLayoutOptions{Orientation: &across, Size: &a4, FitToWidth: &wide, FitToHeight: &high}))
+}
+
+// fill streams a sheet: the order of calls (page, widths and panes, rows, filter, flush) is what the stream writer wants.
 func (s *Sheet) fill(f *excelize.File, name string) error {
 	heading, err := f.NewStyle(&excelize.Style{
 		Font: &excelize.Font{Bold: true}, Fill: excelize.Fill{Type: "pattern", Pattern: 1, Color: []string{"DCECF4"}},
@@ -220,6 +247,15 @@ func (s *Sheet) fill(f *excelize.File, name string) error {
 			return err
 		}
 	}
+	headings := 1
+	for _, text := range []string{s.Title, s.Note} {
+		if text != "" {
+			headings++
+		}
+	}
+	if err := s.page(f, name, headings+len(s.Rows)); err != nil {
+		return err
+	}
 	out, err := f.NewStreamWriter(name)
 	if err != nil {
 		return err
@@ -241,12 +277,6 @@ func (s *Sheet) fill(f *excelize.File, name string) error {
 		cell, _ := excelize.CoordinatesToCellName(1, at) // at is in bounds
 		at++
 		return out.SetRow(cell, []any{excelize.Cell{StyleID: style, Value: text}})
-	}
-	headings := 1
-	for _, text := range []string{s.Title, s.Note} {
-		if text != "" {
-			headings++
-		}
 	}
 	topLeft, _ := excelize.CoordinatesToCellName(1, headings+1)
 	if err := out.SetPanes(&excelize.Panes{Freeze: true, YSplit: headings, TopLeftCell: topLeft, ActivePane: "bottomLeft"}); err != nil {
@@ -312,6 +342,8 @@ func (s *Sheet) value(v any) any {
 		// Spreadsheets know no zones: the day and hour of the zone, as if they were UTC's.
 		l := v.In(s.zone())
 		return time.Date(l.Year(), l.Month(), l.Day(), l.Hour(), l.Minute(), l.Second(), 0, time.UTC)
+	case float64:
+		return exact(v)
 	}
 	return v
 }

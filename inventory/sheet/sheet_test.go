@@ -133,3 +133,43 @@ func TestSharesKeepTheDigitsThatContractsAreAbout(t *testing.T) {
 		t.Errorf("shown as %s", got)
 	}
 }
+
+// A share of time is what people sign for: what is below the whole is never the whole, and nothing is cut from it.
+func TestAvailabilityIsNeitherRoundedUpNorCut(t *testing.T) {
+	third := 1.0 / 3
+	s := &Sheet{Name: "a", Title: "t", Columns: []Column{{Heading: "k", Kind: Availability}, {Heading: "s", Kind: Share}},
+		Rows: [][]any{{0.999959, 0.5}, {0.9953, third}, {1.0, 0.999999999999999}, {0.99999999, 1.0}}}
+	var csvText, book bytes.Buffer
+	if err := s.WriteCSV(&csvText, ','); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\ufeffk,s\r\n0.999959,0.5\r\n0.9953,0.333333\r\n1,1\r\n0.999999,1\r\n"; csvText.String() != want {
+		t.Errorf("%q", csvText.String())
+	}
+	if err := WriteXLSX(&book, s); err != nil {
+		t.Fatal(err)
+	}
+	f, err := excelize.OpenReader(&book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for cell, want := range map[string]string{"A3": "0.999959", "A4": "0.9953", "A5": "1", "B5": "1"} {
+		if raw, _ := f.GetCellValue("a", cell, excelize.Options{RawCellValue: true}); raw != want {
+			t.Errorf("%s is %s", cell, raw)
+		}
+	}
+	// The library that reads it here knows no conditions; spreadsheets do.
+	id, _ := f.GetCellStyle("a", "A3")
+	if style, err := f.GetStyle(id); err != nil || style.CustomNumFmt == nil || *style.CustomNumFmt != "[<0.9999]0.00%;[<1]0.0000%;0%" {
+		t.Errorf("shown as %+v, %v", style, err)
+	}
+	if size, _ := f.GetSheetDimension("a"); size != "A1:B6" {
+		t.Errorf("the sheet says that it is %s", size)
+	}
+	layout, _ := f.GetPageLayout("a")
+	props, _ := f.GetSheetProps("a")
+	if layout.Orientation == nil || *layout.Orientation != "landscape" || layout.FitToHeight == nil || *layout.FitToHeight != 0 || props.FitToPage == nil || !*props.FitToPage {
+		t.Errorf("paper is %+v, %+v", layout, props)
+	}
+}

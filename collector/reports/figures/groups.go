@@ -73,7 +73,9 @@ func (g *group) add(l *reports.Line, t *tally) {
 	switch missed, unknown := judged(l.Against); {
 	case missed:
 		g.Missed++
-	case len(l.Against) > 0 && !unknown:
+	case unknown:
+		g.Open++
+	case len(l.Against) > 0:
 		g.Met++
 	}
 }

@@ -287,6 +287,8 @@ func TestVerdicts(t *testing.T) {
 			}
 			if g := r.Paths[0]; (g.Met == 1) != (c.met != nil && *c.met) || (g.Missed == 1) != (c.met != nil && !*c.met) {
 				t.Errorf("%d met, %d missed", g.Met, g.Missed)
+			} else if g.Met+g.Missed+g.Open != 1 {
+				t.Errorf("a line is counted %d times", g.Met+g.Missed+g.Open)
 			}
 		})
 	}

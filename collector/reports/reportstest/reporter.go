@@ -95,7 +95,9 @@ func (r *Reporter) Report(_ context.Context, q reports.Query) (*reports.Report, 
 		out.DataTo = q.Period.From
 	}
 	for what, asked := range map[string]string{"site": q.Site, "district": q.District} {
-		if asked != "" && !slices.ContainsFunc(r.sites, func(s inventory.Site) bool { return asked == map[string]string{"site": s.ID, "district": s.Parent}[what] }) {
+		if asked != "" && !slices.ContainsFunc(r.sites, func(s inventory.Site) bool {
+			return asked == map[string]string{"site": s.ID, "district": s.Parent}[what]
+		}) {
 			out.Unknown = append(out.Unknown, reports.Unknown{What: what, Name: asked})
 		}
 	}
@@ -324,6 +326,8 @@ func groups(lines []*line, name func(*line) (string, bool)) (out []reports.Group
 				g.Missed++
 			} else if !slices.ContainsFunc(l.Against, func(v reports.Verdict) bool { return v.Met == nil }) {
 				g.Met++
+			} else {
+				g.Open++
 			}
 		}
 	}

@@ -86,7 +86,7 @@ func (p *page) figures(f *reports.Figures) figures {
 			out.Outages = p.T("report.times", "n", p.Whole(uint64(f.Outages)))
 		}
 		if out.Down = "0"; f.Down > 0 {
-			out.Down = strings.ReplaceAll(p.Seconds(f.Down), " ", "\u00a0")
+			out.Down = p.downtime(f.Down)
 		}
 	}
 	var says []string
@@ -97,6 +97,19 @@ func (p *page) figures(f *reports.Figures) figures {
 	}
 	out.Shares = strings.Join(says, " · ")
 	return out
+}
+
+// downtime words a length of time by its two largest units. Words cut what is smaller off, while files round: so it is
+// rounded here first.
+func (p *page) downtime(seconds float64) string {
+	unit := 1.0
+	switch {
+	case math.Round(seconds/60) >= 24*60:
+		unit = 3600
+	case seconds >= 60:
+		unit = 60
+	}
+	return strings.ReplaceAll(p.Seconds(math.Round(seconds/unit)*unit), " ", "\u00a0")
 }
 
 // lineFigures words the numbers of a line, with the cells of its row.
@@ -245,17 +258,29 @@ type groupView struct {
 	LayerID     probes.Layer
 	Lines       string
 	F           figures
-	Met, Missed int
-	Agreed      bool // some line has limits that can be said to be kept or missed
+	Agreed      string // what became of its lines' limits; empty: there are none
 }
 
 func (p *page) groups(groups []reports.Group, word func(string) string) (out []groupView) {
 	for i := range groups {
 		g := &groups[i]
 		out = append(out, groupView{Name: word(g.Name), ID: g.Name, Layer: p.W.Layer(g.Layer), LayerID: g.Layer, Lines: p.Count(g.Lines), F: p.figures(&g.Figures),
-			Met: g.Met, Missed: g.Missed, Agreed: g.Met+g.Missed > 0})
+			Agreed: p.kept(g)})
 	}
 	return out
+}
+
+// kept says how many lines of a group kept their limits: those of which it can't be said count too, or the sum would not
+// be that of the lines.
+func (p *page) kept(g *reports.Group) string {
+	if g.Met+g.Missed+g.Open == 0 {
+		return ""
+	}
+	text := p.T("report.met_missed", "met", p.Count(g.Met), "missed", p.Count(g.Missed))
+	if g.Open > 0 {
+		text += p.T("report.and_open", "open", p.Count(g.Open))
+	}
+	return text
 }
 
 // pairView is the two lines of a site.
@@ -310,7 +335,7 @@ func (p *page) pairs(r *reports.Report) (out []pairView, counts []pairCount) {
 		if pair.Both != nil {
 			v.both = &pair.Both.DownSeconds
 			if v.Both = "0"; *v.both > 0 {
-				v.Both = strings.ReplaceAll(p.Seconds(*v.both), " ", "\u00a0")
+				v.Both = p.downtime(*v.both)
 			}
 		}
 		out = append(out, v)

@@ -14,6 +14,7 @@ import (
 	"communewatch/collector"
 	"communewatch/collector/reports"
 	"communewatch/collector/reports/period"
+	"communewatch/collector/web/frame"
 	"communewatch/collector/web/report/sheets"
 	"communewatch/collector/web/report/wording"
 	"communewatch/inventory/sheet"
@@ -150,14 +151,14 @@ func writeText(w io.Writer, r *reports.Report, o sheets.Options) error {
 		fmt.Fprintf(w, "%s: %s\n", n.Item, n.Text)
 	}
 	columns := func(first ...string) []string {
-		for _, key := range []string{"availability", "known", "outages", "downtime_minutes", "loss", "rtt_p95_ms"} {
+		for _, key := range []string{"availability", "known", "outages", "downtime_minutes", "loss", "rtt_p95"} {
 			first = append(first, say.Say("report.col_"+key))
 		}
 		return first
 	}
 	cells := func(f *reports.Figures, first ...string) []string {
 		return append(first, say.Availability(f.Availability), say.Share(f.OK+f.Degraded+f.Down, f.Period), strconv.FormatInt(f.Outages, 10),
-			strconv.FormatFloat(f.Down/60, 'f', 1, 64), say.Ratio(f.Loss), say.Millis(wording.P95(f.RTT)))
+			frame.Number(o.Lang, f.Down/60, 1), say.Ratio(f.Loss), say.Millis(wording.P95(f.RTT)))
 	}
 	table := func(rows [][]string) error {
 		fmt.Fprintln(w)

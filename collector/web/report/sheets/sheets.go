@@ -73,7 +73,7 @@ func (m *maker) column(key string, kind sheet.Kind) sheet.Column {
 
 // figureColumns are those that every line and every group has.
 func (m *maker) figureColumns() []sheet.Column {
-	out := []sheet.Column{m.column("report.col_availability", sheet.Share), m.column("report.col_known", sheet.Share),
+	out := []sheet.Column{m.column("report.col_availability", sheet.Availability), m.column("report.col_known", sheet.Share),
 		m.column("report.col_outages", sheet.Whole), m.column("report.col_downtime_minutes", sheet.Decimal)}
 	for _, s := range shares() {
 		out = append(out, m.column("report.share_"+s.name, sheet.Share))
@@ -105,7 +105,7 @@ func shares() []share {
 func figures(f *reports.Figures) []any {
 	var availability, outages, downtime any
 	if f.Availability != nil {
-		availability, outages, downtime = wording.Shown(*f.Availability), f.Outages, minutes(f.Down)
+		availability, outages, downtime = *f.Availability, f.Outages, minutes(f.Down)
 	}
 	out := []any{availability, f.Known, outages, downtime}
 	for _, s := range shares() {
@@ -144,7 +144,8 @@ func (m *maker) groups(name string, called *groupName, groups []reports.Group) *
 		out.Columns = append(out.Columns, m.text(called.heading, 26))
 	}
 	out.Columns = append(out.Columns, m.text("report.col_layer", 28), m.column("report.col_lines", sheet.Whole))
-	out.Columns = append(append(out.Columns, m.figureColumns()...), m.column("report.col_met", sheet.Whole), m.column("report.col_missed", sheet.Whole))
+	out.Columns = append(append(out.Columns, m.figureColumns()...), m.column("report.col_met", sheet.Whole), m.column("report.col_missed", sheet.Whole),
+		m.column("report.col_open", sheet.Whole))
 	for i := range groups {
 		g := &groups[i]
 		var row []any
@@ -152,7 +153,7 @@ func (m *maker) groups(name string, called *groupName, groups []reports.Group) *
 			row = append(row, called.word(g.Name))
 		}
 		row = append(append(row, m.Layer(g.Layer), g.Lines), figures(&g.Figures)...)
-		out.Rows = append(out.Rows, append(row, g.Met, g.Missed))
+		out.Rows = append(out.Rows, append(row, g.Met, g.Missed, g.Open))
 	}
 	return out
 }
@@ -191,7 +192,7 @@ func (m *maker) pairs() *sheet.Sheet {
 	for _, c := range []struct {
 		key  string
 		kind sheet.Kind
-	}{{"report.col_availability", sheet.Share}, {"report.col_downtime_minutes", sheet.Decimal}, {"report.col_loss", sheet.Share}, {"report.col_rtt_p95_ms", sheet.Decimal}} {
+	}{{"report.col_availability", sheet.Availability}, {"report.col_downtime_minutes", sheet.Decimal}, {"report.col_loss", sheet.Share}, {"report.col_rtt_p95_ms", sheet.Decimal}} {
 		for _, side := range sides {
 			out.Columns = append(out.Columns, sheet.Column{Heading: m.Say(c.key) + " – " + m.Say(side), Kind: c.kind, Width: 15})
 		}
@@ -218,7 +219,7 @@ func (m *maker) pairs() *sheet.Sheet {
 func pairCells(f *reports.Figures) [4]any {
 	var out [4]any
 	if f.Availability != nil {
-		out[0], out[1] = wording.Shown(*f.Availability), minutes(f.Down)
+		out[0], out[1] = *f.Availability, minutes(f.Down)
 	}
 	if f.Loss != nil {
 		out[2] = *f.Loss

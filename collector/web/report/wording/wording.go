@@ -104,16 +104,8 @@ func Moment(t time.Time, zone *time.Location) string { return t.In(zone).Format(
 // None stands for what was not measured, where there is no room for words.
 const None = "—"
 
-// Shown is an availability as it is shown: what is below one is never rounded up to it, since a line that broke down
-// for a minute did not work all the time.
-func Shown(availability float64) float64 {
-	if availability < 1 {
-		return min(availability, 0.9999)
-	}
-	return availability
-}
-
-// Availability writes an availability with two digits: "99,53 %", "100 %".
+// Availability writes an availability with two digits: "99,53 %", "100 %". What is below one is never rounded up to it,
+// since a line that broke down for a minute did not work all the time.
 func (w Wording) Availability(v *float64) string {
 	if v == nil {
 		return w.Say("report.unmeasured")
@@ -121,7 +113,7 @@ func (w Wording) Availability(v *float64) string {
 	if *v >= 1 {
 		return w.percent(100, 0)
 	}
-	return w.percent(Shown(*v)*100, 2)
+	return w.percent(min(*v, 0.9999)*100, 2)
 }
 
 // Ratio writes a ratio with the digits that matter: "0,04 %", "2,1 %".
