@@ -35,5 +35,7 @@
 // # Speed
 //
 // A series that was seen before costs one map lookup per line (see package contract); a body is parsed without an
-// allocation per line, and portions of it are handed to the store as they were parsed.
+// allocation per line, and portions of it are handed to the store as they were parsed. There are as many workers as
+// processors and one more, and none is held while the store takes rows: a database far away meets the batches of many
+// agents at once and can write them together, up to a bound in rows.
 package ingest
