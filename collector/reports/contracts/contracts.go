@@ -170,6 +170,8 @@ type reader struct {
 	t     *inventory.Table
 	at    [columnCount]int // -1: nowhere
 	money cells.Money
+
+	monthlyHeading string // as the list has it: its unit decides what a price means
 }
 
 func (r *reader) problem(row int, column, format string, args ...any) {
@@ -245,7 +247,7 @@ func (r *reader) layout(header inventory.Row) bool {
 		default:
 			r.at[c] = i
 			if c == colMonthly {
-				r.money.Unit = headings.UnitIn(heading)
+				r.money.Unit, r.monthlyHeading = headings.UnitIn(heading), heading
 			}
 		}
 	}

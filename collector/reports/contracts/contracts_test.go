@@ -42,6 +42,7 @@ func TestListsAsPeopleKeepThem(t *testing.T) {
 			"site,layer,provider,down mbps,up mbps,from\ns08746,broadband,FPT,\"1 Gbps\",0.5,\n",
 			"s08746 broadband FPT||1000/0.5||0|..",
 		},
+		"thousands with a dot": {"ma don vi;duong truyen;nha mang;Cước tháng (nghìn đồng)\n8824;cap quang;VNPT;1.250\n", "s08824 broadband VNPT||0/0||1250000|.."},
 		"without accents": {"ma don vi;duong truyen;nha mang;toc do xuong (Mb/s)\n8824;cap quang;VNPT;100,5\n", "s08824 broadband VNPT||100.5/0||0|.."},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -53,6 +54,14 @@ func TestListsAsPeopleKeepThem(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", text, c.want)
 			}
 		})
+	}
+}
+
+// A mistake in a price names the column as the list does: its unit is half of the mistake.
+func TestAPricesMistakeNamesTheListsOwnHeading(t *testing.T) {
+	got := options().Read("l.csv", []byte("ma don vi;duong truyen;nha mang;Cước tháng (nghìn đồng)\n8824;cap quang;VNPT;rẻ\n"))
+	if len(got.Problems) != 1 || got.Problems[0].Column != "Cước tháng (nghìn đồng)" {
+		t.Errorf("%+v", got.Problems)
 	}
 }
 
@@ -97,7 +106,7 @@ func TestEveryMistakeIsToldAndNothingImported(t *testing.T) {
 		`row 2, column Đơn vị: "Xuân Hoà" may be`, `row 3, column Đơn vị: "Mường Phăng" is no site's id, code or name`,
 		`row 4, column Loại đường truyền: "kênh thuê riêng" is not a kind of line`, `row 4, column Nhà cung cấp: is empty`,
 		`row 4, column Tốc độ (Mbps): "1.000" is not a speed`, `row 4, column Mức cam kết: "B" is no profile; there are "A"`,
-		`row 4, column Cước tháng (đồng): "12" is less than 1000 đồng`, `row 4, column Từ ngày: "2026" is no day`,
+		`row 4, column Cước tháng: "12" is less than 1000 đồng`, `row 4, column Từ ngày: "2026" is no day`,
 		`row 5, column Đến ngày: 2026-01-01 is before the contract begins`, `row 5, column Mức cam kết: "A" is a profile of broadband lines, not of dedicated ones`,
 		`row 6, column Đến ngày: the contract from 2025-01-01 to 2026-06-30 lasts into the one from 2026-03-01 of the same line (imported before)`,
 		`row 8: row 7 is of the same line from the same day`, `row 10, column Đến ngày: the contract from 2026-03-01 to 2026-05-01 lasts into the one from 2026-05-01 of the same line (row 9)`,

@@ -149,10 +149,17 @@ func (r *reader) speeds(row inventory.Row) (down, up float64) {
 	return read(colDown, r.text(row, colDown)), read(colUp, r.text(row, colUp))
 }
 
+// oneGroup is a price in thousands of đồng as Vietnamese lists write it, 1.250: no line costs one and a quarter of them.
+var oneGroup = regexp.MustCompile(`^[0-9]{1,3}[.,][0-9]{3}$`)
+
 func (r *reader) monthly(row inventory.Row) int64 {
-	v, err := r.money.Parse(r.text(row, colMonthly))
+	text := r.text(row, colMonthly)
+	if r.money.Unit == 1000 && oneGroup.MatchString(text) {
+		text = strings.NewReplacer(".", "", ",", "").Replace(text)
+	}
+	v, err := r.money.Parse(text)
 	if err != nil {
-		r.problem(row.Number, written[colMonthly], "%v", err)
+		r.problem(row.Number, r.monthlyHeading, "%v", err)
 	}
 	return v
 }

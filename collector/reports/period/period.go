@@ -86,7 +86,7 @@ func day(name, text string, zone *time.Location) (time.Time, error) {
 		t, err = time.ParseInLocation("2/1/2006", text, zone)
 	}
 	if err != nil || t.Year() < firstYear || t.Year() > lastYear {
-		return time.Time{}, errors.New(name + " must be a day such as 2026-10-31 or 31/10/2026")
+		return time.Time{}, fmt.Errorf("%s must be a day such as 2026-10-31 or 31/10/2026, of the years %d to %d", name, firstYear, lastYear)
 	}
 	return t, nil
 }
