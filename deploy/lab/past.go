@@ -27,9 +27,14 @@ const (
 	maxPast = 5 * 365 * 24 * time.Hour
 )
 
-// How finely a demo's past is told: a demo's start is waited for.
+// How finely a demo's past is told: as charts of each length ask for it, and no finer, since a demo's start is waited
+// for. Rows reach back a day, and the hour more from which a judge of that day begins.
 const (
-	pastLineHours   = 72 * time.Hour
+	pastRows      = 25 * time.Hour
+	pastRowsEvery = 5 * time.Minute
+	pastPingHours = 31 * 24 * time.Hour
+	pastLineHours = 8 * 24 * time.Hour
+	// Of the first few sites more is told, for whoever looks closer.
 	pastHours       = 8 * 24 * time.Hour
 	pastFiveMinutes = 24 * time.Hour
 	pastFineSites   = 3
@@ -104,17 +109,19 @@ func (p *Province) TellPast(ctx context.Context) (told past.Filled, err error) {
 		return told, errors.Join(err, fmt.Errorf("this lab has run before, and its real past can't be added to; name a new folder"))
 	}
 	zone := cfg.Location()
-	to := time.Now().Truncate(time.Hour)
+	now := time.Now().Truncate(time.Second)
+	to := now.Truncate(time.Hour)
 	o := past.Options{
 		Sites: p.Sites(), From: rollup.Day.Start(to.Add(-p.cfg.Past), zone), To: to, Zone: zone, Seed: 1,
-		LineHours: pastLineHours, Hours: pastHours, FiveMinutes: pastFiveMinutes, FineSites: pastFineSites,
+		LineHours: pastLineHours, PingHours: pastPingHours, Hours: pastHours, FiveMinutes: pastFiveMinutes, FineSites: pastFineSites,
+		Raw: pastRows, RawTo: now, RawEvery: pastRowsEvery,
 		Calendar: rules.Compile(cfg.Health).Calendar,
 	}
 	if told, err = p.fill(ctx, cfg, o); err != nil {
 		return told, err
 	}
 	for site, spans := range told.Off {
-		if err := reg.Lines().Ran(ctx, site, "pc-1", o.From, o.To, spans); err != nil {
+		if err := reg.Lines().Ran(ctx, site, "pc-1", o.From, o.RawTo, spans); err != nil {
 			return told, err
 		}
 	}
@@ -124,7 +131,7 @@ func (p *Province) TellPast(ctx context.Context) (told past.Filled, err error) {
 	if err := errors.Join(marks.AddSites(ctx, o.Sites...), marks.SetFrontier(ctx, to)); err != nil {
 		return told, err
 	}
-	data, err := json.Marshal(Past{From: o.From, To: o.To, Sites: len(o.Sites)})
+	data, err := json.Marshal(Past{From: o.From, To: o.RawTo, Sites: len(o.Sites)})
 	if err != nil {
 		return told, err
 	}

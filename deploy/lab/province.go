@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -103,6 +104,9 @@ func Prepare(ctx context.Context, cfg Config) (*Province, error) {
 		return nil, err
 	}
 	p := &Province{cfg: cfg, sites: sites, local: cfg.Local}
+	if err := fewer(cfg); err != nil {
+		return nil, err
+	}
 	if err := p.plan(); err != nil {
 		return nil, err
 	}
@@ -128,6 +132,26 @@ func Prepare(ctx context.Context, cfg Config) (*Province, error) {
 		err = errors.Join(p.importPurchases(ctx, reg), p.importCatalogue(ctx, reg))
 	}
 	return p, errors.Join(err, reg.Close(), p.save())
+}
+
+// fewer refuses a lab with fewer sites than the one that its folder has: the collector knows the others still, and would
+// wait for them.
+func fewer(cfg Config) error {
+	data, err := os.ReadFile(filepath.Join(cfg.Dir, configFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var had struct{ Sites int }
+	if err == nil {
+		err = json.Unmarshal(data, &had)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", configFile, err)
+	}
+	if cfg.Sites < had.Sites {
+		return fmt.Errorf("%s is a lab of %d sites, and %d were asked for; give it --sites %d or more, or name a new folder", cfg.Dir, had.Sites, cfg.Sites, had.Sites)
+	}
+	return nil
 }
 
 // Open finds the lab that Prepare made in a folder, for a process that runs some of its parts.

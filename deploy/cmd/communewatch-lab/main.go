@@ -199,6 +199,7 @@ func chaosCommand() *cobra.Command {
 			if cfg.Store == collector.StoreInflux {
 				fmt.Fprintln(cmd.OutOrStdout(), &r.Absence)
 			}
+			fmt.Fprintln(cmd.OutOrStdout(), r.Settled(o.Settle))
 			fmt.Fprintln(cmd.OutOrStdout(), r.String())
 			if !r.OK() {
 				return fmt.Errorf("the audit failed")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -97,11 +98,21 @@ func ask(ctx context.Context, client *http.Client, url string, into any) error {
 	return json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(into)
 }
 
+// fresh is how old a batch is at most that waits only because it was just measured: agents send every few seconds, and
+// one of a healthy agent is gone within its next attempt.
+const fresh = 20 * time.Second
+
 // spooled counts the batches on the disks of all agents.
-func spooled(dir string) (n int, err error) {
+func spooled(dir string) (int, error) { return waiting(dir, time.Now().Add(time.Hour)) }
+
+// waiting counts those that were there before a time.
+func waiting(dir string, before time.Time) (n int, err error) {
 	files, err := filepath.Glob(filepath.Join(dir, "agents", "*", "state", "spool", "*", "*.lp.gz"))
 	for _, f := range files {
-		if !strings.HasPrefix(filepath.Base(filepath.Dir(f)), "quarantine") {
+		if strings.HasPrefix(filepath.Base(filepath.Dir(f)), "quarantine") {
+			continue
+		}
+		if info, serr := os.Stat(f); serr == nil && info.ModTime().Before(before) { // else it was delivered meanwhile
 			n++
 		}
 	}

@@ -46,10 +46,23 @@ type Options struct {
 // Report is what a run came to.
 type Report struct {
 	Kills          int
-	CollectorKills int     // of Kills
-	DatabaseKills  int     // of Kills
-	Absence        Absence // of the database
+	CollectorKills int           // of Kills
+	DatabaseKills  int           // of Kills
+	Absence        Absence       // of the database
+	Emptied        time.Duration // from the end of the time to settle until the spools were empty; longer than emptyWithin: they never were
 	audit.Report
+}
+
+// Settled says how long spools took to be emptied, after a time to settle.
+func (r *Report) Settled(settle time.Duration) string {
+	switch {
+	case r.Emptied > emptyWithin:
+		return fmt.Sprintf("spools were not empty %v after the end, %v of them to settle", settle+emptyWithin, settle)
+	case r.Emptied < 2*look:
+		return fmt.Sprintf("spools were empty within the %v to settle", settle)
+	default:
+		return fmt.Sprintf("spools were empty %v after the %v to settle", r.Emptied.Round(time.Second), settle)
+	}
 }
 
 // child is one process that is started again whenever it was killed.
@@ -139,6 +152,9 @@ func Run(ctx context.Context, cfg lab.Config, o Options) (r Report, err error) {
 	if err := sleep(ctx, o.Settle); err != nil {
 		return r, err
 	}
+	if r.Emptied, err = emptied(ctx, cfg.Dir, o.Log); err != nil {
+		return r, err
+	}
 	endWatch()
 	r.Absence = <-watched
 	r.Absence.Back = back
@@ -148,6 +164,29 @@ func Run(ctx context.Context, cfg lab.Config, o Options) (r Report, err error) {
 		r.Absence.Left, err = spooled(cfg.Dir)
 	}
 	return r, errors.Join(err, ended(children))
+}
+
+// emptyWithin bounds how much longer than the time to settle is waited for spools to be emptied: on a slow machine what
+// was kept while something was away takes its time, and results that wait are no fault.
+const emptyWithin = 3 * time.Minute
+
+// emptied waits until no spool holds anything but what has just been measured, and returns how long that took.
+func emptied(ctx context.Context, dir string, log *slog.Logger) (time.Duration, error) {
+	begin := time.Now()
+	for told := begin; ; {
+		n, err := waiting(dir, time.Now().Add(-fresh))
+		took := time.Since(begin)
+		if err != nil || n == 0 || took > emptyWithin {
+			return took, err
+		}
+		if time.Since(told) > 10*time.Second {
+			told = time.Now()
+			log.Info("spools are not empty yet", "batches", n, "until", begin.Add(emptyWithin).Format(time.TimeOnly))
+		}
+		if err := sleep(ctx, look); err != nil {
+			return took, err
+		}
+	}
 }
 
 // ended tells of a child that died of its own accord. It has to be asked in the end: a run without random kills looks

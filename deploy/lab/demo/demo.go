@@ -95,9 +95,10 @@ func Run(ctx context.Context, cfg lab.Config, o Options) (err error) {
 		for _, n := range told.Windows {
 			windows += n
 		}
-		say("made up %d windows in %v", windows, time.Since(begin).Round(100*time.Millisecond))
+		say("made up %d windows and %d results in %v", windows, told.Rows, time.Since(begin).Round(100*time.Millisecond))
 	}
 	agents := p.AllAgents()
+	started := time.Now()
 	say("starting equipment, collector and %d agents", len(agents))
 	l, err := lab.Start(ctx, p, lab.Parts{Gear: true, Collector: true, Agents: agents, Reviewers: true})
 	if err != nil {
@@ -122,7 +123,7 @@ func Run(ctx context.Context, cfg lab.Config, o Options) (err error) {
 	if len(script.Steps) > 0 {
 		say("faults will come and go; set your own with: bin/communewatch-lab fault --help%s", dataHint(cfg.Dir, o.Throwaway))
 	}
-	return watch(ctx, l, url, begin, len(agents), say)
+	return watch(ctx, l, url, begin, started, len(agents), say)
 }
 
 func dataHint(dir string, throwaway bool) string {
@@ -158,8 +159,8 @@ func clear(dir string) error {
 	return nil
 }
 
-// watch tells how the province does until ctx ends.
-func watch(ctx context.Context, l *lab.Lab, url string, begin time.Time, want int, say func(string, ...any)) error {
+// watch tells how the province, whose agents were started at started, does until ctx ends.
+func watch(ctx context.Context, l *lab.Lab, url string, begin, started time.Time, want int, say func(string, ...any)) error {
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
 	live := false
@@ -172,12 +173,12 @@ func watch(ctx context.Context, l *lab.Lab, url string, begin time.Time, want in
 			return err
 		case <-poll.C:
 		}
-		counts, reporting, err := count(ctx, url)
+		counts, reporting, err := count(ctx, url, started)
 		if err != nil || ctx.Err() != nil {
 			continue // a scenario may have taken the collector away
 		}
 		switch {
-		case !live && (reporting >= want || time.Since(begin) > liveWithin):
+		case !live && (reporting >= want || time.Since(started) > liveWithin):
 			live = true
 			say("%d of %d sites report, %v after the start: %s", reporting, want, time.Since(begin).Round(time.Second), counts)
 		case !live && time.Since(last) > 5*time.Second:
@@ -190,8 +191,9 @@ func watch(ctx context.Context, l *lab.Lab, url string, begin time.Time, want in
 	}
 }
 
-// count asks the collector, as any other client would, how many sites are in which state.
-func count(ctx context.Context, url string) (text string, reporting int, err error) {
+// count asks the collector, as any other client would, how many sites are in which state, and how many have reported since
+// a time: those with a made-up past were heard of before.
+func count(ctx context.Context, url string, since time.Time) (text string, reporting int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"api/v1/sites", nil)
@@ -204,8 +206,8 @@ func count(ctx context.Context, url string) (text string, reporting int, err err
 	}
 	defer resp.Body.Close()
 	var sites []struct {
-		State    string `json:"state"`
-		LastSeen string `json:"last_seen"`
+		State    string    `json:"state"`
+		LastSeen time.Time `json:"last_seen"`
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(&sites); err != nil {
 		return "", 0, err
@@ -213,7 +215,7 @@ func count(ctx context.Context, url string) (text string, reporting int, err err
 	n := map[string]int{}
 	for _, s := range sites {
 		n[s.State]++
-		if s.LastSeen != "" {
+		if s.LastSeen.After(since) {
 			reporting++
 		}
 	}

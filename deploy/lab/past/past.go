@@ -40,7 +40,11 @@ type Options struct {
 	LinesOnly  bool // no windows of checks, only those that reports rest on
 	CheckSites int  // the first so many sites have windows of checks; 0: all
 
+	PingHours time.Duration // how far back from To windows of an hour reach of what pings of all sites measured
+
 	Raw      time.Duration // how far back from To rows reach
+	RawTo    time.Time     // where they end, at To or within the hour after it; zero: To
+	RawEvery time.Duration // between runs of a check in them; 0: Every
 	RawSites int           // of the first so many sites; 0: all
 
 	// Calendar is the office hours of a site; nil: it is always open, and closed on weekends for those who switch their
@@ -64,6 +68,12 @@ const portion = 20_000
 func Fill(ctx context.Context, o Options, st store.Store) (Filled, error) {
 	if o.Every == 0 {
 		o.Every = time.Minute
+	}
+	if o.RawEvery == 0 {
+		o.RawEvery = o.Every
+	}
+	if o.RawTo.IsZero() {
+		o.RawTo = o.To
 	}
 	o.checks = checks()
 	if o.LinesOnly {
@@ -121,6 +131,9 @@ func Fill(ctx context.Context, o Options, st store.Store) (Filled, error) {
 	return f, group.Wait()
 }
 
+// calm is when nothing bad happens any more.
+func (o *Options) calm() time.Time { return o.RawTo.Add(-quiet) }
+
 // site makes the windows and rows of one site.
 func (o *Options) site(ctx context.Context, number int, made chan<- batch) error {
 	g := &generator{o: o, site: o.Sites[number], provider: ProviderOf(number)}
@@ -157,7 +170,7 @@ func (o *Options) site(ctx context.Context, number int, made chan<- batch) error
 		}
 		return t
 	}
-	lineHours, hours, fives := since(o.LineHours), today, o.To
+	lineHours, pingHours, hours, fives := since(o.LineHours), since(o.PingHours), today, o.To
 	if fine {
 		hours = since(o.Hours)
 		if o.FiveMinutes > 0 {
@@ -165,6 +178,8 @@ func (o *Options) site(ctx context.Context, number int, made chan<- batch) error
 		}
 	}
 	months := rollup.NewFold(rollup.Month, o.Zone)
+	// A site's windows are stored at once: a store that keeps blocks of a series would write them again and again.
+	var hourly, daily []rollup.Row
 	for day := o.From; day.Before(o.To); day = rollup.Day.Next(day, o.Zone) {
 		end := rollup.Day.Next(day, o.Zone)
 		days := rollup.NewFold(rollup.Day, o.Zone)
@@ -173,34 +188,40 @@ func (o *Options) site(ctx context.Context, number int, made chan<- batch) error
 				days.Merge(&rows[i])
 			}
 		}
-		withHours, withLineHours := !day.Before(hours), !day.Before(lineHours)
-		if withHours || withLineHours {
-			var hourly, fiver []rollup.Row
+		withHours, withPingHours, withLineHours := !day.Before(hours), !day.Before(pingHours), !day.Before(lineHours)
+		if withHours || withPingHours || withLineHours {
+			var fiver []rollup.Row
 			for at := day; at.Before(end) && at.Before(o.To); at = at.Add(time.Hour) {
 				if !at.Before(fives) {
 					for five := at; five.Before(at.Add(time.Hour)); five = five.Add(5 * time.Minute) {
-						fiver = append(fiver, g.checks(five, five.Add(5*time.Minute))...)
+						fiver = append(fiver, g.checks(five, five.Add(5*time.Minute), everything)...)
 					}
 				}
-				rows := g.lineWindows(at, at.Add(time.Hour))
-				if withHours {
-					rows = append(rows, g.checks(at, at.Add(time.Hour))...)
+				var rows []rollup.Row
+				if withLineHours {
+					rows = g.lineWindows(at, at.Add(time.Hour))
 				}
+				if withHours {
+					rows = append(rows, g.checks(at, at.Add(time.Hour), everything)...)
+				} else if withPingHours {
+					rows = append(rows, g.checks(at, at.Add(time.Hour), pingsAlone)...)
+				}
+				merge(rows)
 				hourly = append(hourly, rows...)
-			}
-			merge(hourly)
-			if err := send(batch{level: rollup.Hour, rows: hourly}); err != nil {
-				return err
 			}
 			if err := send(batch{level: rollup.FiveMinutes, rows: fiver}); err != nil {
 				return err
 			}
-			if !withHours {
-				merge(g.checks(day, end))
-			}
-		} else {
+		}
+		if !withLineHours {
 			merge(g.lineWindows(day, end))
-			merge(g.checks(day, end))
+		}
+		switch {
+		case withHours:
+		case withPingHours:
+			merge(g.checks(day, end, allButPings))
+		default:
+			merge(g.checks(day, end, everything))
 		}
 		if end.After(o.To) {
 			break // a day that is not over has no window
@@ -209,7 +230,10 @@ func (o *Options) site(ctx context.Context, number int, made chan<- batch) error
 		for i := range rows {
 			months.Merge(&rows[i])
 		}
-		if err := send(batch{level: rollup.Day, rows: rows}); err != nil {
+		daily = append(daily, rows...)
+	}
+	for _, b := range []batch{{level: rollup.Hour, rows: hourly}, {level: rollup.Day, rows: daily}} {
+		if err := send(b); err != nil {
 			return err
 		}
 	}
@@ -226,5 +250,5 @@ func (o *Options) site(ctx context.Context, number int, made chan<- batch) error
 	if o.Raw == 0 || o.RawSites > 0 && number >= o.RawSites {
 		return nil
 	}
-	return g.raw(o.To.Add(-o.Raw), o.To, func(b batch) error { return send(b) })
+	return g.raw(o.To.Add(-o.Raw), o.RawTo, func(b batch) error { return send(b) })
 }

@@ -2,7 +2,6 @@ package past
 
 import (
 	"fmt"
-	"hash/fnv"
 	"time"
 
 	"communewatch/probes"
@@ -26,10 +25,14 @@ func (g *generator) raw(from, to time.Time, send func(batch) error) error {
 		return send(batch{raw: rows})
 	}
 	for _, r := range g.life.running(from, to) {
-		for at := r.From.Truncate(g.o.Every); at.Before(r.To); at = at.Add(g.o.Every) {
+		for at := r.From.Truncate(g.o.RawEvery); at.Before(r.To); at = at.Add(g.o.RawEvery) {
 			for i, c := range g.o.checks {
 				// Checks are spread over the interval, as a schedule spreads them.
-				for _, p := range g.run(c, i, at.Add(g.o.Every*time.Duration(i)/time.Duration(len(g.o.checks))).Truncate(time.Millisecond)) {
+				when := at.Add(g.o.RawEvery * time.Duration(i) / time.Duration(len(g.o.checks))).Truncate(time.Millisecond)
+				if when.Before(r.From) || !when.Before(r.To) {
+					continue
+				}
+				for _, p := range g.run(c, i, when) {
 					lines = wire.Append(lines, &p)
 					n++
 				}
@@ -51,18 +54,17 @@ func (g *generator) run(c check, i int, at time.Time) []probes.Point {
 	var now [4]stay
 	g.stayed(at, at.Add(time.Millisecond), &now)
 	s := now[layer]
-	usual := c.base * g.slowness(s, layer)
+	w := g.weather(layer, at, at.Add(time.Millisecond))
+	usual := c.base * w.pace * g.slowness(s, layer)
 	if c.layer == probes.LayerBroadband {
 		usual *= g.provider.rtt / 0.012
 	}
-	// A number from 0 to 99 that is this run's own decides where in the spread it lies.
-	h := fnv.New64a()
-	fmt.Fprint(h, g.site, i, ms)
-	draw := int64(h.Sum64() % 10_000)
+	// A number that is this run's own decides where in the spread it lies, and whether it loses a packet.
+	draw := g.unit(ofRun, uint64(g.life.number), i, ms)
 	took, cumulated := usual, int64(0)
-	for _, s := range spread {
-		if cumulated += s.share; draw/100 < cumulated {
-			took = usual * s.of
+	for j, share := range shares[w.tail] {
+		if cumulated += share; draw*100 < float64(cumulated) {
+			took = usual * spread[j]
 			break
 		}
 	}
@@ -77,13 +79,13 @@ func (g *generator) run(c check, i int, at time.Time) []probes.Point {
 		lost := int64(0)
 		if down {
 			lost = pings
-		} else if share := float64(g.lost(s, layer, 1000)) / 1000; float64(draw%1000)/1000 < share*pings {
+		} else if draw > 1-pings*g.loss(s, layer, w) {
 			lost = 1
 		}
 		f = []probes.Field{probes.Int("sent", pings), probes.Int("send_errors", 0), probes.Int("received", pings-lost), probes.Int("lost", lost), probes.Float("loss_ratio", float64(lost)/pings)}
 		if !down {
 			f = append(f, probes.Float("rtt_min_seconds", took*0.9), probes.Float("rtt_mean_seconds", took*1.03), probes.Float("rtt_median_seconds", took),
-				probes.Float("rtt_p95_seconds", took*1.4), probes.Float("rtt_max_seconds", took*1.5), probes.Float("jitter_seconds", took*0.08))
+				probes.Float("rtt_p95_seconds", took*1.4), probes.Float("rtt_max_seconds", took*1.5), probes.Float("jitter_seconds", took*0.08*w.jitter))
 		}
 	case down:
 	case c.kind == probes.KindTCP:
@@ -100,5 +102,5 @@ func (g *generator) run(c check, i int, at time.Time) []probes.Point {
 	}
 	return append(out, probes.Point{Measurement: "check", Tags: g.tags[i][1], Time: at, Fields: []probes.Field{
 		probes.String("outcome", outcome), probes.Bool("up", !down), probes.Float("took_seconds", took), probes.Float("late_seconds", 0.0005),
-		probes.Float("interval_seconds", g.o.Every.Seconds()), probes.String("path_proof", "bound")}})
+		probes.Float("interval_seconds", g.o.RawEvery.Seconds()), probes.String("path_proof", "bound")}})
 }

@@ -65,7 +65,12 @@ func (o *Options) story(number int, open func(time.Time) bool) *life {
 		l.spells[i] = all
 	}
 	o.events(l, number)
+	calm := o.calm().UnixMilli()
 	for i := range l.spells {
+		l.spells[i] = slices.DeleteFunc(l.spells[i], func(s spell) bool { return s.from >= calm })
+		for j := range l.spells[i] {
+			l.spells[i][j].to = min(l.spells[i][j].to, calm)
+		}
 		l.spells[i] = tidy(l.spells[i])
 	}
 	// Some offices switch their machines off, late ones switch them on after the office has opened.

@@ -43,17 +43,22 @@ const agentName = "pc-1"
 // pings is how many packets a run of pings sends.
 const pings = 5
 
-// spread is how measured times lie around their usual value: as parts of it, with how many in a hundred are so.
-var spread = []struct {
-	of    float64
-	share int64
-}{{0.82, 4}, {0.9, 14}, {0.96, 22}, {1, 20}, {1.06, 16}, {1.14, 11}, {1.3, 6}, {1.6, 4}, {2.4, 2}, {4.5, 1}}
+// spread is where measured times lie around their usual value, as parts of it; shares are how many in a hundred lie
+// there on a calm, a usual and a rough day.
+var (
+	spread = [10]float64{0.82, 0.9, 0.96, 1, 1.06, 1.14, 1.3, 1.6, 2.4, 4.5}
+	shares = [3][10]int64{
+		{4, 16, 25, 23, 17, 9, 4, 1, 1, 0},
+		{4, 14, 22, 20, 16, 11, 6, 4, 2, 1},
+		{3, 10, 17, 17, 15, 13, 10, 8, 5, 2},
+	}
+)
 
 // shape is spread as distances of sketch buckets from that of the usual value.
 var shape = func() (keys [10]int32) {
 	one := keyOf(1)
-	for i, s := range spread {
-		keys[i] = keyOf(s.of) - one
+	for i, of := range spread {
+		keys[i] = keyOf(of) - one
 	}
 	return keys
 }()
@@ -64,8 +69,8 @@ func keyOf(v float64) int32 {
 	return s.Bucket(0).Key
 }
 
-// times is the aggregate of n measured times around usual, with a sketch where sketched.
-func times(n int64, usual float64, sketched bool) rollup.Aggregate {
+// times is the aggregate of n measured times around usual, with a sketch where sketched. tail says which shares.
+func times(n int64, usual float64, tail int, sketched bool) rollup.Aggregate {
 	a := rollup.Aggregate{Count: n, Min: math.Inf(1)}
 	if n == 0 {
 		return rollup.Aggregate{}
@@ -76,14 +81,14 @@ func times(n int64, usual float64, sketched bool) rollup.Aggregate {
 		one = keyOf(usual)
 		buckets = make([]rollup.Bucket, 0, len(spread))
 	}
-	for i, s := range spread {
-		cumulated += s.share
+	for i, share := range shares[tail] {
+		cumulated += share
 		here := (n*cumulated+99)/100 - done
 		if here == 0 {
 			continue
 		}
 		done += here
-		v := usual * s.of
+		v := usual * spread[i]
 		a.Sum += v * float64(here)
 		a.Min, a.Max = min(a.Min, v), max(a.Max, v)
 		if sketched {
@@ -161,15 +166,20 @@ func (g *generator) slowness(s stay, layer int) float64 {
 }
 
 // lost is how many of sent packets a stay loses, beside those of the time that the line was down.
-func (g *generator) lost(s stay, layer int, sent int64) int64 {
-	if s.all == s.down {
+func (g *generator) lost(s stay, layer int, w weather, sent int64) int64 {
+	return min(sent, int64(g.loss(s, layer, w)*float64(sent)+w.draw))
+}
+
+// loss is the same as a share.
+func (g *generator) loss(s stay, layer int, w weather) float64 {
+	if s.all == s.down || w.loss == 0 {
 		return 0
 	}
-	share := 0.0002 + 0.03*float64(s.degraded)/float64(s.all-s.down)
+	share := w.loss + 0.03*float64(s.degraded)/float64(s.all-s.down)
 	if layer == 1 {
 		share += g.provider.rush * float64(s.rush) / float64(s.all-s.down)
 	}
-	return min(sent, int64(share*float64(sent)+0.5))
+	return min(share, 1)
 }
 
 // generator makes the windows of one site.
@@ -214,40 +224,64 @@ func (g *generator) lineWindows(start, end time.Time) (rows []rollup.Row) {
 	for hours, layers := range stays {
 		for layer, s := range layers {
 			if s.all > 0 {
-				rows = append(rows, rollup.Row{Measurement: reports.Measurement, Tags: g.lines[hours][layer], Start: start.UnixMilli(), Fields: g.line(s, layer)})
+				rows = append(rows, rollup.Row{Measurement: reports.Measurement, Tags: g.lines[hours][layer], Start: start.UnixMilli(), Fields: g.line(s, layer, g.weather(layer, start, end))})
 			}
 		}
 	}
 	return rows
 }
 
-// checks makes the windows of all checks of [start, end), within one day; none where the machines were off.
-func (g *generator) checks(start, end time.Time) (rows []rollup.Row) {
+// part is which windows of checks are made.
+type part int
+
+const (
+	everything part = iota
+	pingsAlone      // what pings measured, which long charts show first
+	allButPings
+)
+
+// checks makes the windows of checks of [start, end), within one day; none where the machines were off.
+func (g *generator) checks(start, end time.Time, which part) (rows []rollup.Row) {
+	if len(g.o.checks) == 0 {
+		return nil
+	}
 	var stays [4]stay
+	var weathers [4]weather
+	for layer := range weathers {
+		weathers[layer] = g.weather(layer, start, end)
+	}
 	for _, r := range g.life.running(start, end) {
 		g.stayed(r.From, r.To, &stays)
 	}
 	rows = make([]rollup.Row, 0, 2*len(g.o.checks))
 	for i, c := range g.o.checks {
-		s := stays[layerOf(c.layer)]
+		ping := c.kind == probes.KindICMP
+		if which == pingsAlone && !ping {
+			continue
+		}
+		layer := layerOf(c.layer)
+		s, w := stays[layer], weathers[layer]
 		n := g.runs(s.all)
 		if n == 0 {
 			continue
 		}
 		failed := min(n, g.runs(s.down+g.o.Every.Milliseconds()/2))
-		rows = append(rows,
-			rollup.Row{Measurement: string(c.kind), Tags: g.tags[i][0], Start: start.UnixMilli(), Fields: g.own(c, s, n, failed)},
-			rollup.Row{Measurement: "check", Tags: g.tags[i][1], Start: start.UnixMilli(), Fields: g.verdict(c, s, n, failed)})
+		if which != allButPings || !ping {
+			rows = append(rows, rollup.Row{Measurement: string(c.kind), Tags: g.tags[i][0], Start: start.UnixMilli(), Fields: g.own(c, s, w, n, failed)})
+		}
+		if which != pingsAlone {
+			rows = append(rows, rollup.Row{Measurement: "check", Tags: g.tags[i][1], Start: start.UnixMilli(), Fields: g.verdict(c, s, w, n, failed)})
+		}
 	}
 	return slices.DeleteFunc(rows, func(r rollup.Row) bool { return len(r.Fields) == 0 })
 }
 
 // line is the fields of a row of reports.Measurement.
-func (g *generator) line(s stay, layer int) []rollup.Field {
+func (g *generator) line(s stay, layer int, w weather) []rollup.Field {
 	sec := func(ms int64) rollup.Aggregate { return total(float64(ms) / 1000) }
 	n := g.runs(s.all - s.down)
 	sent, sentDown := pings*n, pings*g.runs(s.down)
-	lost := g.lost(s, layer, sent)
+	lost := g.lost(s, layer, w, sent)
 	pinged := layer != 3 // the conference is checked by its signalling
 	fine := max(s.all/(5*60_000), 1)
 	bad := min(fine, s.down/(5*60_000)+min(lost, s.degraded/(5*60_000)+s.rush/(15*60_000)))
@@ -258,7 +292,7 @@ func (g *generator) line(s stay, layer int) []rollup.Field {
 	f := make([]rollup.Field, 0, 12)
 	f = append(f, rollup.Field{Key: "closed_seconds", Value: total(0)}, rollup.Field{Key: "degraded_seconds", Value: sec(s.degraded)}, rollup.Field{Key: "down_seconds", Value: sec(s.down)})
 	if pinged && n > 0 {
-		f = append(f, rollup.Field{Key: "jitter_seconds", Value: times(n, g.usual(layer)*0.08*g.slowness(s, layer), true)},
+		f = append(f, rollup.Field{Key: "jitter_seconds", Value: times(n, g.usual(layer)*0.08*w.pace*w.jitter*g.slowness(s, layer), w.tail, true)},
 			rollup.Field{Key: "loss_ratio", Value: ratios(fine, bad, high)})
 	}
 	if !pinged {
@@ -267,7 +301,7 @@ func (g *generator) line(s stay, layer int) []rollup.Field {
 	f = append(f, rollup.Field{Key: "lost", Value: total(float64(lost + sentDown))}, rollup.Field{Key: "maintenance_seconds", Value: total(0)}, rollup.Field{Key: "no_data_seconds", Value: total(0)},
 		rollup.Field{Key: "ok_seconds", Value: sec(s.all - s.down - s.degraded)}, rollup.Field{Key: "outages", Value: total(float64(s.outages))})
 	if pinged && n > 0 {
-		f = append(f, rollup.Field{Key: "rtt_seconds", Value: times(n, g.usual(layer)*g.slowness(s, layer), true)})
+		f = append(f, rollup.Field{Key: "rtt_seconds", Value: times(n, g.usual(layer)*w.pace*g.slowness(s, layer), w.tail, true)})
 	}
 	return append(f, rollup.Field{Key: "sent", Value: total(float64(sent + sentDown))})
 }
@@ -278,9 +312,9 @@ func (g *generator) usual(layer int) float64 {
 }
 
 // own is the fields of a check's own row: what n runs measured, of which some failed.
-func (g *generator) own(c check, s stay, n, failed int64) []rollup.Field {
+func (g *generator) own(c check, s stay, w weather, n, failed int64) []rollup.Field {
 	layer := layerOf(c.layer)
-	usual, good := c.base*g.slowness(s, layer), n-failed
+	usual, good := c.base*w.pace*g.slowness(s, layer), n-failed
 	if c.layer == probes.LayerBroadband {
 		usual *= g.provider.rtt / 0.012
 	}
@@ -292,41 +326,41 @@ func (g *generator) own(c check, s stay, n, failed int64) []rollup.Field {
 	}
 	switch c.kind {
 	case probes.KindICMP:
-		lost := g.lost(s, layer, pings*good)
-		add("jitter_seconds", times(good, usual*0.08, true))
+		lost := g.lost(s, layer, w, pings*good)
+		add("jitter_seconds", times(good, usual*0.08*w.jitter, w.tail, true))
 		add("loss_ratio", rollup.Aggregate{Count: n, Sum: float64(lost)/pings + float64(failed), Max: float64(min(1, lost*n+failed*n))})
 		add("lost", rollup.Aggregate{Count: n, Sum: float64(lost + pings*failed), Max: float64(min(pings, lost+pings*failed))})
 		add("received", rollup.Aggregate{Count: n, Sum: float64(pings*good - lost), Max: pings})
-		add("rtt_max_seconds", times(good, usual*1.5, false))
-		add("rtt_mean_seconds", times(good, usual*1.03, false))
-		add("rtt_median_seconds", times(good, usual, true))
-		add("rtt_min_seconds", times(good, usual*0.9, false))
-		add("rtt_p95_seconds", times(good, usual*1.4, true))
+		add("rtt_max_seconds", times(good, usual*1.5, w.tail, false))
+		add("rtt_mean_seconds", times(good, usual*1.03, w.tail, false))
+		add("rtt_median_seconds", times(good, usual, w.tail, true))
+		add("rtt_min_seconds", times(good, usual*0.9, w.tail, false))
+		add("rtt_p95_seconds", times(good, usual*1.4, w.tail, true))
 		add("send_errors", flat(n, 0))
 		add("sent", flat(n, pings))
 	case probes.KindTCP:
-		add("connect_seconds", times(good, usual, true))
+		add("connect_seconds", times(good, usual, w.tail, true))
 	case probes.KindDNS:
 		add("answer_ok", rollup.Aggregate{Count: n, Sum: float64(good), Max: 1})
 		add("answers", flat(good, 1))
-		add("query_seconds", times(good, usual, true))
+		add("query_seconds", times(good, usual, w.tail, true))
 		add("rcode", flat(good, 0))
 	case probes.KindHTTP:
 		add("body_bytes", flat(good, 412))
 		add("body_ok", rollup.Aggregate{Count: n, Sum: float64(good), Max: 1})
-		add("connect_seconds", times(good, usual*0.3, true))
-		add("first_byte_seconds", times(good, usual*0.6, true))
+		add("connect_seconds", times(good, usual*0.3, w.tail, true))
+		add("first_byte_seconds", times(good, usual*0.6, w.tail, true))
 		add("status", flat(good, 200))
-		add("total_seconds", times(good, usual, true))
+		add("total_seconds", times(good, usual, w.tail, true))
 	}
 	return f
 }
 
 // verdict is the fields of a check's row of its own outcome.
-func (g *generator) verdict(c check, s stay, n, failed int64) []rollup.Field {
+func (g *generator) verdict(c check, s stay, w weather, n, failed int64) []rollup.Field {
 	took := 0.4
 	if c.kind != probes.KindICMP {
-		took = c.base * g.slowness(s, layerOf(c.layer))
+		took = c.base * w.pace * g.slowness(s, layerOf(c.layer))
 	}
 	f := []rollup.Field{{Key: "interval_seconds", Value: flat(n, g.o.Every.Seconds())}, {Key: "late_seconds", Value: flat(n, 0.0005)}}
 	if failed < n {
@@ -342,7 +376,7 @@ func (g *generator) verdict(c check, s stay, n, failed int64) []rollup.Field {
 		up.Max = 0
 	}
 	f = append(f, rollup.Field{Key: rollup.TotalKey("path_proof", "bound"), Value: total(float64(n))},
-		rollup.Field{Key: "took_seconds", Value: times(n, took, false)}, rollup.Field{Key: "up", Value: up})
+		rollup.Field{Key: "took_seconds", Value: times(n, took, w.tail, false)}, rollup.Field{Key: "up", Value: up})
 	return f
 }
 
