@@ -128,7 +128,11 @@ func noticeOf(from status.Source, zone *time.Location) func(lang string) frame.N
 	return func(lang string) frame.Notice {
 		s := from.Status().Store
 		if text := words.Away(phrase.Lang(lang), s, zone); text != "" {
-			return frame.Notice{Text: text, Away: true, Details: slices.DeleteFunc([]string{s.Reason, s.Fix}, func(s string) bool { return s == "" })}
+			out := frame.Notice{Text: text, Away: true, Details: slices.DeleteFunc([]string{s.Reason, s.Fix}, func(s string) bool { return s == "" })}
+			if s.Away && !s.Since.IsZero() {
+				out.Since = s.Since.UnixMilli()
+			}
+			return out
 		}
 		return frame.Notice{Text: words.Warned(phrase.Lang(lang), s), Details: s.Warnings}
 	}

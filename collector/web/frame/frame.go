@@ -70,6 +70,7 @@ type Frame struct {
 type Notice struct {
 	Text    string
 	Away    bool     // what is on screen is not up to date
+	Since   int64    // when it last was, in milliseconds since 1970; 0: not known
 	Details []string // for engineers
 }
 

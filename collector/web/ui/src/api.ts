@@ -73,12 +73,23 @@ export function explains(site: Site, layer: Layer | ""): boolean {
   return layers.every((l) => (l === layer) === (stateIn(site, l) === site.state));
 }
 
-/** Fetches JSON; an answer that is none becomes an Error in the API's own words. */
+/** What the API answers where it has no answer. Its message is for programs; pages have words of their own. */
+export class Refusal extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Fetches JSON; an answer that is none becomes a Refusal. */
 export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   const answer = await fetch(path, { headers: { Accept: "application/json" }, ...(signal ? { signal } : {}) });
   if (!answer.ok) {
-    const problem = (await answer.json().catch(() => null)) as { message?: string } | null;
-    throw new Error(problem?.message ?? `HTTP ${answer.status}`);
+    const problem = (await answer.json().catch(() => null)) as { code?: string; message?: string } | null;
+    throw new Refusal(answer.status, problem?.code ?? "", problem?.message ?? `HTTP ${answer.status}`);
   }
   return (await answer.json()) as T;
 }

@@ -1,4 +1,5 @@
 // What every page has around its own matter: the sign that says whether it is live, language, theme, announcements.
+import { Refusal } from "./api";
 import { byId } from "./dom";
 import { clock, dateTime, t } from "./i18n";
 
@@ -7,14 +8,47 @@ type Sign = "connecting" | "live" | "lost";
 /** When what is on screen was last known to hold; 0 while it is live. */
 let stale = 0;
 
-/** Shows whether what is on screen is live. `since` is when it last was. */
+/** What was last shown, for when the database comes or goes. */
+let shown: { sign: Sign; since: number } = { sign: "connecting", since: 0 };
+
+/** Since when the database is away, in ms; 0 where that is not known, null while it answers. */
+export function awaySince(): number | null {
+  const notice = document.getElementById("notice");
+  return notice?.dataset["away"] === "true" ? Number(notice.dataset["since"]) || 0 : null;
+}
+
+/** Calls what depends on it whenever the database comes or goes; the sign is shown anew by itself. */
+export function watchDatabase(changed: () => void): void {
+  const notice = document.getElementById("notice");
+  if (!notice) return;
+  let before = awaySince();
+  new MutationObserver(() => {
+    const now = awaySince();
+    if (now === before) return;
+    before = now;
+    showLive(shown.sign, shown.since);
+    changed();
+  }).observe(notice, { attributeFilter: ["data-away", "data-since"] });
+}
+
+/** Says in the reader's words why something was not loaded. */
+export function failure(error: unknown): string {
+  if (!(error instanceof Refusal)) return t("error.offline");
+  if (error.code === "unavailable") return t(awaySince() === null ? "error.unavailable" : "error.database");
+  return t(error.code === "too many" ? "error.too_many" : "error.server", { code: error.status });
+}
+
+/** Shows whether what is on screen is live. `since` is when it last was. A stream that is open brings nothing new while the database is away. */
 export function showLive(sign: Sign, since = 0): void {
-  stale = sign === "lost" ? since : 0;
+  shown = { sign, since };
+  const away = sign === "live" ? awaySince() : null;
+  stale = sign === "lost" ? since : (away ?? 0);
   const live = byId("live");
   const was = live.dataset["state"];
-  live.dataset["state"] = sign;
-  document.documentElement.dataset["live"] = sign; // stale pages look stale: see app.css
-  const words = sign === "live" ? t("live.live") : sign === "lost" ? t("live.lost", { time: clock(since) }) : t("live.connecting");
+  live.dataset["state"] = away === null ? sign : "stale";
+  document.documentElement.dataset["live"] = live.dataset["state"]; // stale pages look stale: see app.css
+  const liveWords = away === null ? t("live.live") : away ? t("live.stale", { time: clock(away).slice(0, 5) }) : t("live.stale_unknown");
+  const words = sign === "live" ? liveWords : sign === "lost" ? t("live.lost", { time: clock(since) }) : t("live.connecting");
   const text = live.querySelector(".live-text");
   if (text && text.textContent !== words) text.textContent = words;
   const banner = byId("lost");

@@ -1,6 +1,7 @@
 // The list beside the map: worst first, by district, found by search; and the counts above it.
 import { type Layer, type Site, type State, explains, severity, sinceOf, stateIn, states } from "./api";
 import { el, set } from "./dom";
+import { awaySince } from "./chrome";
 import { glyph } from "./glyph";
 import { dateTime, duration, fold, number, stateName, t } from "./i18n";
 
@@ -59,6 +60,13 @@ export function row(site: Site, layer: Layer | ""): HTMLElement {
       old,
     ),
   );
+}
+
+/** Says that nothing is wrong; of a time past where that is all that is known. */
+export function allGood(): HTMLElement {
+  const away = awaySince();
+  if (away === null) return el("p", { class: "empty good" }, t("sites.all_good"));
+  return el("p", { class: "empty" }, away ? t("sites.all_good_at", { time: dateTime(away).slice(0, -3) }) : t("sites.state_unknown"));
 }
 
 /** The counts per state, which are also the filter. */
@@ -120,7 +128,7 @@ export class List {
     else if (!shown.length) body.push(el("p", { class: "empty" }, t("sites.none_found")));
     else if (choice.grouped) body.push(...this.groups(shown, choice));
     else {
-      if (!narrowed && shown.every((s) => ["ok", "muted", "none"].includes(stateIn(s, choice.layer)))) body.push(el("p", { class: "empty good" }, t("sites.all_good")));
+      if (!narrowed && shown.every((s) => ["ok", "muted", "none"].includes(stateIn(s, choice.layer)))) body.push(allGood());
       body.push(...this.flat(shown, choice));
     }
     this.host.replaceChildren(...body);

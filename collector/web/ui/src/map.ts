@@ -1,10 +1,10 @@
 // The map page: ties the sites, as the API tells them and events change them, to the map, the counts and the list.
 import { type Layer, type Site, type State, get, layers, severity, stateIn, states } from "./api";
-import { announce, prepareChrome, showLive } from "./chrome";
+import { announce, prepareChrome, showLive, watchDatabase } from "./chrome";
 import { byId, el, soon } from "./dom";
 import { type Boundaries, build } from "./geometry";
 import { clock, lang, stateName, t } from "./i18n";
-import { type Choice, Counts, List, order, passes, row } from "./list";
+import { type Choice, Counts, List, allGood, order, passes, row } from "./list";
 import { listen } from "./live";
 import { MapView } from "./mapview";
 import { Index } from "./search";
@@ -179,7 +179,7 @@ function showWall(all: Site[]): void {
   page %= pages;
   host.replaceChildren(
     el("div", { class: "list-head" }, el("p", { class: "total" }, `${t("sites.worst")} · ${worst.length}`), pages > 1 ? el("p", { class: "total" }, t("sites.page", { page: page + 1, pages })) : null),
-    worst.length ? el("ol", { class: "rows-list" }, ...worst.slice(page * rowsPerPage, (page + 1) * rowsPerPage).map((s) => row(s, choice.layer))) : el("p", { class: "empty good" }, t("sites.all_good")),
+    worst.length ? el("ol", { class: "rows-list" }, ...worst.slice(page * rowsPerPage, (page + 1) * rowsPerPage).map((s) => row(s, choice.layer))) : allGood(),
   );
 }
 
@@ -247,6 +247,7 @@ setInterval(() => list.tick(), 30_000);
 if (wall) startWall();
 
 showLive("connecting");
+watchDatabase(showLists);
 const boundariesLoaded = loadBoundaries();
 listen({
   opened: () => {

@@ -1,7 +1,7 @@
 // The site page: keeps the server's words fresh, and adds the history of states and the charts.
 import type uPlot from "uplot";
 import { type History, type SeriesAnswer, type Site, type Span, get, layers } from "./api";
-import { announce, prepareChrome, showLive } from "./chrome";
+import { announce, failure, prepareChrome, showLive, watchDatabase } from "./chrome";
 import { type Check, Data, draw, fieldsOf, panelsOf, sentence, table } from "./charts";
 import { byId, el, set, soon } from "./dom";
 import { glyph } from "./glyph";
@@ -107,7 +107,7 @@ async function loadHistory(from: number, to: number, signal: AbortSignal): Promi
     }
     host.replaceChildren(...rows.map(([name, spans]) => strip(name, spans, from, to)), scale(from, to), outages(h.site ?? [], from, to), historyTable(rows));
   } catch (error) {
-    if (!signal.aborted) host.replaceChildren(el("p", { class: "empty" }, t("chart.failed", { error: (error as Error).message })));
+    if (!signal.aborted) host.replaceChildren(el("p", { class: "empty" }, t("chart.failed", { error: failure(error) })));
   }
 }
 
@@ -155,8 +155,20 @@ function outages(spans: Span[], from: number, to: number): HTMLElement {
   });
   return el("div", { class: "outages" },
     el("h3", {}, t("site.outages")),
-    items.length ? el("ol", {}, ...items) : el("p", { class: "sub" }, t("site.outages_none")),
+    items.length ? el("ol", {}, ...items) : null,
+    unmeasured(spans, from, to, items.length > 0),
     found.length > most && el("p", { class: "sub" }, t("site.outages_more", { n: found.length - most })));
+}
+
+/** Says that there was no outage, as far as that is known: of a time that nothing was measured in nobody can tell. */
+function unmeasured(spans: Span[], from: number, to: number, any: boolean): HTMLElement | null {
+  const known = spans.filter((s) => s.state !== "none").reduce((sum, s) => sum + Math.max(0, Math.min(to, sec(s.to)) - Math.max(from, sec(s.from))), 0);
+  const missing = to - from - known;
+  if (known < 1) return el("p", { class: "sub" }, t("site.outages_unknown"));
+  const words = any ? "" : t("site.outages_none");
+  // What is less than a hundredth is the edge of a range that ends now.
+  if (missing < Math.max(60, (to - from) / 100)) return words ? el("p", { class: "sub" }, words) : null;
+  return el("p", { class: "sub" }, any ? t("site.outages_part", { time: duration(missing) }) : t("site.outages_none_known", { time: duration(missing) }));
 }
 
 function historyTable(rows: [string, Span[]][]): HTMLElement {
@@ -211,7 +223,7 @@ async function loadCharts(from: number, to: number, signal: AbortSignal): Promis
   } catch (error) {
     if (signal.aborted) return;
     host.removeAttribute("aria-busy");
-    host.replaceChildren(el("p", { class: "empty" }, t("chart.failed", { error: (error as Error).message })));
+    host.replaceChildren(el("p", { class: "empty" }, t("chart.failed", { error: failure(error) })));
     return;
   }
   host.removeAttribute("aria-busy");
@@ -283,6 +295,7 @@ document.addEventListener("dblclick", (event) => {
 });
 showRanges();
 showLive("connecting");
+watchDatabase(() => void load());
 listen({
   opened: () => {
     showLive("live");

@@ -5,7 +5,7 @@
 const everyMs = 15_000;
 
 interface Status {
-  store: { away: boolean; text?: string; back_text: string; warnings: string[]; warnings_text?: string; reason?: string; fix?: string };
+  store: { away: boolean; since?: string; text?: string; back_text: string; warnings: string[]; warnings_text?: string; reason?: string; fix?: string };
 }
 
 function show(status: Status): void {
@@ -20,7 +20,8 @@ function show(status: Status): void {
   const away = Boolean(store.text);
   if (was && !away) over.textContent = store.back_text;
   else if (away) over.textContent = "";
-  notice.dataset["away"] = String(away);
+  notice.dataset["since"] = String(store.away && store.since ? Date.parse(store.since) : 0);
+  notice.dataset["away"] = String(away); // live pages watch it
   if (says.textContent !== text) says.textContent = text; // what stays the same is not read out again
   const lines = (away ? [store.reason, store.fix] : store.warnings).filter((s): s is string => Boolean(s));
   const list = details.querySelector("ul");

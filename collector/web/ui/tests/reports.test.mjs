@@ -183,6 +183,56 @@ test("a database that is away is told on every page, and goes by itself", async 
   assert.equal(await page.textContent("#notice-over"), "Cơ sở dữ liệu đã hoạt động bình thường, số liệu được cập nhật trở lại.");
 });
 
+test("what is on screen while the database is away is not shown as live, and not in another language", async (t) => {
+  const page = await open(t, "/?layer=lan", { locale: "vi-VN" });
+  t.after(() => database(page));
+  await page.clock.install();
+  await page.reload();
+  await page.waitForSelector("#live[data-state=live]");
+  await database(page, { away: "14:05" });
+  await page.clock.fastForward(15_000);
+  await page.waitForSelector("#live[data-state=stale]");
+  assert.equal(await page.innerText("#live .live-text"), "Tình trạng lúc 14:05");
+  assert.equal(await page.locator(".empty.good").count(), 0, "nothing is green of a state that nobody knows");
+  page.expected.push("503");
+  const refuse = (route) => route.fulfill({ status: 503, json: { code: "unavailable", message: "the database does not answer" } });
+  for (const path of ["**/api/v1/series?*", "**/api/v1/sites/*/history?*"]) {
+    await page.route(path, refuse);
+    t.after(() => page.unroute(path));
+  }
+  for (const [lang, words, sign] of [["vi", "Không tải được số liệu: cơ sở dữ liệu không trả lời", "Tình trạng lúc 14:05"], ["en", "the database does not answer; figures come back by themselves", "As of 14:05"]]) {
+    await page.goto(`${base}/sites/s08707?lang=${lang}`);
+    for (const part of ["#history .empty", "#charts .empty"]) {
+      await page.waitForFunction(([part, words]) => document.querySelector(part)?.textContent?.includes(words), [part, words]);
+    }
+    assert.equal(await page.innerText("#live .live-text"), sign);
+  }
+  await database(page);
+  await page.clock.fastForward(15_000);
+  await page.waitForSelector("#live[data-state=live]");
+});
+
+test("a range without data is not said to have been without outages", async (t) => {
+  const page = await open(t, "/sites/s08707?range=24h", { locale: "vi-VN" });
+  const [now, none] = [Date.now(), { state: "none", reason: "" }];
+  const at = (hours) => new Date(now - hours * 3600_000).toISOString();
+  let site = [{ ...none, from: at(24), to: at(0) }];
+  await page.route("**/api/v1/sites/*/history?*", (route) => route.fulfill({ json: { from: at(24), to: at(0), site, layers: {} } }));
+  t.after(() => page.unroute("**/api/v1/sites/*/history?*"));
+  for (const [spans, words] of [
+    [site, "Khoảng này không có số liệu nên không biết có gián đoạn hay không."],
+    [[{ ...none, from: at(24), to: at(4) }, { state: "ok", from: at(4), to: at(0) }], /^Không có lần gián đoạn nào trong thời gian có số liệu; còn (20 giờ|19 giờ 59 phút) không có số liệu\.$/],
+    [[{ state: "ok", from: at(24), to: at(0) }], "Không có lần gián đoạn nào trong khoảng này."],
+  ]) {
+    site = spans;
+    await page.reload();
+    await page.waitForSelector(".outages p");
+    const said = await page.innerText(".outages p");
+    if (words instanceof RegExp) assert.match(said, words);
+    else assert.equal(said, words);
+  }
+});
+
 test("without script a page says it when it is loaded; rollups that fail are told on reports", async (t) => {
   const page = await open(t, "/reports", { javaScriptEnabled: false });
   t.after(() => database(page));
