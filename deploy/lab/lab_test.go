@@ -65,6 +65,18 @@ func TestPreparedFilesAreValid(t *testing.T) {
 	}
 }
 
+// TestFewerSitesThanAFolderHasAreRefused: the collector would wait for the others for ever.
+func TestFewerSitesThanAFolderHasAreRefused(t *testing.T) {
+	cfg := config(t, 3)
+	if _, err := Prepare(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Sites = 2
+	if _, err := Prepare(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "is a lab of 3 sites, and 2 were asked for") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestPreparingAgainKeepsTokens: a lab's folder can be used again, and with more sites.
 func TestPreparingAgainKeepsTokens(t *testing.T) {
 	cfg := config(t, 2)

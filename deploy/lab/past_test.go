@@ -27,6 +27,9 @@ func TestALabHasThePastThatWasAskedFor(t *testing.T) {
 	if len(told.Windows) != 4 {
 		t.Errorf("windows of %d levels: %v", len(told.Windows), told.Windows)
 	}
+	if told.Rows == 0 {
+		t.Error("there are no rows for the charts of the last day")
+	}
 	had, err := ReadPast(cfg.Dir)
 	if err != nil || had.Sites != 3 || had.To.Sub(had.From) < cfg.Past || time.Since(had.To) > 2*time.Hour {
 		t.Errorf("it is said to be %+v: %v", had, err)
