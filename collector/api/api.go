@@ -320,8 +320,8 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 		p = &problem{http.StatusUnprocessableEntity, "too many", store.ErrTooMany.Error()}
 	case errors.Is(err, store.ErrClosed):
 		p = &problem{http.StatusServiceUnavailable, "unavailable", "the collector is stopping; try again in a moment"}
-	case a.status != nil && a.status.Status().Store.Away:
-		p = &problem{http.StatusServiceUnavailable, "unavailable", "the database does not answer; /api/v1/status says since when"}
+	case errors.Is(err, store.ErrAway), a.status != nil && a.status.Status().Store.Away: // ErrAway may be of a part of it
+		p = &problem{http.StatusServiceUnavailable, "unavailable", "the database does not answer; /api/v1/status says what is wrong, and since when"}
 	default:
 		a.log.Error("request failed", "path", r.URL.Path, "error", err)
 		p = &problem{http.StatusInternalServerError, "internal error", "the collector could not answer; its log says why"}

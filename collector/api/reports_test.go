@@ -12,6 +12,7 @@ import (
 	"communewatch/collector/api/condition"
 	"communewatch/collector/reports/reportstest"
 	"communewatch/collector/status"
+	"communewatch/collector/store"
 	"communewatch/inventory"
 	"communewatch/probes"
 )
@@ -111,5 +112,10 @@ func TestADatabaseThatIsAwayIsToldInWords(t *testing.T) {
 	h.lines.Set(reportstest.State{Err: errors.New("dial tcp: connection refused")})
 	if w := h.get(t, "/api/v1/reports/lines"); w.Code != 503 || strings.Contains(w.Body.String(), "dial") {
 		t.Errorf("a report without a database: %d %s", w.Code, w.Body)
+	}
+	h.stands.Store.Away = false
+	h.lines.Set(reportstest.State{Err: fmt.Errorf("months: %w: communewatch_1mo", store.ErrAway)})
+	if w := h.get(t, "/api/v1/reports/lines"); w.Code != 503 || !strings.Contains(w.Body.String(), "/api/v1/status") || strings.Contains(w.Body.String(), "1mo") {
+		t.Errorf("a report without one of the databases: %d %s", w.Code, w.Body)
 	}
 }

@@ -143,6 +143,9 @@ type Stats struct {
 var (
 	ErrClosed  = errors.New("store is closed")
 	ErrTooMany = errors.New("query reads too many points; ask for a shorter range or fewer series")
+	// ErrAway says that the database does not answer, or lacks the part that was asked for; nothing is wrong with the
+	// question, and it may be asked again later.
+	ErrAway = errors.New("the database is away")
 )
 
 // PartialError says that some rows were rejected for good while the others were stored.

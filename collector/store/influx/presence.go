@@ -34,10 +34,23 @@ type presence struct {
 	suspected bool // a query failed
 	server    client.Server
 	warnings  []string
-	full      string    // what the server says of a limit that it reached
-	fullAt    time.Time // and when it said so last
+	full      told // what the server says of a limit that it reached
+	conflict  told // and of windows that it refuses
 
 	changed chan struct{} // something for watch to see to
+}
+
+// told is what the server said of rows, until it is long ago.
+type told struct {
+	what string
+	at   time.Time
+}
+
+// tell notes what was said now, and reports whether it is news.
+func (t *told) tell(what string, now time.Time) bool {
+	news := t.what == "" || now.Sub(t.at) > fullFor
+	t.what, t.at = what, now
+	return news
 }
 
 type trial uint8
@@ -65,7 +78,7 @@ const (
 	trialPause = 30 * time.Second
 	lookEvery  = 5 * time.Minute // while all is well
 
-	// fullFor is how long a limit that was reached is told of. Agents try again more often.
+	// fullFor is how long a limit that was reached, or a refusal, is told of. Agents and rollups try again more often.
 	fullFor = 15 * time.Minute
 )
 
@@ -82,8 +95,8 @@ func (e *awayError) Error() string {
 // Is makes every awayError ErrAway.
 func (e *awayError) Is(target error) bool { return target == ErrAway }
 
-// ErrAway is what calls return, wrapped, while the database is known to be away.
-var ErrAway = errors.New("the database is away")
+// ErrAway is what calls return, wrapped, while the database is away, or the one of the level that they need.
+var ErrAway = store.ErrAway
 
 func (p *presence) error() error { return fmt.Errorf("influx: %w", &awayError{p.since, p.reason}) }
 
@@ -179,12 +192,21 @@ func (s *Store) limited(err error) {
 	p := &s.presence
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := s.o.Now()
-	news := p.full == "" || now.Sub(p.fullAt) > fullFor
-	p.full, p.fullAt = fmt.Sprintf("InfluxDB has reached a limit, so that rows of new series stay with their agents (%v); find who fills the database with: "+
-		"communewatch-collector influx check", err), now
-	if news {
-		s.o.Log.Warn(p.full)
+	if p.full.tell(fmt.Sprintf("InfluxDB has reached a limit, so that rows of new series stay with their agents (%v); find who fills the database with: "+
+		"communewatch-collector influx check", err), s.o.Now()) {
+		s.o.Log.Warn(p.full.what)
+	}
+}
+
+// conflicts notes that a database refuses windows of a measurement, because somebody else made a field of it. The
+// server's words name the field.
+func (s *Store) conflicts(database, measurement string, err error) {
+	p := &s.presence
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conflict.tell(fmt.Sprintf("The database %s refuses windows of measurement %q, so that its hours wait (%v); find who else writes there with: "+
+		"communewatch-collector influx check", database, measurement, err), s.o.Now()) {
+		s.o.Log.Warn(p.conflict.what)
 	}
 }
 
@@ -221,6 +243,16 @@ func (s *Store) fix(e *client.Error) string {
 	return ""
 }
 
+// without says what to do about a level's database that can't be used. 1.8 tells a user who is no administrator of a
+// database that was dropped that he is not authorized.
+func without(kind client.Kind, database string) string {
+	if kind == client.Denied {
+		return fmt.Sprintf("%s is not there, or the token in influx.token_file is not for it; make it with: "+
+			"communewatch-collector influx setup --admin-token-file FILE (1.8 with users: and --user NAME)", database)
+	}
+	return fmt.Sprintf("%s is not there; make it with: communewatch-collector influx setup", database)
+}
+
 // Condition says whether the database answers; see store.Store.
 func (s *Store) Condition() store.Condition {
 	p := &s.presence
@@ -238,8 +270,10 @@ func (s *Store) Warnings() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := slices.Clone(p.warnings)
-	if p.full != "" && s.o.Now().Sub(p.fullAt) <= fullFor {
-		all = append(all, p.full)
+	for _, t := range []told{p.full, p.conflict} {
+		if t.what != "" && s.o.Now().Sub(t.at) <= fullFor {
+			all = append(all, t.what)
+		}
 	}
 	return all
 }
@@ -372,8 +406,8 @@ func (s *Store) warning(ctx context.Context, server client.Server, level rollup.
 		want, limited = s.o.Keep[level]
 	}
 	have, known, err := s.client.Retention(ctx, server, database)
-	if kind, ok := client.KindOf(err); ok && kind == client.Missing {
-		return fmt.Sprintf("The database %s is not there, so nothing of it can be stored; make it with: communewatch-collector influx setup", database)
+	if kind, ok := client.KindOf(err); ok && (kind == client.Missing || kind == client.Denied) {
+		return fmt.Sprintf("Nothing can be stored in the database %s, nor read: %s", database, without(kind, database))
 	}
 	switch {
 	case !known || have == 0 || limited && have >= want:

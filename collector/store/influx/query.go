@@ -63,7 +63,7 @@ func (s *Store) points(ctx context.Context, q store.Query, each func(store.Serie
 		err = found.Finish()
 	}
 	s.metrics.skipped.Add(float64(found.Skipped))
-	return s.explain(err)
+	return s.explain(a.Database, err)
 }
 
 // wanted ends a query between series once nobody waits for it any more.
@@ -79,13 +79,21 @@ func wanted[T any](ctx context.Context, each func(T) error) func(T) error {
 	}
 }
 
-// explain makes an error of the room client one of the store's.
-func (s *Store) explain(err error) error {
-	if _, ok := client.KindOf(err); ok {
-		s.suspect(err)
-		return fmt.Errorf("influx: %w", err)
+// explain makes an error of the room client one of the store's. A database that can't be used is away to whoever needs
+// it, even if that of rows is as it should be.
+func (s *Store) explain(database string, err error) error {
+	kind, ok := client.KindOf(err)
+	if !ok {
+		return err
 	}
-	return err
+	s.suspect(err)
+	switch kind {
+	case client.Missing, client.Denied:
+		return fmt.Errorf("influx: %w: %w (%s)", ErrAway, err, without(kind, database))
+	case client.Unreachable, client.Foreign:
+		return fmt.Errorf("influx: %w: %w", ErrAway, err)
+	}
+	return fmt.Errorf("influx: %w", err)
 }
 
 // inParts reports whether a question can't be asked at once.
@@ -123,7 +131,7 @@ func (s *Store) Measurements(ctx context.Context) ([]string, error) {
 	}
 	defer s.life.RUnlock()
 	names, err := s.measurements(ctx, s.o.Database)
-	return names, s.explain(err)
+	return names, s.explain(s.o.Database, err)
 }
 
 func (s *Store) measurements(ctx context.Context, database string) ([]string, error) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -301,5 +303,108 @@ func TestErrorsOfAProxyRefuseNoRows(t *testing.T) {
 		if s.Condition().Away == refused {
 			t.Errorf("answer %s: %+v", said, s.Condition())
 		}
+	}
+}
+
+// One of the databases is dropped behind our back: what needs it is away and a warning says which it is, while rows are
+// taken as ever. 1.8 tells users another thing than administrators.
+func TestADroppedDatabaseOfWindows(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	server, err := influxd.New(influxd.Options{Dir: filepath.Join(dir, "influxd"), Auth: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer server.Kill()
+	const admin = "admin:secret1"
+	statement(t, server.URL(), "", "CREATE USER admin WITH PASSWORD 'secret1' WITH ALL PRIVILEGES")
+	statement(t, server.URL(), admin, "CREATE USER cw WITH PASSWORD 'secret2'")
+	for i, login := range []string{"cw:secret2", admin} {
+		name := fmt.Sprintf("db%d", i)
+		for _, suffix := range []string{"", "_5m", "_1h", "_1d", "_1mo"} {
+			statement(t, server.URL(), admin, fmt.Sprintf(`CREATE DATABASE "%s%s"`, name, suffix))
+			statement(t, server.URL(), admin, fmt.Sprintf(`GRANT ALL ON "%s%s" TO cw`, name, suffix))
+		}
+		o := options(server.URL(), name)
+		o.TokenFile = filepath.Join(dir, name)
+		if err := os.WriteFile(o.TokenFile, []byte(login), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, o)
+		day := []rollup.Row{windowOf("m", testNow.Truncate(24*time.Hour))}
+		if err := s.PutRollups(t.Context(), rollup.Day, day); err != nil {
+			t.Fatal(err)
+		}
+		statement(t, server.URL(), admin, fmt.Sprintf(`DROP DATABASE "%s_1d"`, name))
+		for _, measurement := range []string{"m", ""} {
+			err := s.Rollups(t.Context(), store.RollupQuery{Level: rollup.Day, Measurement: measurement, To: testNow}, func(store.RollupSeries) error { return nil })
+			if !errors.Is(err, store.ErrAway) || !strings.Contains(err.Error(), name+"_1d is not there") {
+				t.Errorf("%s: reading windows of %q: %v", name, measurement, err)
+			}
+		}
+		until(t, "a warning", func() bool { return len(s.Warnings()) > 0 })
+		if w := strings.Join(s.Warnings(), "\n"); !strings.Contains(w, name+"_1d is not there") || !strings.Contains(w, "communewatch-collector influx setup") || strings.Contains(w, "secret") {
+			t.Errorf("%s: warnings %q", name, w)
+		}
+		if err := s.PutRollups(t.Context(), rollup.Day, day); !errors.Is(err, store.ErrAway) || !strings.Contains(err.Error(), "influx setup") {
+			t.Errorf("%s: storing windows: %v", name, err)
+		}
+		if err := s.Append(t.Context(), storetest.Rows(t, one(1)...)); err != nil || s.Condition().Away {
+			t.Errorf("%s: rows are not taken: %v %+v", name, err, s.Condition())
+		}
+		statement(t, server.URL(), admin, fmt.Sprintf(`CREATE DATABASE "%s_1d"`, name))
+		statement(t, server.URL(), admin, fmt.Sprintf(`GRANT ALL ON "%s_1d" TO cw`, name))
+		if err := s.PutRollups(t.Context(), rollup.Day, day); err != nil {
+			t.Errorf("%s: storing windows again: %v", name, err)
+		}
+	}
+}
+
+func windowOf(measurement string, at time.Time) rollup.Row {
+	return rollup.Row{Measurement: measurement, Tags: probes.Tags{{Key: "site", Value: "s1"}}, Start: at.UnixMilli(),
+		Fields: []rollup.Field{{Key: "lost", Value: rollup.Aggregate{Count: 1, Sum: 2, Min: 2, Max: 2}}}}
+}
+
+// A field that somebody else made an integer costs the windows of its measurement and no others, and is named.
+func TestAForeignFieldInADatabaseOfWindows(t *testing.T) {
+	t.Parallel()
+	o := options(real.URL(), database(t, real.URL(), ""))
+	o.BatchRows = 2
+	s := open(t, o)
+	at := testNow.Truncate(time.Hour).Add(-time.Hour)
+	foreign := fmt.Sprintf("icmp,host=x lost_sum=5i %d", at.UnixNano())
+	resp, err := http.Post(real.URL()+"/write?db="+o.Database+"_1h", "text/plain", strings.NewReader(foreign))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent {
+		t.Fatal(resp.Status)
+	}
+	rows := []rollup.Row{windowOf("icmp", at), windowOf("dns", at), windowOf("http", at), windowOf("icmp", at.Add(-time.Minute)), windowOf("tcp", at)}
+	if err := s.PutRollups(t.Context(), rollup.Hour, rows); err == nil || errors.Is(err, store.ErrAway) {
+		t.Errorf("windows that are refused: %v", err)
+	}
+	found := map[string]int{}
+	for _, name := range []string{"icmp", "dns", "http", "tcp"} {
+		q := store.RollupQuery{Level: rollup.Hour, Measurement: name, Tags: map[string]string{"site": "s1"}, From: at.Add(-time.Hour), To: testNow}
+		if err := s.Rollups(t.Context(), q, func(r store.RollupSeries) error { found[name] += len(r.Rows); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found["icmp"] != 0 || found["dns"] != 1 || found["http"] != 1 || found["tcp"] != 1 {
+		t.Errorf("windows: %v", found)
+	}
+	w := strings.Join(s.Warnings(), "\n")
+	for _, want := range []string{o.Database + "_1h", `"icmp"`, "lost_sum", "influx check"} {
+		if !strings.Contains(w, want) {
+			t.Errorf("warnings lack %s: %q", want, w)
+		}
+	}
+	if s.Condition().Away {
+		t.Errorf("%+v", s.Condition())
 	}
 }

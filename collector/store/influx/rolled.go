@@ -2,7 +2,10 @@ package influx
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"communewatch/collector/rollup"
@@ -30,8 +33,14 @@ func (s *Store) PutRollups(ctx context.Context, level rollup.Level, rows []rollu
 	}
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
+	return s.putAll(ctx, level, rows, oldest)
+}
+
+// putAll stores what is not older than oldest, in requests of a fit size. Where rows are refused it stores the others.
+func (s *Store) putAll(ctx context.Context, level rollup.Level, rows []rollup.Row, oldest int64) error {
+	var refused error
 	var body []byte
-	n := 0
+	n, from := 0, 0
 	for i := range rows {
 		if rows[i].Start >= oldest && len(rows[i].Fields) > 0 {
 			var err error
@@ -41,13 +50,35 @@ func (s *Store) PutRollups(ctx context.Context, level rollup.Level, rows []rollu
 			n++
 		}
 		if n > 0 && (n == s.o.BatchRows || len(body) >= maxBody/2 || i == len(rows)-1) {
-			if err := s.put(ctx, level, string(body)); err != nil {
-				return fmt.Errorf("influx: %w", err)
+			err := s.put(ctx, level, string(body))
+			if kind, ok := client.KindOf(err); ok && kind == client.Refused {
+				refused, err = errors.Join(refused, s.putApart(ctx, level, rows[from:i+1], oldest, err)), nil
 			}
-			body, n = body[:0], 0
+			if err != nil {
+				return s.explain(s.o.DatabaseOf(level), err)
+			}
+			body, n, from = body[:0], 0, i+1
 		}
 	}
-	return nil
+	return refused
+}
+
+// putApart stores rows of a request that was refused, those of each measurement alone: a field that somebody else made an
+// integer of one must not cost the windows of the others.
+func (s *Store) putApart(ctx context.Context, level rollup.Level, rows []rollup.Row, oldest int64, refusal error) error {
+	by := map[string][]rollup.Row{}
+	for _, r := range rows {
+		by[r.Measurement] = append(by[r.Measurement], r)
+	}
+	if len(by) == 1 {
+		s.conflicts(s.o.DatabaseOf(level), rows[0].Measurement, refusal)
+		return fmt.Errorf("influx: windows of %s: %w", rows[0].Measurement, refusal)
+	}
+	var all error
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		all = errors.Join(all, s.putAll(ctx, level, by[name], oldest))
+	}
+	return all
 }
 
 // put stores windows, when it is their turn.
@@ -73,8 +104,6 @@ func (s *Store) putLines(ctx context.Context, database, body string) error {
 	case !ok || kind == client.Canceled:
 	case kind == client.Limited:
 		s.limited(err)
-	case kind == client.Missing:
-		return fmt.Errorf("%w (the database %s is not there; make it with: communewatch-collector influx setup)", err, database)
 	case sift.TooOld(err):
 		return nil // and stored the others
 	case kind == client.TooLarge && rows > 1:
@@ -83,8 +112,6 @@ func (s *Store) putLines(ctx context.Context, database, body string) error {
 			return err
 		}
 		return s.putLines(ctx, database, body[at:])
-	default:
-		s.suspect(err)
 	}
 	return err
 }
@@ -110,13 +137,13 @@ func (s *Store) Rollups(ctx context.Context, q store.RollupQuery, each func(stor
 	if q.Measurement == "" {
 		var err error
 		if names, err = s.measurements(ctx, s.o.DatabaseOf(q.Level)); err != nil {
-			return s.explain(err)
+			return s.explain(s.o.DatabaseOf(q.Level), err)
 		}
 	}
 	read := 0
 	for _, name := range names {
 		if err := s.windowsOf(ctx, name, &q, &read, each); err != nil {
-			return s.explain(err)
+			return s.explain(s.o.DatabaseOf(q.Level), err)
 		}
 	}
 	return nil

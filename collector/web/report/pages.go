@@ -11,6 +11,7 @@ package report
 import (
 	"context"
 	"embed"
+	"errors"
 	"html/template"
 	"io/fs"
 	"log/slog"
@@ -28,6 +29,7 @@ import (
 	"communewatch/collector/reports/period"
 	"communewatch/collector/status"
 	"communewatch/collector/status/words"
+	"communewatch/collector/store"
 	"communewatch/collector/web/frame"
 	"communewatch/collector/web/report/wording"
 )
@@ -175,7 +177,11 @@ func (p *Pages) fail(rw http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		return // nobody is waiting
 	}
-	if p.o.Status != nil && p.o.Status.Status().Store.Away {
+	away := errors.Is(err, store.ErrAway) // or a part of it that this needs
+	if away {
+		p.o.Log.Warn("the database has no answer", "path", r.URL.Path, "error", err)
+	}
+	if away || p.o.Status != nil && p.o.Status.Status().Store.Away {
 		p.sorry(rw, r, http.StatusServiceUnavailable, "report.failed", "report.failed_away")
 		return
 	}

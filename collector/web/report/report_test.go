@@ -239,6 +239,11 @@ func TestTroubleIsAPageThatSaysWhatIsLost(t *testing.T) {
 			t.Errorf("%s: %d", path, w.Code)
 		}
 	}
+	h.reporter.Set(reportstest.State{Err: fmt.Errorf("months: %w: secret", store.ErrAway)}) // one database of several
+	if w := h.get(t, "/reports"); w.Code != 503 || !strings.Contains(w.Body.String(), "Số liệu không mất") || strings.Contains(w.Body.String(), "secret") {
+		t.Errorf("without the months' database: %d", w.Code)
+	}
+	h.reporter.Set(reportstest.State{Err: errors.New("dial tcp: secret")})
 	h.stands.Store.Condition = store.Condition{Away: true, Since: now}
 	if w := h.get(t, "/reports"); w.Code != 503 || !strings.Contains(w.Body.String(), "Số liệu không mất") {
 		t.Errorf("%d", w.Code)

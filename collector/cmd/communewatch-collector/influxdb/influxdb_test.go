@@ -103,6 +103,30 @@ func TestARealServerWithUsers(t *testing.T) {
 	text, err = run(t, settings, "setup", "--admin-token-file", admin, "--user", "collector", "--alter", "--json")
 	holds(t, text, err, `"state": "changed"`, `"is": "was kept 60 days"`, "<nil>")
 
+	for _, c := range []struct{ login, want string }{
+		{"", "influx.token_file is missing"},
+		{"collector:nonsense", "setup --admin-token-file FILE --user collector --alter gives the user"},
+		{"nonsense", "--user NAME --alter"},
+	} {
+		if c.login == "" {
+			if err := os.Remove(filepath.Join(dir, "login")); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			write(t, dir, "login", c.login)
+		}
+		text, err = run(t, settings, "check")
+		holds(t, text, err, c.want, "--admin-token-file", "must be put right")
+		if strings.Contains(text, "nonsense") || c.login == "" && strings.Contains(text, "may not") {
+			t.Errorf("%q: %s", c.login, text)
+		}
+	}
+	// What it says to do helps.
+	text, err = run(t, settings, "setup", "--admin-token-file", admin, "--user", "collector", "--alter")
+	holds(t, text, err, "changed  user collector", "<nil>")
+	text, err = run(t, settings, "check")
+	holds(t, text, err, "may be read and written", "<nil>")
+
 	s.Kill()
 	text, err = run(t, settings, "check", "--json")
 	holds(t, text, err, `"ok": false`, "does not answer", "must be put right")

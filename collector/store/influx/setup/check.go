@@ -84,7 +84,9 @@ func Check(ctx context.Context, o Options) Verdict {
 	}
 	c.server(ctx)
 	c.clock()
-	c.tokenFile()
+	if !c.tokenFile() {
+		return c.verdict // each database would only say that nobody asked
+	}
 	for _, l := range levels() {
 		if c.database(ctx, l) {
 			c.writers(ctx, l)
@@ -132,17 +134,42 @@ func (c *check) clock() {
 	}
 }
 
-func (c *check) tokenFile() {
+// tokenFile looks at the file with the token. It returns false if there is none though the settings name one.
+func (c *check) tokenFile() bool {
 	file := c.Config.TokenFile
 	if file == "" {
-		return
+		return true
+	}
+	if c.link.Token == "" {
+		c.add(Wrong, "token", file, "influx.token_file is missing, or empty", c.setup(false)+" makes it")
+		return false
 	}
 	if c.verdict.Server.Generation == 1 && strings.ContainsAny(c.link.Token, " \t") {
-		c.add(Wrong, "token", file, "the password has a space, which 1.8 does not take in the header that the collector sends", "communewatch-collector influx setup --user NAME --alter")
+		c.add(Wrong, "token", file, "the password has a space, which 1.8 does not take in the header that the collector sends", c.setup(true))
 	}
 	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {
 		c.add(Note, "token", file, fmt.Sprintf("others on this machine may read it (%v)", info.Mode().Perm()), "chmod 600 "+file)
 	}
+	return true
+}
+
+// setup is the command that gives the collector what it lacks; renew, even if it has a token or user already.
+func (c *check) setup(renew bool) string {
+	command := "communewatch-collector influx setup"
+	if c.Config.TokenFile != "" {
+		command += " --admin-token-file FILE"
+	}
+	if c.verdict.Server.Generation == 1 && c.Config.TokenFile != "" {
+		user, _, ok := strings.Cut(c.link.Token, ":")
+		if !ok || user == "" {
+			user = "NAME" // without a colon it may be the password alone
+		}
+		command += " --user " + shell(ask.Printable(user, 40))
+	}
+	if renew {
+		command += " --alter"
+	}
+	return command
 }
 
 // database looks whether a level's database is there, may be read and written, and keeps rows long enough. It returns
@@ -150,12 +177,15 @@ func (c *check) tokenFile() {
 func (c *check) database(ctx context.Context, l rollup.Level) bool {
 	name := c.Config.DatabaseOf(l)
 	missing := func() {
-		c.add(Wrong, "database", name, "it is not there, or the token does not see it", "communewatch-collector influx setup")
+		c.add(Wrong, "database", name, "it is not there, or the token does not see it", c.setup(false))
 	}
 	refused := func(what string, err error) {
-		fix := "communewatch-collector influx setup --alter makes a token that may"
+		fix := c.setup(true) + " makes a token that may"
 		if c.verdict.Server.Generation == 1 {
-			fix = "communewatch-collector influx setup --user NAME"
+			fix = c.setup(true) + " gives the user its rights, and a new password where that in influx.token_file is wrong"
+		}
+		if c.Config.TokenFile == "" {
+			fix = "name a file as influx.token_file; then: communewatch-collector influx setup --admin-token-file FILE (1.8: and --user NAME)"
 		}
 		c.add(Wrong, "database", name, "the token may not "+what+" it: "+err.Error(), fix)
 	}
