@@ -43,7 +43,7 @@ func TestListsAsPeopleKeepThem(t *testing.T) {
 			"s08746 broadband FPT||1000/0.5||0|..",
 		},
 		"thousands with a dot": {"ma don vi;duong truyen;nha mang;Cước tháng (nghìn đồng)\n8824;cap quang;VNPT;1.250\n", "s08824 broadband VNPT||0/0||1250000|.."},
-		"without accents": {"ma don vi;duong truyen;nha mang;toc do xuong (Mb/s)\n8824;cap quang;VNPT;100,5\n", "s08824 broadband VNPT||100.5/0||0|.."},
+		"without accents":      {"ma don vi;duong truyen;nha mang;toc do xuong (Mb/s)\n8824;cap quang;VNPT;100,5\n", "s08824 broadband VNPT||100.5/0||0|.."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := options().Read("l.csv", []byte(c.list))
