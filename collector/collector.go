@@ -134,6 +134,9 @@ func (c *Collector) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, c.close("store", c.store.Close)) }()
 	c.keeper = NewKeeper(&c.cfg, c.reg, c.store, c.o.Now, c.log, metrics)
+	if err := c.keeper.Load(ctx); err != nil {
+		return err
+	}
 	c.reader = history.NewReader(history.ReaderOptions{
 		Store: c.store, Progress: c.keeper.Progress, Zone: c.cfg.Location(), Retention: c.cfg.Retention, Keep: c.cfg.Rollups.Keep(), Now: c.o.Now,
 	})

@@ -186,7 +186,14 @@ func (m *mark) due() time.Time {
 	return at
 }
 
-// load reads what the registry knows, once.
+// Load reads what the registry knows, once. Work does it too; who answers questions before Run calls it first, or would
+// take an unread frontier for none.
+func (k *Keeper) Load(ctx context.Context) error {
+	k.working.Lock()
+	defer k.working.Unlock()
+	return k.load(ctx)
+}
+
 func (k *Keeper) load(ctx context.Context) error {
 	select {
 	case <-k.loaded:
