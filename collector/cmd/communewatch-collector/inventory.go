@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"communewatch/collector/api/equipment"
+	"communewatch/collector/cmd/communewatch-collector/program"
 	"communewatch/collector/registry"
 	"communewatch/collector/registry/devices"
 	"communewatch/collector/stock"
@@ -23,7 +24,7 @@ import (
 )
 
 func newInventory(config *configFlag) *cobra.Command {
-	return newGroup("inventory", "The equipment: what was found, what was bought, what people say of it",
+	return program.Group("inventory", "The equipment: what was found, what was bought, what people say of it",
 		newInventoryDevices(config), newInventoryReport(config), newInventoryAdd(config), newFact(config), newTicket(config), newOffice(config),
 		newPurchases(config), newLink(config), newUnlink(config), newCatalogue(config), newAudit(config))
 }
@@ -308,7 +309,7 @@ func newInventoryAdd(config *configFlag) *cobra.Command {
 }
 
 func newFact(config *configFlag) *cobra.Command {
-	return newGroup("fact", "What people know of a device", newFactSet(config), newFactWithdraw(config), newFactNames())
+	return program.Group("fact", "What people know of a device", newFactSet(config), newFactWithdraw(config), newFactNames())
 }
 
 func newFactSet(config *configFlag) *cobra.Command {
@@ -382,7 +383,7 @@ func newFactNames() *cobra.Command {
 }
 
 func newTicket(config *configFlag) *cobra.Command {
-	return newGroup("ticket", "Failures, repairs and quotes for repairs", newTicketAdd(config))
+	return program.Group("ticket", "Failures, repairs and quotes for repairs", newTicketAdd(config))
 }
 
 func newTicketAdd(config *configFlag) *cobra.Command {

@@ -20,6 +20,7 @@ import (
 	"communewatch/collector/cmd/communewatch-collector/copies"
 	"communewatch/collector/cmd/communewatch-collector/influxdb"
 	"communewatch/collector/cmd/communewatch-collector/lines"
+	"communewatch/collector/cmd/communewatch-collector/program"
 	"communewatch/collector/cmd/communewatch-collector/rehearse"
 	"communewatch/collector/cmd/communewatch-collector/rollups"
 	"communewatch/collector/registry"
@@ -88,10 +89,9 @@ func newRoot() *cobra.Command {
 	open := func(cmd *cobra.Command, do func(*registry.Registry) error) error {
 		return withRegistry(cmd, &config, do)
 	}
-	rehearsals := rehearse.New(rehearse.Options{Config: config.read, Registry: open})
-	reported := lines.Options{Config: config.read, Registry: open}
-	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), rehearsals, lines.New(reported), lines.NewReport(reported),
-		copies.Backup(config.read), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), rollups.New(rollups.Options{Config: config.read, Registry: open}), alone.Command(), newVersion())
+	access := program.Access{Config: config.read, Registry: open}
+	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), rehearse.New(access), lines.New(access), lines.NewReport(access),
+		copies.Backup(config.read), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), rollups.New(access), alone.Command(), newVersion())
 	return root
 }
 
@@ -156,27 +156,6 @@ func versionText() string {
 		return info.Main.Version
 	}
 	return "unknown"
-}
-
-// newGroup is a command that does nothing but hold others.
-func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
-	group := &cobra.Command{
-		Use: use, Short: short,
-		Args: cobra.NoArgs, // so that a mistyped command is an error
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	group.AddCommand(commands...)
-	return group
-}
-
-// exactly is cobra.ExactArgs with an error that says what is missing.
-func exactly(n int, what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != n {
-			return fmt.Errorf("give %s: %s (found %d arguments)", what, cmd.UseLine(), len(args))
-		}
-		return nil
-	}
 }
 
 // withRegistry opens the registry for one command. A running collector may have it open too.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"text/tabwriter"
 
+	"communewatch/collector/cmd/communewatch-collector/program"
 	"communewatch/collector/registry"
 	"communewatch/collector/registry/paper"
 
@@ -11,7 +12,7 @@ import (
 )
 
 func newOffice(config *configFlag) *cobra.Command {
-	return newGroup("site", "What people know of an office: how many people the norms count there", newOfficeSet(config), newOfficeWithdraw(config), newOfficeList(config))
+	return program.Group("site", "What people know of an office: how many people the norms count there", newOfficeSet(config), newOfficeWithdraw(config), newOfficeList(config))
 }
 
 func newOfficeSet(config *configFlag) *cobra.Command {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"communewatch/collector/api/equipment"
+	"communewatch/collector/cmd/communewatch-collector/program"
 	"communewatch/collector/registry"
 	"communewatch/collector/registry/devices"
 	"communewatch/collector/registry/paper"
@@ -25,7 +26,7 @@ import (
 )
 
 func newPurchases(config *configFlag) *cobra.Command {
-	return newGroup("purchases", "The purchase phases and their pieces", newPurchasesImport(config), newPurchasesList(config), newPurchasesImports(config),
+	return program.Group("purchases", "The purchase phases and their pieces", newPurchasesImport(config), newPurchasesList(config), newPurchasesImports(config),
 		newPurchasesUndo(config), newPurchasesRemove(config))
 }
 
@@ -39,7 +40,7 @@ import none of it. New pieces are added and known ones updated; none is removed,
 files. For a list that holds whole phases --replace removes what it does not have; look first with --dry-run. Any import
 can be taken back with: inventory purchases undo`,
 		Example: `  communewatch-collector inventory purchases import dot1.xlsx --dry-run --by "Nguyễn Thị Lan"`,
-		Args:    exactly(1, "the list to import"),
+		Args:    program.Exactly(1, "the list to import"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, data, err := readFile(args[0])
 			if err != nil {
@@ -284,13 +285,13 @@ func newUnlink(config *configFlag) *cobra.Command {
 }
 
 func newCatalogue(config *configFlag) *cobra.Command {
-	return newGroup("catalogue", "What makers say of the end of their products", newCatalogueCheck(), newCatalogueImport(config), newCatalogueAdd(config),
+	return program.Group("catalogue", "What makers say of the end of their products", newCatalogueCheck(), newCatalogueImport(config), newCatalogueAdd(config),
 		newCatalogueList(config), newCatalogueRetire(config))
 }
 
 func newCatalogueCheck() *cobra.Command {
 	return &cobra.Command{
-		Use: "check FILE", Short: "Report every mistake in a catalogue file", Args: exactly(1, "the file to check"),
+		Use: "check FILE", Short: "Report every mistake in a catalogue file", Args: program.Exactly(1, "the file to check"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			rows, err := readCatalogue(args[0])
 			if err == nil {
@@ -316,7 +317,7 @@ func newCatalogueImport(config *configFlag) *cobra.Command {
 		Long: `Add the rows of a file to the local catalogue, all or none. They stand beside those that come with the program: where
 the two disagree, both are shown. Rows need the confidence A(local), the document (number and date), who entered them and
 when. Rows that are in force already are left out.`,
-		Args: exactly(1, "the file to import"),
+		Args: program.Exactly(1, "the file to import"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			rows, err := readCatalogue(args[0])
 			if err != nil {
@@ -440,7 +441,7 @@ func newCatalogueList(config *configFlag) *cobra.Command {
 func newCatalogueRetire(config *configFlag) *cobra.Command {
 	var by string
 	cmd := &cobra.Command{
-		Use: "retire ID --by NAME", Short: "Take a local row out of force; it stays in the audit", Args: exactly(1, "the row's id"),
+		Use: "retire ID --by NAME", Short: "Take a local row out of force; it stays in the audit", Args: program.Exactly(1, "the row's id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withRegistry(cmd, config, func(reg *registry.Registry) error {
 				return changed(reg.Paper().RetireCatalogueRow(cmd.Context(), args[0], by), args[0])

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"communewatch/collector/cmd/communewatch-collector/program"
 	"communewatch/collector/registry"
 	"communewatch/inventory"
 
@@ -17,7 +18,7 @@ import (
 )
 
 func newSites(config *configFlag) *cobra.Command {
-	return newGroup("sites", "The list of sites", newSitesImport(config), newSitesList(config))
+	return program.Group("sites", "The list of sites", newSitesImport(config), newSitesList(config))
 }
 
 func newSitesImport(config *configFlag) *cobra.Command {
@@ -28,7 +29,7 @@ func newSitesImport(config *configFlag) *cobra.Command {
 		Long: `Add the sites of a CSV or XLSX list, or change those that are known. It is all or nothing: every mistake in the
 list is printed, and one is enough to import none of it. No site is ever removed.`,
 		Example: "  communewatch-collector sites import sites.xlsx --dry-run",
-		Args:    exactly(1, "the list to import"),
+		Args:    program.Exactly(1, "the list to import"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			how.Warn = func(p inventory.Problem) { fmt.Fprintln(cmd.ErrOrStderr(), "warning:", p) }
 			list, err := readSites(args[0], how)

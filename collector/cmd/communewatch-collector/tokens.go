@@ -7,13 +7,14 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"communewatch/collector/cmd/communewatch-collector/program"
 	"communewatch/collector/registry"
 
 	"github.com/spf13/cobra"
 )
 
 func newToken(config *configFlag) *cobra.Command {
-	return newGroup("token", "The tokens of those who may write", newTokenCreate(config), newTokenList(config), newTokenRevoke(config))
+	return program.Group("token", "The tokens of those who may write", newTokenCreate(config), newTokenList(config), newTokenRevoke(config))
 }
 
 func newTokenCreate(config *configFlag) *cobra.Command {
@@ -121,7 +122,7 @@ func newTokenJSON(t registry.Token) tokenJSON {
 
 func newTokenRevoke(config *configFlag) *cobra.Command {
 	return &cobra.Command{
-		Use: "revoke ID", Short: "Refuse a token from now on, for good", Args: exactly(1, "the token's id, as token list prints it"),
+		Use: "revoke ID", Short: "Refuse a token from now on, for good", Args: program.Exactly(1, "the token's id, as token list prints it"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withRegistry(cmd, config, func(reg *registry.Registry) error {
 				if err := reg.RevokeToken(cmd.Context(), args[0]); err != nil {

@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 
 	"communewatch/collector"
+	"communewatch/collector/cmd/communewatch-collector/program"
 	"communewatch/collector/store/influx/setup"
 	"communewatch/collector/transfer"
 
@@ -22,13 +23,7 @@ import (
 // New returns the command influx with all that are below it. file returns the settings file's name, once flags are
 // parsed.
 func New(file func() string) *cobra.Command {
-	group := &cobra.Command{
-		Use: "influx", Short: "The InfluxDB that results are kept in: make what is needed there, look whether all is well",
-		Args: cobra.NoArgs, // so that a mistyped command is an error
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	group.AddCommand(newSetup(file), newCheck(file))
-	return group
+	return program.Group("influx", "The InfluxDB that results are kept in: make what is needed there, look whether all is well", newSetup(file), newCheck(file))
 }
 
 // options are those that the settings hold. The database may be made ready before the collector is told to use it.

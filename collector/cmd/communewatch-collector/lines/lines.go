@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"text/tabwriter"
 
-	"communewatch/collector"
+	"communewatch/collector/cmd/communewatch-collector/program"
 	"communewatch/collector/registry"
 	kept "communewatch/collector/registry/lines"
 	"communewatch/collector/reports"
@@ -24,24 +24,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Options are what the commands need of the program. Both are required.
-type Options struct {
-	Config   func() (collector.Config, error)                                  // reads the settings
-	Registry func(cmd *cobra.Command, do func(*registry.Registry) error) error // opens the registry for one command
-}
-
 // New returns the command lines with all that are below it.
-func New(o Options) *cobra.Command {
-	group := &cobra.Command{
-		Use: "lines", Short: "What was agreed with the providers of the sites' lines",
-		Args: cobra.NoArgs, // so that a mistyped command is an error
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	group.AddCommand(newImport(o), newList(o), newWithdraw(o))
-	return group
+func New(o program.Access) *cobra.Command {
+	return program.Group("lines", "What was agreed with the providers of the sites' lines", newImport(o), newList(o), newWithdraw(o))
 }
 
-func newImport(o Options) *cobra.Command {
+func newImport(o program.Access) *cobra.Command {
 	var dryRun bool
 	var by string
 	cmd := &cobra.Command{
@@ -163,7 +151,7 @@ func newContractJSON(c kept.Contract) contractJSON {
 	return out
 }
 
-func newList(o Options) *cobra.Command {
+func newList(o program.Access) *cobra.Command {
 	var asJSON, all bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "Print the contracts of lines", Args: cobra.NoArgs,
@@ -225,7 +213,7 @@ func printContracts(w io.Writer, list []kept.Contract, all bool) error {
 	return tw.Flush()
 }
 
-func newWithdraw(o Options) *cobra.Command {
+func newWithdraw(o program.Access) *cobra.Command {
 	var site, layer, from, by string
 	cmd := &cobra.Command{
 		Use: "withdraw --site ID --layer LAYER --from DAY --by NAME", DisableFlagsInUseLine: true,

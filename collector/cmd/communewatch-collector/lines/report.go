@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"communewatch/collector"
+	"communewatch/collector/cmd/communewatch-collector/program"
 	"communewatch/collector/reports"
 	"communewatch/collector/reports/period"
 	"communewatch/collector/web/frame"
@@ -31,7 +32,7 @@ type reportFlags struct {
 }
 
 // NewReport returns the command report.
-func NewReport(o Options) *cobra.Command {
+func NewReport(o program.Access) *cobra.Command {
 	var f reportFlags
 	cmd := &cobra.Command{
 		Use: "report", Short: "Say what the lines were worth in a month, a quarter or a year",

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"communewatch/collector"
+	"communewatch/collector/cmd/communewatch-collector/program"
 	"communewatch/collector/phrase"
 	"communewatch/collector/registry"
 	"communewatch/collector/rehearsal"
@@ -26,31 +27,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Options are what the commands need of the program. Both are required.
-type Options struct {
-	Config   func() (collector.Config, error)                                  // reads the settings
-	Registry func(cmd *cobra.Command, do func(*registry.Registry) error) error // opens the registry for one command
-}
-
 // New returns the command rehearsal with all that are below it.
-func New(o Options) *cobra.Command {
-	group := &cobra.Command{
-		Use: "rehearsal", Short: "All sites call the hub before a meeting, in steps",
-		Args: cobra.NoArgs, // so that a mistyped command is an error
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	group.AddCommand(newPlan(o), newStart(o), newStatus(o), newStop(o), newList(o), newShow(o), newCompare(o), newHold(o))
-	return group
-}
-
-// exactly is cobra.ExactArgs with an error that says what is missing.
-func exactly(n int, what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != n {
-			return fmt.Errorf("give %s: %s (found %d arguments)", what, cmd.UseLine(), len(args))
-		}
-		return nil
-	}
+func New(o program.Access) *cobra.Command {
+	return program.Group("rehearsal", "All sites call the hub before a meeting, in steps", newPlan(o), newStart(o), newStatus(o), newStop(o), newList(o), newShow(o), newCompare(o), newHold(o))
 }
 
 func printJSON(w io.Writer, v any) error {
@@ -141,7 +120,7 @@ func parseWhen(s string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("--at: %.40q is not a time; write 06:30, or 2026-11-30T06:30", s)
 }
 
-func newPlan(o Options) *cobra.Command {
+func newPlan(o program.Access) *cobra.Command {
 	var f requestFlags
 	var lang langFlag
 	var asJSON bool
@@ -181,7 +160,7 @@ func newPlan(o Options) *cobra.Command {
 }
 
 // draft makes a plan: the running collector does, which knows who is connected, or else this program.
-func draft(cmd *cobra.Command, o Options, cfg collector.Config, r rehearsal.Request) (p rehearsal.Plan, err error) {
+func draft(cmd *cobra.Command, o program.Access, cfg collector.Config, r rehearsal.Request) (p rehearsal.Plan, err error) {
 	p, err = collector.Rehearsals(cfg).Draft(cmd.Context(), r)
 	if !collector.NotRunning(err) {
 		return p, err
@@ -226,7 +205,7 @@ func asFlags(err error) error {
 	return errors.New(strings.Join(lines, "\n"))
 }
 
-func newStart(o Options) *cobra.Command {
+func newStart(o program.Access) *cobra.Command {
 	var f requestFlags
 	var lang langFlag
 	var asJSON, detach bool
@@ -301,7 +280,7 @@ func running(err error) error {
 }
 
 // follow prints what happens until the rehearsal has ended. An interrupt leaves it running.
-func follow(cmd *cobra.Command, o Options, l phrase.Lang, id rehearsal.ID, p *rehearsal.Plan, next func() (rehearsal.Event, error)) error {
+func follow(cmd *cobra.Command, o program.Access, l phrase.Lang, id rehearsal.ID, p *rehearsal.Plan, next func() (rehearsal.Event, error)) error {
 	v := viewer{w: cmd.OutOrStdout(), lang: l, plan: p}
 	for {
 		e, err := next()
@@ -326,7 +305,7 @@ func follow(cmd *cobra.Command, o Options, l phrase.Lang, id rehearsal.ID, p *re
 	}
 }
 
-func newStatus(o Options) *cobra.Command {
+func newStatus(o program.Access) *cobra.Command {
 	var lang langFlag
 	var asJSON, following bool
 	cmd := &cobra.Command{
@@ -377,7 +356,7 @@ func optionalID(args []string) (rehearsal.ID, error) {
 	return rehearsal.ParseID(args[0])
 }
 
-func newStop(o Options) *cobra.Command {
+func newStop(o program.Access) *cobra.Command {
 	var by string
 	var lang langFlag
 	cmd := &cobra.Command{
@@ -407,7 +386,7 @@ func newStop(o Options) *cobra.Command {
 	return cmd
 }
 
-func newHold(o Options) *cobra.Command {
+func newHold(o program.Access) *cobra.Command {
 	var h rehearsal.Hold
 	var end bool
 	var by string
@@ -454,7 +433,7 @@ func newHold(o Options) *cobra.Command {
 	return cmd
 }
 
-func newList(o Options) *cobra.Command {
+func newList(o program.Access) *cobra.Command {
 	var lang langFlag
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -489,11 +468,11 @@ func newList(o Options) *cobra.Command {
 	return cmd
 }
 
-func newShow(o Options) *cobra.Command {
+func newShow(o program.Access) *cobra.Command {
 	var lang langFlag
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "show ID", Short: "What a rehearsal came to: the matrix, the hub, what to do", Args: exactly(1, "the rehearsal's id, as rehearsal list prints it"),
+		Use: "show ID", Short: "What a rehearsal came to: the matrix, the hub, what to do", Args: program.Exactly(1, "the rehearsal's id, as rehearsal list prints it"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			l, err := lang.read()
 			if err != nil {
@@ -511,7 +490,7 @@ func newShow(o Options) *cobra.Command {
 	return cmd
 }
 
-func show(cmd *cobra.Command, o Options, l phrase.Lang, id rehearsal.ID, asJSON bool) error {
+func show(cmd *cobra.Command, o program.Access, l phrase.Lang, id rehearsal.ID, asJSON bool) error {
 	return o.Registry(cmd, func(reg *registry.Registry) error {
 		rep, names, err := readReport(cmd.Context(), reg, id)
 		if err != nil {
@@ -541,11 +520,11 @@ func readReport(ctx context.Context, reg *registry.Registry, id rehearsal.ID) (r
 	return rep, names, nil
 }
 
-func newCompare(o Options) *cobra.Command {
+func newCompare(o program.Access) *cobra.Command {
 	var lang langFlag
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "compare BEFORE AFTER", Short: "What changed from one rehearsal to a later one", Args: exactly(2, "the ids of two rehearsals"),
+		Use: "compare BEFORE AFTER", Short: "What changed from one rehearsal to a later one", Args: program.Exactly(2, "the ids of two rehearsals"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			l, err := lang.read()
 			if err != nil {

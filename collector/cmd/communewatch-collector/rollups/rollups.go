@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"communewatch/collector"
+	"communewatch/collector/cmd/communewatch-collector/program"
 	"communewatch/collector/history"
 	"communewatch/collector/history/desk"
 	"communewatch/collector/registry"
@@ -22,24 +23,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Options are what the commands need of the program. Both are required.
-type Options struct {
-	Config   func() (collector.Config, error)                                  // reads the settings
-	Registry func(cmd *cobra.Command, do func(*registry.Registry) error) error // opens the registry for one command
-}
-
 // New returns the command rollups with all that are below it.
-func New(o Options) *cobra.Command {
-	group := &cobra.Command{
-		Use: "rollups", Short: "The windows that long charts and reports are made of",
-		Args: cobra.NoArgs, // so that a mistyped command is an error
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	group.AddCommand(newRebuild(o), newStatus(o))
-	return group
+func New(o program.Access) *cobra.Command {
+	return program.Group("rollups", "The windows that long charts and reports are made of", newRebuild(o), newStatus(o))
 }
 
-func newRebuild(o Options) *cobra.Command {
+func newRebuild(o program.Access) *cobra.Command {
 	var from, to string
 	var sites []string
 	cmd := &cobra.Command{
@@ -158,7 +147,7 @@ func alone(ctx context.Context, cfg *collector.Config, reg *registry.Registry, o
 	return n, nil
 }
 
-func newStatus(o Options) *cobra.Command {
+func newStatus(o program.Access) *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Say how far windows are worked out, and what waits", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

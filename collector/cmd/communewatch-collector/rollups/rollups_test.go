@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"communewatch/collector"
+	"communewatch/collector/cmd/communewatch-collector/program"
 	"communewatch/collector/registry"
 	"communewatch/collector/rollup"
 	"communewatch/collector/store"
@@ -99,7 +100,7 @@ func (p *place) windows(level rollup.Level) (n int) {
 }
 
 func (p *place) run(args ...string) (stdout, stderr string, err error) {
-	cmd := New(Options{
+	cmd := New(program.Access{
 		Config:   func() (collector.Config, error) { return p.cfg, nil },
 		Registry: func(_ *cobra.Command, do func(*registry.Registry) error) error { return p.registry(do) },
 	})

@@ -1,0 +1,39 @@
+// Package program is what the rooms of commands have in common: what they need of the program that holds them, and the
+// frame of a command that holds others.
+package program
+
+import (
+	"fmt"
+
+	"communewatch/collector"
+	"communewatch/collector/registry"
+
+	"github.com/spf13/cobra"
+)
+
+// Access is how commands reach the collector's settings and its registry. Both are required.
+type Access struct {
+	Config   func() (collector.Config, error)                                  // reads the settings
+	Registry func(cmd *cobra.Command, do func(*registry.Registry) error) error // opens the registry for one command
+}
+
+// Group is a command that does nothing but hold others.
+func Group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	group := &cobra.Command{
+		Use: use, Short: short,
+		Args: cobra.NoArgs, // so that a mistyped command is an error
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	group.AddCommand(commands...)
+	return group
+}
+
+// Exactly is cobra.ExactArgs with an error that says what is missing.
+func Exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return fmt.Errorf("give %s: %s (found %d arguments)", what, cmd.UseLine(), len(args))
+		}
+		return nil
+	}
+}
