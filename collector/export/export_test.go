@@ -49,10 +49,6 @@ func open(t *testing.T) *embedded.Store {
 	return s
 }
 
-func tags(site string) probes.Tags {
-	return probes.Tags{{Key: "agent", Value: "máy 1"}, {Key: "path", Value: "broadband"}, {Key: "site", Value: site}, {Key: "target", Value: "anchor"}}
-}
-
 const foreign = "đo nhiệt, độ/phòng"
 
 // fill puts a day into a store: of two sites, with every type of the contract, and of a foreign writer with names and

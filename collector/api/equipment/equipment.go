@@ -4,7 +4,6 @@ package equipment
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -200,10 +199,4 @@ func oneOf(v url.Values, name string, known []string) error {
 		}
 	}
 	return &Mistake{fmt.Sprintf("%s: %.40q is none of %q", name, text, known)}
-}
-
-// IsMistake reports whether an error is one of who asked.
-func IsMistake(err error) bool {
-	var m *Mistake
-	return errors.As(err, &m)
 }

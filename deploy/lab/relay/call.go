@@ -98,9 +98,6 @@ func (q *parcels) Pop() any {
 // Addr is where the site sends its media to.
 func (c *Call) Addr() netip.AddrPort { return c.site.LocalAddr().(*net.UDPAddr).AddrPort() }
 
-// Done is closed when the call has ended.
-func (c *Call) Done() <-chan struct{} { return c.done }
-
 // Books returns what was done so far.
 func (c *Call) Books() Books {
 	c.mu.Lock()

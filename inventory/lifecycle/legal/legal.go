@@ -107,9 +107,6 @@ func loadMaxima() []Maximum {
 // Lives lists the table of useful lives, for showing.
 func Lives() []Life { return slices.Clone(lives) }
 
-// Maxima lists the table of maxima, for showing.
-func Maxima() []Maximum { return slices.Clone(maxima) }
-
 // within reports whether on lies between from and until, both included; zero dates are open ends.
 func within(on, from, until inventory.Date) bool {
 	return (from.IsZero() || !on.Before(from.Time)) && (until.IsZero() || !on.After(until.Time))
