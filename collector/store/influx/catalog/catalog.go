@@ -97,7 +97,10 @@ func (c Catalog) Series(ctx context.Context, database, measurement string, now t
 	quoted := influxql.Name(lines.Stored(measurement))
 	if c.Server.Generation == 3 {
 		n := 0
-		q := fmt.Sprintf("SELECT *::field FROM %s WHERE time >= %s GROUP BY * ORDER BY time DESC LIMIT 1", quoted, influxql.Time(now.Add(time.Hour-shortOf3)))
+		// An open end would be the server's clock, and the range longer than it takes where ours is behind.
+		end := now.Add(time.Hour)
+		q := fmt.Sprintf("SELECT *::field FROM %s WHERE time >= %s AND time < %s GROUP BY * ORDER BY time DESC LIMIT 1",
+			quoted, influxql.Time(end.Add(-shortOf3)), influxql.Time(end))
 		err := c.Client.Query(ctx, database, q, func(chunk *influxql.Chunk) error {
 			for i := 1; i < len(chunk.Columns); i++ {
 				for _, kind := range chunk.Columns[i].Kinds {
