@@ -30,7 +30,9 @@
 // collector that takes our others, is about that batch's rows (they are of another site, from before the agent was
 // moved): the batch is set aside.
 //
-// Backoff is exponential with full jitter, 1 s to 60 s: when a collector returns, its agents do so spread out.
+// A pause after a failure is drawn evenly from 1 s to the time the trouble has lasted, at least 2 s and at most 60 s.
+// Pauses so grow by half from one to the next, agents return spread out when a collector does, and none stays away for
+// longer than the collector did.
 //
 // # Several collectors
 //

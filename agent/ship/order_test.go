@@ -102,6 +102,28 @@ func TestBackoffGrowsAndEndsWithTheTrouble(t *testing.T) {
 	})
 }
 
+// TestShortAbsenceIsFollowedByAShortPause: a collector that was away for some seconds, to restart, is found again within
+// as many.
+func TestShortAbsenceIsFollowedByAShortPause(t *testing.T) {
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			const away = 16 * time.Second
+			c := newCollector(answerWith(500))
+			sp := openSpool(t, t.TempDir(), "b1")
+			put(t, sp, 1, "a f=1 1\n")
+			_, stop := start(t, with(handlers{"one": c}, "one"), sp)
+			time.Sleep(away)
+			c.set(take)
+			time.Sleep(away + time.Second)
+			synctest.Wait()
+			if sp.Stats().Batches != 0 {
+				t.Errorf("not sent %v after a collector returned that was away for %v", away+time.Second, away)
+			}
+			stop()
+		})
+	}
+}
+
 func TestRetryAfterIsObeyedWithinReason(t *testing.T) {
 	for value, want := range map[string]struct{ min, max time.Duration }{
 		"30":        {30 * time.Second, 34 * time.Second},

@@ -446,7 +446,10 @@ func (s *Shipper) delay(p *peer, v verdict, a *answer, now time.Time) time.Durat
 			return d + time.Duration(rand.Int64N(int64(d/10)+1)) // everybody was told the same
 		}
 	}
-	ceiling := min(backoffMin<<min(p.fails+1, 10), backoffMax)
+	ceiling := 2 * backoffMin
+	if p.trouble != taken {
+		ceiling = min(max(ceiling, now.Sub(p.since)), backoffMax)
+	}
 	return backoffMin + time.Duration(rand.Int64N(int64(ceiling-backoffMin)+1))
 }
 
