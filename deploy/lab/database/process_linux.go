@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // claim makes the database of a folder ours until release is called: two servers on the same files would ruin them, and
@@ -33,6 +35,10 @@ func halt(pid int, delay time.Duration) (end func()) {
 	send := func(s syscall.Signal) { _ = syscall.Kill(pid, s) } // a process that is gone is nobody's trouble here
 	if delay == 0 {
 		send(syscall.SIGSTOP)
+		// The signal is on its way when the call returns; the process stands still once the kernel says so. How it ends is
+		// left to whoever waits for that.
+		for unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED, nil) == unix.EINTR {
+		}
 		return func() { send(syscall.SIGCONT) }
 	}
 	ctx, cancel := context.WithCancel(context.Background())
