@@ -85,6 +85,11 @@ var never = []struct{ from, to, why string }{
 	{"collector/stock", "collector/web", "what is true of a device does not depend on who asks"},
 	{"collector/stock", "collector/api", "what is true of a device does not depend on who asks"},
 	{"collector/stock", "collector/store", "an inventory is made of facts, not of measurements"},
+	{"collector/fleet", "collector/registry", "what is said of the fleet does not depend on where it is kept"},
+	{"collector/audit", "collector/registry", "the record's words do not depend on where it is kept"},
+	{"collector/assign", "collector/registry", "what an agent is to do is a function of the plan"},
+	{"collector/assign", "collector/store", "what an agent is to do is a function of the plan"},
+	{"collector/authority", "collector/registry", "who vouches for whom is apart from who is thrown out"},
 	{"collector/ingest", "collector/stock", "what is taken in is not judged on the way"},
 	{"collector/ingest", "collector/web", "the agents' door and the humans' door are two"},
 	{"collector/ingest", "collector/api", "the agents' door and the humans' door are two"},
@@ -108,6 +113,10 @@ var only = []struct {
 	{"github.com/gosnmp/gosnmp", []string{"probes/snmp", "deploy/lab"}},
 	{"github.com/pion", []string{"probes/webrtc/rtc", "deploy/lab"}},
 	{"github.com/emiago/sipgo", []string{"probes/sip"}},
+	{"github.com/kardianos/service", []string{"agent/service"}},
+	{"github.com/coreos/go-oidc", []string{"collector/people/door"}},
+	{"golang.org/x/oauth2", []string{"collector/people/door"}},
+	{"aead.dev/minisign", []string{"probes/release", "deploy/cmd/communewatch-release"}},
 	{"golang.org/x/net/dns", []string{"probes/dns", "deploy/lab"}},
 }
 
@@ -126,6 +135,8 @@ var neighbours = []struct{ from, to string }{
 	{"probes/sip", "probes/connect"},             // who asks by UDP, TCP or TLS
 	{"probes/stun", "probes/connect"},
 	{"probes/h323", "probes/connect"},
+	{"probes/presence", "probes/enroll"}, // what an agent says of its machine
+	{"probes/presence", "probes/work"},   // and of its work
 }
 
 func neighbourly(from, to string) bool {

@@ -23,11 +23,15 @@ import (
 	"sync"
 	"time"
 
+	"communewatch/collector/registry/agents"
 	"communewatch/collector/registry/devices"
 	"communewatch/collector/registry/lines"
 	"communewatch/collector/registry/paper"
+	"communewatch/collector/registry/people"
 	"communewatch/collector/registry/rehearsals"
+	"communewatch/collector/registry/releases"
 	"communewatch/collector/registry/rollups"
+	"communewatch/collector/registry/work"
 	"communewatch/collector/sqlite"
 )
 
@@ -63,6 +67,11 @@ type Registry struct {
 	rollups    *rollups.Store
 	lines      *lines.Store
 
+	agents   *agents.Store
+	work     *work.Store
+	people   *people.Store
+	releases *releases.Store
+
 	stop      context.CancelFunc // ends the goroutines
 	running   sync.WaitGroup
 	closeOnce sync.Once
@@ -89,6 +98,10 @@ func Open(ctx context.Context, path string, o Options) (*Registry, error) {
 	r.rehearsals = rehearsals.New(r.db, r.now, r.fail)
 	r.rollups = rollups.New(r.db, r.fail)
 	r.lines = lines.New(r.db, r.now, r.fail)
+	r.agents = agents.New(r.db, r.now, r.fail)
+	r.work = work.New(r.db, r.now, r.fail)
+	r.people = people.New(r.db, r.now, r.fail)
+	r.releases = releases.New(r.db, r.now, r.fail)
 	if r.tokens.conn, err = r.read.Conn(ctx); err == nil {
 		err = r.tokens.load(ctx, time.Now())
 	}
@@ -123,6 +136,18 @@ func (r *Registry) Lines() *lines.Store { return r.lines }
 
 // Rollups is how far rollups are, and what of them is due.
 func (r *Registry) Rollups() *rollups.Store { return r.rollups }
+
+// Agents is the fleet.
+func (r *Registry) Agents() *agents.Store { return r.agents }
+
+// Work is what agents are to do.
+func (r *Registry) Work() *work.Store { return r.work }
+
+// People is who may do what, and who did.
+func (r *Registry) People() *people.Store { return r.people }
+
+// Releases is what agents may update to.
+func (r *Registry) Releases() *releases.Store { return r.releases }
 
 // Close writes down what is still cached and closes the database.
 func (r *Registry) Close() error {

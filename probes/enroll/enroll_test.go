@@ -1,0 +1,85 @@
+package enroll_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"communewatch/probes/enroll"
+)
+
+func code() enroll.Code {
+	c := enroll.Code{Addresses: []string{"https://10.1.2.3:8787", "https://giamsat.example.gov.vn"}}
+	for i := range c.Secret {
+		c.Secret[i] = byte(37 * i)
+	}
+	for i := range c.Pin {
+		c.Pin[i] = byte(255 - 11*i)
+	}
+	return c
+}
+
+func TestCodeSurvivesPeople(t *testing.T) {
+	text := code().String()
+	for name, typed := range map[string]string{
+		"as printed": text, "small letters": strings.ToLower(text), "without hyphens": strings.ReplaceAll(text, "-", ""),
+		"over lines": strings.ReplaceAll(text, "-", " \r\n"), "look-alikes": "CW1" + strings.NewReplacer("0", "O", "1", "l").Replace(text[3:]),
+	} {
+		got, err := enroll.ParseCode(typed)
+		if err != nil || got.Secret != code().Secret || got.Pin != code().Pin || strings.Join(got.Addresses, " ") != strings.Join(code().Addresses, " ") {
+			t.Errorf("%s: got %+v, %v", name, got, err)
+		}
+	}
+}
+
+// TestMistakesAreNoticed cuts a code everywhere and changes each of its characters.
+func TestMistakesAreNoticed(t *testing.T) {
+	text := code().String()
+	for i := range len(text) {
+		if _, err := enroll.ParseCode(text[:i]); err == nil || i > 5 && !errors.Is(err, enroll.ErrCut) && text[i-1] != '-' {
+			t.Errorf("cut after %d characters: %v", i, err)
+		}
+		if text[i] == '-' {
+			continue
+		}
+		other := byte('Z')
+		if text[i] == other {
+			other = 'Y'
+		}
+		if _, err := enroll.ParseCode(text[:i] + string(other) + text[i+1:]); err == nil {
+			t.Errorf("character %d changed: taken", i)
+		}
+	}
+	for _, bad := range []string{"", "CW1", "CW1-", "hello", text + "-0000", strings.Replace(text, "-", "-é", 1), strings.Repeat("CW1", 10000)} {
+		if c, err := enroll.ParseCode(bad); err == nil {
+			t.Errorf("%.20q: taken as %v", bad, c)
+		}
+	}
+}
+
+func TestAddressesOfCodes(t *testing.T) {
+	for _, bad := range []string{"", "http://10.0.0.1", "https://", "https://a/b", "https://u@h", "https://h?x", "10.0.0.1", "https://" + strings.Repeat("a", 100)} {
+		if err := enroll.CheckAddress(bad); err == nil {
+			t.Errorf("%q: taken", bad)
+		}
+	}
+	c := code()
+	c.Addresses = nil
+	if c.Validate() == nil {
+		t.Error("a code without addresses was taken")
+	}
+}
+
+func FuzzParseCode(f *testing.F) {
+	f.Add(code().String())
+	f.Add("CW1-0000")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := enroll.ParseCode(text)
+		if err != nil {
+			return
+		}
+		if again, err := enroll.ParseCode(c.String()); err != nil || again.String() != c.String() {
+			t.Errorf("%q: read as %v, which reads as %v, %v", text, c, again, err)
+		}
+	})
+}
