@@ -192,7 +192,7 @@ func (s *Service) step(ctx context.Context, ses *session, k int) (told int) {
 	order := fmt.Sprintf("%v-%d-%s", ses.id, k+1, strings.ToLower(rand.Text()[:8]))
 
 	s.mu.Lock()
-	ses.step, ses.order, ses.pending, ses.told, ses.failed, ses.refused, ses.ends, ses.allIn = k, order, len(sites), 0, 0, 0, ends, make(chan struct{})
+	ses.step, ses.order, ses.pending, ses.told, ses.failed, ses.refused, ses.ends, ses.allIn = k, order, len(sites), len(sites), 0, 0, ends, make(chan struct{})
 	ses.orders[order] = k
 	ses.trouble = trouble{}
 	ses.rec.Runs = append(ses.rec.Runs, rehearsal.StepRun{Began: now})
@@ -225,7 +225,6 @@ func (s *Service) tell(ses *session, at place, o wire.Order) bool {
 	s.mu.Lock()
 	res := ses.results[at]
 	res.Progress, res.At = rehearsal.ProgressTold, s.now() // before telling: the answer may be faster than this
-	ses.told++
 	s.mu.Unlock()
 	err := s.o.Channel.Tell(at.site, o)
 	s.mu.Lock()

@@ -22,7 +22,7 @@ type session struct {
 	step    int           // under way
 	order   string        // of the step
 	pending int           // sites of the step that are not final
-	told    int           // sites of the step that were told
+	told    int           // sites of the step that were told or still will be: a share of fewer would be hasty
 	failed  int           // of them, could not set up
 	refused int           // of them, refused by the hub
 	allIn   chan struct{} // closed when pending is 0
