@@ -30,7 +30,8 @@ import (
 const (
 	straightSites   = 136
 	straightTargets = 10
-	straightSenders = 8
+	agentSenders    = 34 // so that both ways have about as many rows under way
+	clientSenders   = 8
 	straightRuns    = 250_000 // each two rows
 	straightPairs   = 5
 	agentLines      = 1200 // of an agent's full batch, which is sealed at 256 KiB
@@ -53,12 +54,12 @@ type batch struct {
 
 func makeLoad(sites []string, runs int) (l load, err error) {
 	begin := time.Now().Add(-10 * time.Minute).Truncate(time.Second)
-	l.agents, l.clients = make([][]batch, straightSenders), make([][]string, straightSenders)
+	l.agents, l.clients = make([][]batch, agentSenders), make([][]string, clientSenders)
 	l.runs = runs / len(sites) * len(sites)
-	var straight [straightSenders]bytes.Buffer
-	var lines [straightSenders]int
+	var straight [clientSenders]bytes.Buffer
+	var lines [clientSenders]int
 	for i, site := range sites {
-		sender := i % straightSenders
+		agent, client := i%agentSenders, i%clientSenders
 		var own []byte
 		n, seq := 0, 0
 		cut := func() error {
@@ -74,18 +75,18 @@ func makeLoad(sites []string, runs int) (l load, err error) {
 				return err
 			}
 			seq++
-			l.agents[sender] = append(l.agents[sender], batch{i, seq, zipped.Bytes()})
+			l.agents[agent] = append(l.agents[agent], batch{i, seq, zipped.Bytes()})
 			own, n = own[:0], 0
 			return nil
 		}
 		for k := range runs / len(sites) {
 			from := len(own)
 			own = station.AppendRun(own, site, k%straightTargets, begin.Add(time.Duration(k/straightTargets)*time.Second).UnixNano(), k)
-			straight[sender].Write(own[from:])
-			if lines[sender] += 2; lines[sender] >= clientLines {
-				l.clients[sender] = append(l.clients[sender], straight[sender].String())
-				straight[sender].Reset()
-				lines[sender] = 0
+			straight[client].Write(own[from:])
+			if lines[client] += 2; lines[client] >= clientLines {
+				l.clients[client] = append(l.clients[client], straight[client].String())
+				straight[client].Reset()
+				lines[client] = 0
 			}
 			if n += 2; n >= agentLines {
 				if err := cut(); err != nil {
@@ -97,9 +98,9 @@ func makeLoad(sites []string, runs int) (l load, err error) {
 			return l, err
 		}
 	}
-	for sender := range straight {
-		if straight[sender].Len() > 0 {
-			l.clients[sender] = append(l.clients[sender], straight[sender].String())
+	for client := range straight {
+		if straight[client].Len() > 0 {
+			l.clients[client] = append(l.clients[client], straight[client].String())
 		}
 	}
 	return l, nil
@@ -120,14 +121,14 @@ func (b *Bench) Influx(ctx context.Context) (Table, error) {
 	}
 	t := Table{
 		Title: "Into InfluxDB through the collector, and straight",
-		About: fmt.Sprintf("%d rows (%d values) of %d sites into InfluxDB %s, a fresh one each time, from %d senders at once, each with one request under way: as agents' "+
-			"gzipped batches of %d rows through the collector's door (tokens, the contract, clocks, accounts, judging, then the store), and the same lines straight, by "+
-			"influxdb-client-go's WriteAPIBlocking with gzip and %d rows at a time, its own default. So straight has %d rows under way and the collector %d. Both ways make the "+
+		About: fmt.Sprintf("%d rows (%d values) of %d sites into InfluxDB %s, a fresh one each time, each sender with one request under way: as agents' "+
+			"gzipped batches of %d rows from %d senders through the collector's door (tokens, the contract, clocks, accounts, judging, then the store), and the same lines straight, by "+
+			"influxdb-client-go's WriteAPIBlocking with gzip from %d senders, %d rows at a time, its own default. So straight has %d rows under way and the collector %d. Both ways make the "+
 			"same series and fields; straight integers stay integers and times have nanoseconds, as the lines have them, where the collector stores numbers as floats and times "+
 			"in milliseconds. Senders, collector and InfluxDB share the machine, each with GOMAXPROCS=%d; the collector has read the recent past before it is sent anything. The "+
 			"clock stops when the last row is answered to be stored, and all are counted in the database afterwards. %d pairs, first the one, then the other begins; medians, and "+
 			"of the ratio the range. CPU is user and system time per row from the first request to the last answer, and tells more than the ratio where others use the machine too.",
-			2*runs, valuesPerRun*runs, straightSites, influxd.Version, straightSenders, agentLines, clientLines, straightSenders*clientLines, straightSenders*agentLines,
+			2*runs, valuesPerRun*runs, straightSites, influxd.Version, agentLines, agentSenders, clientSenders, clientLines, clientSenders*clientLines, agentSenders*agentLines,
 			runtime.GOMAXPROCS(0), pairs),
 		Columns: []string{"way", "rows/s", "ratio", "CPU sender", "CPU collector", "CPU InfluxDB", "CPU in all", "RSS InfluxDB"},
 	}
@@ -211,7 +212,7 @@ func (b *Bench) through(ctx context.Context, name string, runs int) (f figures, 
 		return f, err
 	}
 	defer st.Stop()
-	return measure(ctx, db, st.PID(), l, func(ctx context.Context, sender int) error {
+	return measure(ctx, db, st.PID(), l, agentSenders, func(ctx context.Context, sender int) error {
 		client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1}, Timeout: time.Minute}
 		defer client.CloseIdleConnections()
 		for _, b := range l.agents[sender] {
@@ -259,7 +260,7 @@ func (b *Bench) straight(ctx context.Context, name string, runs int) (f figures,
 	if err != nil {
 		return f, err
 	}
-	return measure(ctx, db, 0, l, func(ctx context.Context, sender int) error {
+	return measure(ctx, db, 0, l, clientSenders, func(ctx context.Context, sender int) error {
 		client := influxdb2.NewClientWithOptions(db.URL(), "", influxdb2.DefaultOptions().SetUseGZip(true).SetHTTPRequestTimeout(60))
 		defer client.Close()
 		w := client.WriteAPIBlocking("", "communewatch")
@@ -273,7 +274,7 @@ func (b *Bench) straight(ctx context.Context, name string, runs int) (f figures,
 }
 
 // measure runs all senders at once, and counts afterwards what the database has.
-func measure(ctx context.Context, db *influxd.Server, collectorPID int, l load, send func(context.Context, int) error) (f figures, err error) {
+func measure(ctx context.Context, db *influxd.Server, collectorPID int, l load, senders int, send func(context.Context, int) error) (f figures, err error) {
 	used := func() (sum [3]time.Duration, err error) {
 		var self syscall.Rusage
 		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &self); err != nil {
@@ -294,7 +295,7 @@ func measure(ctx context.Context, db *influxd.Server, collectorPID int, l load, 
 	}
 	begin := time.Now()
 	group, sending := errgroup.WithContext(ctx)
-	for sender := range straightSenders {
+	for sender := range senders {
 		group.Go(func() error { return send(sending, sender) })
 	}
 	if err := group.Wait(); err != nil {
