@@ -86,6 +86,9 @@ var never = []struct{ from, to, why string }{
 	{"collector/stock", "collector/api", "what is true of a device does not depend on who asks"},
 	{"collector/stock", "collector/store", "an inventory is made of facts, not of measurements"},
 	{"collector/fleet", "collector/registry", "what is said of the fleet does not depend on where it is kept"},
+	{"collector/people/password", "collector/registry", "how passwords are hashed does not depend on where they are kept"},
+	{"collector/people/door", "collector/web", "who may come in does not depend on how pages look"},
+	{"collector/people/door", "collector/api", "who may come in does not depend on what is asked"},
 	{"collector/audit", "collector/registry", "the record's words do not depend on where it is kept"},
 	{"collector/assign", "collector/registry", "what an agent is to do is a function of the plan"},
 	{"collector/assign", "collector/store", "what an agent is to do is a function of the plan"},
@@ -116,6 +119,8 @@ var only = []struct {
 	{"github.com/kardianos/service", []string{"agent/service"}},
 	{"github.com/coreos/go-oidc", []string{"collector/people/door"}},
 	{"golang.org/x/oauth2", []string{"collector/people/door"}},
+	{"github.com/golang-jwt/jwt", []string{"collector/people/door"}},
+	{"golang.org/x/crypto/argon2", []string{"collector/people/password"}},
 	{"aead.dev/minisign", []string{"probes/release", "deploy/cmd/communewatch-release"}},
 	{"golang.org/x/net/dns", []string{"probes/dns", "deploy/lab"}},
 }

@@ -53,13 +53,18 @@ func (r Role) Valid() bool { return slices.Contains(Roles(), r) }
 // May reports whether the role may do a.
 func (r Role) May(a Act) bool { return slices.Contains(acts[r], a) }
 
+// Within reports whether whoever has the role of may do all that r may.
+func (r Role) Within(of Role) bool {
+	return !slices.ContainsFunc(acts[r], func(a Act) bool { return !of.May(a) })
+}
+
 // Caller is who is behind a request. The zero Caller is nobody.
 type Caller struct {
 	Name      string // the account's or the key's; "" for who is not signed in
 	Display   string // the person's name as people write it; may be empty
 	Role      Role
 	Districts []string // that the caller sees: names of a site's parent; nil: all
-	Via       string   // "session", "key" or "" for who is not signed in
+	Via       string   // "session", "key", "command" or "" for who is not signed in
 	Address   string
 	// Proof is the value that forms of this session carry, against requests forged elsewhere; "" without a session.
 	Proof string
@@ -90,4 +95,10 @@ func From(ctx context.Context) Caller {
 		return c
 	}
 	return Caller{Name: "system", Role: RoleAdmin}
+}
+
+// Told is who is behind a request, false for a context that does not say: nobody in the network can be behind that.
+func Told(ctx context.Context) (Caller, bool) {
+	c, ok := ctx.Value(callerKey{}).(Caller)
+	return c, ok
 }
