@@ -1,0 +1,6 @@
+package launch
+
+import "errors"
+
+// become is what Windows has no call for; supervise is used there.
+func become(string, []string, []string) error { return errors.ErrUnsupported }
