@@ -23,6 +23,8 @@ const (
 )
 
 // Agent is one agent.
+//
+// There may be two of one name: one that reports, and one that waits for approval and is to take its place.
 type Agent struct {
 	Site, Agent string
 	State       State
@@ -93,6 +95,11 @@ var (
 	ErrState        = errors.New("the agent is in another state")
 )
 
+// Invalid is an error of what was asked for; its text is for people.
+type Invalid struct{ Message string }
+
+func (e *Invalid) Error() string { return e.Message }
+
 // Service is what screens and the command line do with the fleet. By is who does it, for the record.
 type Service interface {
 	Agents(ctx context.Context) ([]Agent, error)
@@ -101,7 +108,10 @@ type Service interface {
 	CreateCodes(ctx context.Context, want []NewCode) ([]Made, error)
 	CancelCode(ctx context.Context, id, by string) error
 	Approve(ctx context.Context, site, agent, by string) error
-	// Revoke acts at once: what the agent sends from now on is refused, and its open connections are closed.
+	// Reject refuses an agent that waits for approval.
+	Reject(ctx context.Context, site, agent, by, why string) error
+	// Revoke acts at once: what the agent sends from now on is refused, and its open connections are closed. Where no agent
+	// of that name may report, it refuses the one that waits.
 	Revoke(ctx context.Context, site, agent, by, why string) error
 	// Cleared takes the mark of a clone off an agent.
 	Cleared(ctx context.Context, site, agent, by string) error

@@ -101,8 +101,16 @@ func checkWriterKey(c *contract.Contract, id *registry.Identity, key []byte) (st
 	if c.Has(parsed.Measurement) {
 		return fmt.Sprintf("measurement %s is written by agents only; rename it, or use an agent's token", parsed.Measurement), refusal.Schema
 	}
-	if site := parsed.Tags.Get("site"); site != "" && id.Site != "" && site != id.Site {
+	site := parsed.Tags.Get("site")
+	switch {
+	case site != "" && id.Site != "" && site != id.Site:
 		return fmt.Sprintf("the token is for site %s, the line for %s", id.Site, site), refusal.Identity
+	case !id.Scope.Site(site) && site == "":
+		return "the token is for some sites, and the line has no tag site; let the writer add it (Telegraf: [global_tags])", refusal.Identity
+	case !id.Scope.Site(site):
+		return fmt.Sprintf("the token is not for site %s", site), refusal.Identity
+	case !id.Scope.Measurement(parsed.Measurement):
+		return fmt.Sprintf("the token is not for measurement %s", parsed.Measurement), refusal.Identity
 	}
 	return "", 0
 }

@@ -19,9 +19,9 @@ var migrationFiles embed.FS
 // applicationID marks the file as ours ("CWRG").
 const applicationID = 0x43575247
 
-// readers is how many connections read at the same time; more would only take turns on the processors. One of them
-// is the token cache's.
-const readers = 5
+// readers is how many connections read at the same time; more would only take turns on the processors. Two of them
+// belong to what keeps tokens and agents in memory.
+const readers = 6
 
 func openDatabase(ctx context.Context, path string, log *slog.Logger, now func() time.Time) (*sqlite.DB, *accountant, error) {
 	migrations, err := fs.Sub(migrationFiles, "migrations")

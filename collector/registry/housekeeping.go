@@ -25,7 +25,7 @@ const (
 )
 
 const (
-	// pollTokens is how often another process's changes of tokens are looked for. A revocation is to act within a second.
+	// pollTokens is how often another process's changes of tokens and agents are looked for. A revocation is to act within a second.
 	pollTokens = 400 * time.Millisecond
 	// flushUses is how often the times of last use are written down; they are shown in minutes.
 	flushUses = time.Minute
@@ -61,7 +61,7 @@ func (r *Registry) keep(ctx context.Context, doing string, first, every time.Dur
 // prune removes what is older than it is kept, and more than a site may have. The newest change of everything is
 // kept for ever.
 func (r *Registry) prune(ctx context.Context) error {
-	if err := errors.Join(r.devices.Prune(ctx), r.rehearsals.Prune(ctx), r.lines.Prune(ctx)); err != nil {
+	if err := errors.Join(r.devices.Prune(ctx), r.rehearsals.Prune(ctx), r.lines.Prune(ctx), r.agents.Prune(ctx)); err != nil {
 		return err
 	}
 	for _, t := range []struct {

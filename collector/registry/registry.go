@@ -98,15 +98,19 @@ func Open(ctx context.Context, path string, o Options) (*Registry, error) {
 	r.rehearsals = rehearsals.New(r.db, r.now, r.fail)
 	r.rollups = rollups.New(r.db, r.fail)
 	r.lines = lines.New(r.db, r.now, r.fail)
-	r.agents = agents.New(r.db, r.now, r.fail)
 	r.work = work.New(r.db, r.now, r.fail)
 	r.people = people.New(r.db, r.now, r.fail)
+	r.agents = agents.New(r.db, agents.Options{Log: r.log, Now: r.now, Fail: r.fail, Audit: r.people})
 	r.releases = releases.New(r.db, r.now, r.fail)
 	if r.tokens.conn, err = r.read.Conn(ctx); err == nil {
 		err = r.tokens.load(ctx, time.Now())
 	}
+	if err == nil {
+		err = r.agents.Open(ctx)
+	}
 	if err != nil {
 		err = r.db.Explain(err)
+		_ = r.agents.Close()
 		if r.tokens.conn != nil {
 			_ = r.tokens.conn.Close()
 		}
@@ -116,6 +120,9 @@ func Open(ctx context.Context, path string, o Options) (*Registry, error) {
 	r.stop = stop
 	r.running.Go(func() {
 		r.keep(running, "look for changed tokens", pollTokens, pollTokens, func(ctx context.Context) error { return r.tokens.load(ctx, time.Now()) })
+	})
+	r.running.Go(func() {
+		r.keep(running, "look for agents that may not report any more", pollTokens, pollTokens, r.agents.Load)
 	})
 	r.running.Go(func() { r.keep(running, "write down the use of tokens", flushUses, flushUses, r.writeLastUsed) })
 	r.running.Go(func() { r.keep(running, "remove old rows", pruneFirst, pruneEvery, r.prune) })
@@ -155,7 +162,7 @@ func (r *Registry) Close() error {
 		r.stop()
 		err := r.writeLastUsed(context.Background())
 		r.running.Wait()
-		r.closeErr = errors.Join(err, r.tokens.conn.Close(), r.db.Close())
+		r.closeErr = errors.Join(err, r.tokens.conn.Close(), r.agents.Close(), r.db.Close())
 	})
 	return r.closeErr
 }

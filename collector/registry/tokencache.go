@@ -104,7 +104,7 @@ func (tc *tokenCache) load(ctx context.Context, asOf time.Time) (err error) {
 	if p := tc.byID.Load(); p != nil {
 		before = *p
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT id, kind, coalesce(site, ''), agent, hash, revoked_ms IS NOT NULL FROM tokens`)
+	rows, err := tx.QueryContext(ctx, `SELECT id, kind, coalesce(site, ''), sites, measurements, agent, hash, revoked_ms IS NOT NULL FROM tokens`)
 	if err != nil {
 		return err
 	}
@@ -113,8 +113,12 @@ func (tc *tokenCache) load(ctx context.Context, asOf time.Time) (err error) {
 	for rows.Next() {
 		t := &cachedToken{use: new(tokenUse)}
 		var hash []byte
-		if err := rows.Scan(&t.identity.Token, &t.identity.Kind, &t.identity.Site, &t.identity.Agent, &hash, &t.revoked); err != nil {
+		var sites, measurements string
+		if err := rows.Scan(&t.identity.Token, &t.identity.Kind, &t.identity.Site, &sites, &measurements, &t.identity.Agent, &hash, &t.revoked); err != nil {
 			return err
+		}
+		if t.identity.Scope, err = scopeOf(sites, measurements); err != nil {
+			return fmt.Errorf("token %s has a damaged scope; revoke it and make a new one: %w", t.identity.Token, err)
 		}
 		if copy(t.hash[:], hash) != len(t.hash) {
 			return fmt.Errorf("token %s has a damaged hash; revoke it and make a new one", t.identity.Token)

@@ -9,6 +9,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -30,9 +31,13 @@ const (
 
 // Token is what is known of a token: everything but its secret. A token with a site writes for that site only.
 type Token struct {
-	ID       string
-	Kind     TokenKind
-	Site     string // "": a writer that belongs to no site, such as the province's own Telegraf, or an operator
+	ID   string
+	Kind TokenKind
+	Site string // "": a writer that belongs to no site, such as the province's own Telegraf, or an operator
+	// Sites and Measurements are what a writer is restricted to; see Scope. Site is empty where there are Sites.
+	Sites        []string
+	Measurements []string
+
 	Agent    string // "": any agent of the site
 	Note     string // for people
 	Created  time.Time
@@ -40,12 +45,13 @@ type Token struct {
 	LastUsed time.Time // zero: never; up to a minute behind
 }
 
-// Identity is who a secret belongs to.
+// Identity is who a secret or a certificate belongs to.
 type Identity struct {
-	Token string // the token's ID
+	Token string // the token's ID; of a certificate "cert:" and its serial number
 	Kind  TokenKind
 	Site  string // "": a writer that belongs to no site, or an operator
 	Agent string // "": any agent of the site
+	Scope *Scope // of a writer; nil: no more than Site says
 }
 
 // A secret is cw1_<id>_<52 characters of base32>: a mark by which scanners for leaked secrets can know it, the
@@ -59,8 +65,8 @@ const (
 
 var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// CreateToken makes a token. The secret is returned this once and kept nowhere. Kind, Site, Agent and Note are the
-// caller's; the site must have been imported; a writer can do without one, and an operator has none.
+// CreateToken makes a token. The secret is returned this once and kept nowhere. Kind, Site, Sites,
+// Measurements, Agent and Note are the caller's; sites must have been imported; a writer can do without one, and an operator has none.
 func (r *Registry) CreateToken(ctx context.Context, t Token) (secret string, made Token, err error) {
 	switch t.Kind {
 	case KindAgent, KindWriter:
@@ -70,6 +76,9 @@ func (r *Registry) CreateToken(ctx context.Context, t Token) (secret string, mad
 		}
 	default:
 		return "", Token{}, fmt.Errorf("token kind %q: use %s, %s or %s", t.Kind, KindAgent, KindWriter, KindOperator)
+	}
+	if err := t.checkScope(); err != nil {
+		return "", Token{}, err
 	}
 	if t.Site != "" || t.Kind == KindAgent {
 		if err := probes.CheckName(t.Site); err != nil {
@@ -92,17 +101,20 @@ func (r *Registry) CreateToken(ctx context.Context, t Token) (secret string, mad
 	hash := sha256.Sum256([]byte(secret))
 
 	err = r.write(ctx, "create token", func(ctx context.Context, c *sql.Conn) error {
-		if t.Site != "" {
+		for _, site := range append(slices.Clone(t.Sites), t.Site) {
+			if site == "" {
+				continue
+			}
 			var known bool
-			if err := c.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sites WHERE id = ?)", t.Site).Scan(&known); err != nil {
+			if err := c.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sites WHERE id = ?)", site).Scan(&known); err != nil {
 				return err
 			}
 			if !known {
-				return fmt.Errorf("site %s is not in the registry; import it first with: communewatch-collector sites import", t.Site)
+				return fmt.Errorf("site %s is not in the registry; import it first with: communewatch-collector sites import", site)
 			}
 		}
-		_, err := c.ExecContext(ctx, `INSERT INTO tokens (id, kind, site, agent, note, hash, created_ms)
-			VALUES (?, ?, nullif(?, ''), ?, ?, ?, ?)`, t.ID, string(t.Kind), t.Site, t.Agent, t.Note, hash[:], t.Created.UnixMilli())
+		_, err := c.ExecContext(ctx, `INSERT INTO tokens (id, kind, site, sites, measurements, agent, note, hash, created_ms)
+			VALUES (?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?)`, t.ID, string(t.Kind), t.Site, scopeText(t.Sites), scopeText(t.Measurements), t.Agent, t.Note, hash[:], t.Created.UnixMilli())
 		return err
 	})
 	if err != nil {
@@ -114,7 +126,7 @@ func (r *Registry) CreateToken(ctx context.Context, t Token) (secret string, mad
 
 // Tokens lists all tokens, revoked ones included, by site and age.
 func (r *Registry) Tokens(ctx context.Context) ([]Token, error) {
-	rows, err := r.read.QueryContext(ctx, `SELECT id, kind, coalesce(site, ''), agent, note, created_ms, revoked_ms, last_used_ms
+	rows, err := r.read.QueryContext(ctx, `SELECT id, kind, coalesce(site, ''), sites, measurements, agent, note, created_ms, revoked_ms, last_used_ms
 		FROM tokens LEFT JOIN token_uses ON token = id ORDER BY site, created_ms, id`)
 	if err != nil {
 		return nil, r.fail("read tokens", err)
@@ -125,8 +137,14 @@ func (r *Registry) Tokens(ctx context.Context) ([]Token, error) {
 		var t Token
 		var created int64
 		var revoked, used sql.NullInt64
-		if err := rows.Scan(&t.ID, &t.Kind, &t.Site, &t.Agent, &t.Note, &created, &revoked, &used); err != nil {
+		var sites, measurements string
+		if err := rows.Scan(&t.ID, &t.Kind, &t.Site, &sites, &measurements, &t.Agent, &t.Note, &created, &revoked, &used); err != nil {
 			return nil, r.fail("read tokens", err)
+		}
+		if scope, err := scopeOf(sites, measurements); err != nil {
+			return nil, r.fail("read tokens", err)
+		} else if scope != nil {
+			t.Sites, t.Measurements = scope.Sites, scope.Measurements
 		}
 		t.Created = time.UnixMilli(created).UTC()
 		if revoked.Valid {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -21,18 +23,25 @@ func newTokenCreate(config *configFlag) *cobra.Command {
 	var t registry.Token
 	var writer bool
 	var kind string
+	var sites []string
 	cmd := &cobra.Command{
-		Use: "create (--site ID [--agent NAME] | --writer [--site ID] | --kind operator)", DisableFlagsInUseLine: true,
+		Use: "create (--site ID [--agent NAME] | --writer [--site ID]... [--measurement NAME]... | --kind operator)", DisableFlagsInUseLine: true,
 		Short: "Make a token; it is printed this once and kept only as a hash",
 		Example: `  communewatch-collector token create --site s08707 --note "PC at the office"
   communewatch-collector token create --writer --note "telegraf on the file server"
+  communewatch-collector token create --writer --site s08707 --site s08710 --measurement cpu --measurement "disk*"
   communewatch-collector token create --kind operator --note "Lan, technical department"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if t.Kind = registry.TokenKind(kind); writer {
 				t.Kind = registry.KindWriter
 			}
+			if t.Sites = sites; len(sites) == 1 {
+				t.Site, t.Sites = sites[0], nil
+			}
 			switch {
+			case t.Kind == registry.KindAgent && len(sites) > 1:
+				return errors.New("an agent's token is for one site; give --site once, or --writer for another program")
 			case t.Kind == registry.KindWriter && t.Agent != "":
 				return errors.New("--agent is for agents' tokens; leave it out, or leave out --writer")
 			case t.Kind == registry.KindAgent && t.Site == "":
@@ -49,7 +58,8 @@ func newTokenCreate(config *configFlag) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&t.Site, "site", "", "the site that it writes for (an `ID` of sites list)")
+	cmd.Flags().StringArrayVar(&sites, "site", nil, "the site that it writes for (an `ID` of sites list); a writer may have several, and then each line has to name one in its tag site")
+	cmd.Flags().StringArrayVar(&t.Measurements, "measurement", nil, "a `NAME` that a writer may write, or its beginning and *; may be given again (default: any)")
 	cmd.Flags().StringVar(&t.Agent, "agent", "", "the one agent that may use it (default: any agent of the site)")
 	cmd.Flags().BoolVar(&writer, "writer", false, "for measurements of another program, which are stored and not judged")
 	cmd.Flags().StringVar(&kind, "kind", string(registry.KindAgent), "agent, writer (as --writer) or operator: a person who starts and stops rehearsals on the screens, and does nothing else")
@@ -90,9 +100,9 @@ func printTokens(w io.Writer, all []registry.Token) error {
 		return t.Local().Format("2006-01-02 15:04")
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "ID\tKIND\tSITE\tAGENT\tCREATED\tLAST USED\tREVOKED\tNOTE")
+	fmt.Fprintln(tw, "ID\tKIND\tSITE\tMEASUREMENTS\tAGENT\tCREATED\tLAST USED\tREVOKED\tNOTE")
 	for _, t := range all {
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Kind, dash(t.Site), dash(t.Agent),
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Kind, dash(cmp.Or(t.Site, strings.Join(t.Sites, ","))), dash(strings.Join(t.Measurements, ",")), dash(t.Agent),
 			minute(t.Created), minute(t.LastUsed), minute(t.Revoked), dash(t.Note))
 	}
 	return tw.Flush()
@@ -101,8 +111,10 @@ func printTokens(w io.Writer, all []registry.Token) error {
 type tokenJSON struct {
 	ID       string             `json:"id"`
 	Kind     registry.TokenKind `json:"kind"`
-	Site     string             `json:"site"`  // "": a writer that belongs to no site, or an operator
-	Agent    string             `json:"agent"` // "": any agent of the site
+	Site     string             `json:"site"`                   // "": a writer that belongs to no site, or an operator
+	Sites    []string           `json:"sites,omitempty"`        // of a writer with several
+	Measures []string           `json:"measurements,omitempty"` // that a writer is restricted to
+	Agent    string             `json:"agent"`                  // "": any agent of the site
 	Note     string             `json:"note"`
 	Created  time.Time          `json:"created"`
 	LastUsed *time.Time         `json:"last_used"` // null: never
@@ -110,7 +122,7 @@ type tokenJSON struct {
 }
 
 func newTokenJSON(t registry.Token) tokenJSON {
-	out := tokenJSON{ID: t.ID, Kind: t.Kind, Site: t.Site, Agent: t.Agent, Note: t.Note, Created: t.Created}
+	out := tokenJSON{ID: t.ID, Kind: t.Kind, Site: t.Site, Sites: t.Sites, Measures: t.Measurements, Agent: t.Agent, Note: t.Note, Created: t.Created}
 	if !t.LastUsed.IsZero() {
 		out.LastUsed = &t.LastUsed
 	}
