@@ -22,10 +22,11 @@ const (
 	busy                    // it asks us to wait
 	broken                  // no answer, or an error of its own
 	foreign                 // this is not a collector
+	stranger                // its certificate is not the collector's
 )
 
 func (v verdict) String() string {
-	return [...]string{"taken", "refused", "too large", "access denied", "busy", "unreachable or broken", "not a collector"}[v]
+	return [...]string{"taken", "refused", "too large", "access denied", "busy", "unreachable or broken", "not a collector", "its certificate is not believed"}[v]
 }
 
 // answer is what came back for one request.
@@ -34,13 +35,16 @@ type answer struct {
 	header  http.Header
 	message string // of the error, for people: short and printable
 
-	genuine bool // carries a collector's marks
-	sent    int  // bytes of the request's body on the wire
+	stranger bool // no request was sent: the server's certificate is not believed
+	genuine  bool // carries a collector's marks
+	sent     int  // bytes of the request's body on the wire
 }
 
 // judge is the table of the package's documentation.
 func judge(a *answer) verdict {
 	switch s := a.status; {
+	case a.stranger:
+		return stranger
 	case s >= 200 && s < 300 && a.genuine:
 		return taken
 	case (s == http.StatusBadRequest || s == http.StatusUnprocessableEntity) && a.genuine:

@@ -25,10 +25,13 @@ import (
 
 // Collector is one address of a collector and the way to it.
 type Collector struct {
-	URL     string // base URL, such as https://monitor.example.vn:8443
-	Token   string
+	URL     string       // base URL, such as https://monitor.example.vn:8443
+	Token   string       // "" where a certificate says who the agent is
 	Binding bind.Binding // the path its connections take; the zero Binding leaves that to the system
 	TLS     *tls.Config  // nil for the system's authorities
+	// Renewed, if not nil, returns a channel that is closed once connections of before the call are out of date, because
+	// the agent has another certificate. They are used for no further request.
+	Renewed func() <-chan struct{}
 }
 
 // Validate reports what is wrong with the URL.
@@ -45,6 +48,15 @@ func (c Collector) Validate() error {
 	return nil
 }
 
+// Host is the host of the URL, or "" of one that Validate refuses.
+func (c Collector) Host() string {
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
 const (
 	requestTimeout = 20 * time.Second // a batch of 256 KiB over a line of 128 kbit/s, packed, with time to spare
 	maxAnswer      = 64 << 10         // answers are empty or a short error; a portal's page need not be read
@@ -56,6 +68,7 @@ type peer struct {
 	client   api.WriteAPIBlocking
 	http     *http.Client
 	line     *line // nil for a transport that makes its own connections
+	identity *identity
 	clock    Clock
 	agent    string
 	fails    int       // in a row
@@ -72,7 +85,7 @@ func newPeer(c Collector, o *Options, clock Clock) (*peer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	p := &peer{Collector: c, clock: clock, agent: o.Agent}
+	p := &peer{Collector: c, clock: clock, agent: o.Agent, identity: c.identity()}
 	var way http.RoundTripper
 	if o.transport != nil {
 		way = o.transport(c)
@@ -144,6 +157,7 @@ func (p *peer) Do(req *http.Request) (*http.Response, error) {
 
 	s, err := p.roundTrip(req, x.id)
 	if err != nil {
+		x.answer.stranger = errors.As(err, new(*tls.CertificateVerificationError))
 		return nil, err
 	}
 	resp := s.resp
@@ -178,6 +192,9 @@ const connects = 3
 
 // roundTrip sends a request, stamped when there is a connection to send it on.
 func (p *peer) roundTrip(req *http.Request, id spool.ID) (s sending, err error) {
+	if p.identity.changed() {
+		p.hangUp()
+	}
 	for try := range connects {
 		if p.line != nil {
 			if err := p.line.connect(req.Context(), try > 0); err != nil {

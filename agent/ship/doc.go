@@ -16,9 +16,10 @@
 //	                                         good ones are kept like those taken
 //	413                                      too large                           halved at a line, both halves sent;
 //	                                                                             one line alone is set aside
-//	401, 403, 404                            token revoked or wrong, no bucket   kept; asked again in 5 minutes
+//	401, 403, 404                            thrown out, wrong token, no bucket  kept; asked again in 5 minutes
 //	429, 503                                 busy                                kept; Retry-After, else backoff
 //	other 5xx, network errors, timeouts      unreachable or broken               kept; backoff
+//	none: the certificate is not believed    another server, or a wrong clock    kept; backoff
 //	everything else                          not a collector                     kept; backoff
 //
 // A line's router that waits for somebody to log in answers 200 with a page of its own, or 302, or even 400, to

@@ -1,5 +1,9 @@
-// Package disk is the file system as the spool uses it: every change by a named operation, so that a test can make
-// any one of them fail; files that are in their place as a whole or not at all; a lock; the space that is left.
+// Package disk is the file system as the spool and others use it: every change by a named operation, so that a test
+// can make any one of them fail; files that are in their place as a whole or not at all; a lock; the space that is left.
+//
+// What is private is for the owner of its folder alone, by mode (0700 and 0600) or, on Windows, by an access list of the
+// folder that names the system, administrators and the owner. Whose it is follows the folder that it is put into, so
+// that a command that root runs makes files which the service, another user, can read.
 package disk
 
 import (
@@ -22,6 +26,8 @@ var (
 
 // Disk is a file system. The zero Disk is the real one.
 type Disk struct {
+	// Private makes files and folders that nobody else can read.
+	Private bool
 	// Fault is asked before each operation; an error is returned in its place. For "append" half of the data is
 	// written first, as a disk that fills up does.
 	Fault func(op, name string) error
@@ -53,10 +59,26 @@ func (d *Disk) Mkdir(dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if !d.Private {
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return err
+		}
+		return d.syncDir(filepath.Dir(dir))
+	}
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o750); err != nil {
 		return err
 	}
-	return d.syncDir(filepath.Dir(dir))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	if err := adopt(dir, parent); err != nil {
+		return err
+	}
+	if err := seclude(dir); err != nil {
+		return err
+	}
+	return d.syncDir(parent)
 }
 
 // Append adds data at the end of a file that CreateOpen made.
@@ -78,48 +100,70 @@ func (d *Disk) Truncate(f *os.File, size int64) error {
 }
 
 // WriteFile puts a file in its place so that after a crash there is all of it or nothing.
-func (d *Disk) WriteFile(name string, data []byte) (err error) {
+func (d *Disk) WriteFile(name string, data []byte) error {
+	placed, err := d.place(name, data)
+	if err != nil && placed {
+		// An error must not lead to a second copy under another name.
+		_ = os.Remove(name)
+	}
+	return err
+}
+
+// ReplaceFile is WriteFile for a file that may be there already: after a crash or an error there is all of the one or
+// all of the other.
+func (d *Disk) ReplaceFile(name string, data []byte) error {
+	_, err := d.place(name, data)
+	return err
+}
+
+// place writes a file under another name, and then gives it its own. placed says that it got so far.
+func (d *Disk) place(name string, data []byte) (placed bool, err error) {
 	tmp := name + TmpSuffix
 	if err := d.check("create", tmp); err != nil {
-		return err
+		return false, err
 	}
 	if err := d.Mkdir(filepath.Dir(name)); err != nil {
-		return err
+		return false, err
 	}
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	mode := os.FileMode(0o640)
+	if d.Private {
+		mode = 0o600
+		_ = os.Remove(tmp) // one that is left has a mode of its own
+	}
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() {
-		if err != nil {
+		if err != nil && !placed {
 			_ = f.Close()
 			_ = os.Remove(tmp)
 		}
 	}()
+	if d.Private {
+		if err := adopt(tmp, filepath.Dir(name)); err != nil {
+			return false, err
+		}
+	}
 	if err := d.check("write", tmp); err != nil {
-		return err
+		return false, err
 	}
 	if _, err := f.Write(data); err != nil {
-		return err
+		return false, err
 	}
 	if err := d.check("sync", tmp); err != nil {
-		return err
+		return false, err
 	}
 	if err := f.Sync(); err != nil {
-		return err
+		return false, err
 	}
 	if err := f.Close(); err != nil {
-		return err
+		return false, err
 	}
 	if err := d.Rename(tmp, name); err != nil {
-		return err
+		return false, err
 	}
-	// The file is in its place, so an error here must not lead to a second copy under another name.
-	if err := d.syncDir(filepath.Dir(name)); err != nil {
-		_ = os.Remove(name)
-		return err
-	}
-	return nil
+	return true, d.syncDir(filepath.Dir(name))
 }
 
 // Rename moves a file.

@@ -41,3 +41,28 @@ func (d *Disk) Space(dir string) (total, free int64, err error) {
 	}
 	return int64(all), int64(ours), nil
 }
+
+// adopt has nothing to do: access follows the folder's list.
+func adopt(string, string) error { return nil }
+
+// secluded is a folder's list of access: the system, administrators, and the owner, for all that is in it; nothing is
+// inherited from above, where ProgramData lets everybody read.
+const secluded = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;OW)"
+
+// seclude keeps others out of a folder.
+func seclude(dir string) error {
+	sd, err := windows.SecurityDescriptorFromString(secluded)
+	if err != nil {
+		return err
+	}
+	list, _, err := sd.DACL()
+	if err != nil {
+		return err
+	}
+	err = windows.SetNamedSecurityInfo(dir, windows.SE_FILE_OBJECT,
+		windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, list, nil)
+	if err != nil {
+		return &os.PathError{Op: "protect", Path: dir, Err: err}
+	}
+	return nil
+}

@@ -1,0 +1,290 @@
+// Package join enrols a machine: with a join code it makes the agent a key, has the collector certify it, and keeps the
+// identity (agent/identity).
+//
+// The code's pin says whom to believe, so neither clock has to be right. Until there is a certificate the folder holds
+// the key and joining.json, which says for which code it was made: the command may be broken off and given again, and
+// asks for the same key. What the code's secret is, is not written down.
+package join
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"communewatch/agent/identity"
+	"communewatch/agent/ship"
+	"communewatch/agent/spool/disk"
+	"communewatch/probes/enroll"
+	"communewatch/probes/wire"
+)
+
+const (
+	joiningFile = "joining.json"
+	maxJoining  = 4 << 10
+
+	askTimeout = 30 * time.Second
+	// patience is how long to wait before asking again while no address answers and the request is known to wait.
+	patience = 15 * time.Second
+	// skew is how far two clocks may differ without a word about it.
+	skew = time.Minute
+)
+
+// Options of an enrolment.
+type Options struct {
+	Dir     string // the identity's folder
+	Code    enroll.Code
+	Agent   string // the name that the agent would have; the code may name another
+	Machine enroll.Machine
+	Again   bool                             // in the place of an identity that is there
+	Say     func(format string, args ...any) // what goes on, for whoever waits; nil for nobody
+	Now     func() time.Time                 // nil for the machine's clock
+	// Wait is how time passes until the collector is asked again; nil for as it does.
+	Wait func(ctx context.Context, d time.Duration) error
+}
+
+// ErrEnrolled says that the machine has an identity already.
+var ErrEnrolled = errors.New("this machine is enrolled already")
+
+// joining is the form of joiningFile.
+type joining struct {
+	Code string `json:"code_sha256"`
+	Key  string `json:"key"`
+}
+
+// Enroll gets an identity and keeps it. It waits for as long as the collector's people have not approved.
+func Enroll(ctx context.Context, o Options) (*identity.Set, error) {
+	if o.Say == nil {
+		o.Say = func(string, ...any) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Wait == nil {
+		o.Wait = wait
+	}
+	if err := o.Code.Validate(); err != nil {
+		return nil, err
+	}
+	switch had, err := identity.Read(o.Dir); {
+	case err == nil && !o.Again:
+		return nil, fmt.Errorf("%w, as agent %s of site %s; --again gives it another identity", ErrEnrolled, had.Name.Agent, had.Name.Site)
+	case err != nil && !errors.Is(err, identity.ErrNone) && !o.Again:
+		return nil, err
+	}
+	set := &identity.Set{Collectors: o.Code.Addresses}
+	var err error
+	if set.Key, err = key(&o); err != nil {
+		return nil, fmt.Errorf("make the agent's key: %w", err)
+	}
+	csr, err := set.CSR()
+	if err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(enroll.Request{Secret: fmt.Sprintf("%x", o.Code.Secret), CSR: csr, Agent: o.Agent, Machine: o.Machine})
+	if err != nil {
+		return nil, err
+	}
+	got, err := ask(ctx, &o, body)
+	if err != nil {
+		return nil, err
+	}
+	if err := set.Accept(got.answer, got.root); err != nil {
+		return nil, fmt.Errorf("the collector's answer: %w", err)
+	}
+	if err := set.Write(o.Dir); err != nil {
+		return nil, fmt.Errorf("keep the identity: %w", err)
+	}
+	if err := set.Learn(o.Dir, got.told, o.Now()); err != nil {
+		return nil, fmt.Errorf("keep what the time is: %w", err)
+	}
+	if err := os.Remove(filepath.Join(o.Dir, joiningFile)); err != nil {
+		return nil, err
+	}
+	return set, set.Tidy(o.Dir)
+}
+
+// key returns the key that was made for the code, or makes one.
+func key(o *Options) (*ecdsa.PrivateKey, error) {
+	sum := sha256.Sum256([]byte(o.Code.String()))
+	want := fmt.Sprintf("%x", sum)
+	d, file := disk.Disk{Private: true}, filepath.Join(o.Dir, joiningFile)
+	var begun joining
+	if data, err := d.Read(file, maxJoining); err == nil && json.Unmarshal(data, &begun) == nil && begun.Code == want {
+		// A key that is damaged can have been certified for nothing yet; another is made, and the code may refuse it.
+		if k, err := identity.ReadKey(o.Dir, begun.Key); err == nil {
+			o.Say("going on with the request begun before")
+			return k, nil
+		}
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, disk.ErrDamaged) {
+		return nil, err
+	}
+	k, name, err := identity.NewKey(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(joining{want, name})
+	if err != nil {
+		return nil, err
+	}
+	return k, d.ReplaceFile(file, append(data, '\n'))
+}
+
+// reply is an answer and what it came by.
+type reply struct {
+	answer *enroll.Answer
+	root   *x509.Certificate // that stands behind the collector
+	told   time.Time         // what time the collector says it is
+}
+
+// ask asks until there is a certificate or a refusal.
+func ask(ctx context.Context, o *Options, body []byte) (*reply, error) {
+	waiting := false
+	for {
+		r, err := around(ctx, o, body)
+		var no *refused
+		switch {
+		case ctx.Err() != nil:
+			return nil, fmt.Errorf("broken off; the same command with the same code goes on from here: %w", context.Cause(ctx))
+		case errors.As(err, &no), err != nil && !waiting:
+			return nil, err
+		case err != nil:
+			o.Say("%v; trying on", err)
+			err = o.Wait(ctx, patience)
+		case !r.answer.Pending:
+			return r, nil
+		default:
+			if !waiting {
+				o.Say("asked to be agent %s of site %s; waiting until somebody approves that at the collector", r.answer.Agent, r.answer.Site)
+			}
+			waiting = true
+			err = o.Wait(ctx, time.Duration(r.answer.Retry)*time.Second)
+		}
+		if err != nil && ctx.Err() == nil {
+			return nil, err
+		}
+	}
+}
+
+// around asks one address after the other until one answers.
+func around(ctx context.Context, o *Options, body []byte) (*reply, error) {
+	var failed error
+	for _, address := range o.Code.Addresses {
+		r, err := once(ctx, o, address, body)
+		var no *refused
+		if err == nil || errors.As(err, &no) {
+			return r, err
+		}
+		failed = errors.Join(failed, fmt.Errorf("%s: %w", address, err))
+	}
+	return nil, fmt.Errorf("no address of the code answers as its collector: %w", failed)
+}
+
+// once asks one address.
+func once(ctx context.Context, o *Options, address string, body []byte) (*reply, error) {
+	to := ship.Collector{URL: address}
+	to.TLS = identity.PinnedTLS(to.Host(), o.Code.Pin)
+	client, err := to.Client()
+	if err != nil {
+		return nil, err
+	}
+	defer client.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	req, err := to.Request(ctx, o.Agent, http.MethodPost, enroll.Path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	told := toldBy(resp, o.Now())
+	if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusAccepted {
+		return nil, refusal(resp, o, told)
+	}
+	var answer enroll.Answer
+	if err := enroll.Read(resp.Body, &answer); err != nil {
+		return nil, err
+	}
+	if answer.Pending != (resp.StatusCode == http.StatusAccepted) {
+		return nil, fmt.Errorf("answered %s and something else in words", resp.Status)
+	}
+	root, err := identity.PinnedRoot(resp.TLS.PeerCertificates, to.Host(), o.Code.Pin)
+	if err != nil {
+		return nil, err
+	}
+	return &reply{&answer, root, told}, nil
+}
+
+// toldBy is the time that an answer tells, or now.
+func toldBy(resp *http.Response, now time.Time) time.Time {
+	ms, err := strconv.ParseInt(resp.Header.Get(wire.HeaderReceivedAt), 10, 64)
+	if err != nil || ms <= 0 || ms > 1<<43 { // the year 2248
+		return now
+	}
+	return time.UnixMilli(ms)
+}
+
+// refused is an answer of the collector's that asking again does not change.
+type refused struct{ why string }
+
+func (r *refused) Error() string { return r.why }
+
+// refusal says why the collector refused, and what to do about it. What may be different in a minute is no *refused.
+func refusal(resp *http.Response, o *Options, told time.Time) error {
+	var r enroll.Refusal
+	if err := enroll.Read(resp.Body, &r); err != nil || r.Code == "" {
+		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, enroll.MaxMessage))
+		return fmt.Errorf("answered %s", resp.Status)
+	}
+	switch r.Code {
+	case enroll.RefusedCode:
+		return &refused{"the collector does not know this code: it was cancelled or replaced; ask for a new one"}
+	case enroll.RefusedUsed:
+		return &refused{"this code was used already, by another machine or by this one before its state folder was lost; ask for a new one"}
+	case enroll.RefusedExpired:
+		why := "this code has expired; ask for a new one"
+		if now := o.Now(); told.Sub(now).Abs() > skew {
+			why += fmt.Sprintf(" (the collector's clock says %s, this machine's %s; the collector's counts)",
+				told.UTC().Format(time.DateTime), now.UTC().Format(time.DateTime))
+		}
+		return &refused{why}
+	case enroll.RefusedTaken:
+		return &refused{fmt.Sprintf("the site has an agent of the name %s already; choose another with --name, or ask for a code that replaces it (enroll create --replace)", o.Agent)}
+	case enroll.RefusedRejected:
+		return &refused{"somebody at the collector looked at this request and said no; ask them, and for a new code"}
+	case enroll.RefusedRevoked:
+		return &refused{"this agent was thrown out at the collector; ask for a new code"}
+	case enroll.RefusedBusy:
+		return &refused{"too many codes were tried from this address; wait some minutes, then give the same command again"}
+	}
+	if resp.StatusCode >= 500 {
+		return fmt.Errorf("the collector has trouble of its own: %s", r.Message)
+	}
+	return &refused{fmt.Sprintf("the collector refuses (%s): %s", r.Code, r.Message)}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
