@@ -3,8 +3,9 @@
 // says what became of that.
 //
 // What the collector may ask for is the agent's own settings' to say: calls go to the targets of the agent's own webrtc
-// checks, take no more of the line than they may, are made one at a time and never during a meeting. So whoever holds
-// the collector, or its token, can neither make a scanner of an agent nor flood its line.
+// checks, take no more of the line than they may, are made one at a time and never during a meeting; a check that is to
+// run at once is one of the agent's own and runs as its schedule has it, not more often than every ten seconds. So
+// whoever holds the collector, or its token, can neither make a scanner of an agent nor flood its line.
 //
 // An order is carried out once, however often it comes. A call comes before the schedule: scheduled media tests don't
 // begin while one is planned, and one that is under way ends shortly before the call begins, with the outcome held.
@@ -33,7 +34,6 @@ import (
 	"communewatch/probes"
 	"communewatch/probes/orders"
 	"communewatch/probes/webrtc/report"
-	"communewatch/probes/wire"
 )
 
 // Caller is one of the agent's webrtc checks, that calls can be ordered of.
@@ -60,10 +60,15 @@ type Result struct {
 type Options struct {
 	Collectors []ship.Collector // in order of preference; at least one
 	Agent      string
-	Callers    []Caller // the first is called where an order names none
+	Callers    []Caller // the first is called where an order names none; see SetCallers
 	Gate       *Gate
 	MaxBPS     float64 // most that a call may take of the line each way, in bit/s with all headers
-	Log        *slog.Logger
+	// Run runs a check out of turn and returns what became of it; its Phase is refused if it was not run. It calls started
+	// when the run begins, and ends soon after ctx does. Nil: no checks are run by order.
+	Run func(ctx context.Context, check string, started func()) orders.Ran
+	// Look has what the agent can look for at the collector, by its word. A function returns when that is done.
+	Look map[string]func(ctx context.Context) error
+	Log  *slog.Logger
 
 	transport func(ship.Collector) (http.RoundTripper, error) // for tests without sockets
 }
@@ -94,6 +99,10 @@ type Client struct {
 	mu      sync.Mutex // guards the fields below
 	current *calling   // the ordered call that is planned or under way; nil for none
 	spent   []spell    // ordered calls of the last hour
+	callers []Caller
+	reopen  func()               // ends the open channel, for another to be opened; nil for none
+	runs    int                  // orders to run checks that are under way
+	ran     map[string]time.Time // when checks were last run by order
 }
 
 // peer is one address of the collector.
@@ -110,7 +119,19 @@ func New(o Options) *Client {
 	if o.transport == nil {
 		o.transport = func(c ship.Collector) (http.RoundTripper, error) { return c.Transport() }
 	}
-	return &Client{o: o, ledger: newLedger(), patient: rate.NewLimiter(ordersPerSecond, ordersBurst)}
+	return &Client{o: o, ledger: newLedger(), patient: rate.NewLimiter(ordersPerSecond, ordersBurst), callers: o.Callers, ran: map[string]time.Time{}}
+}
+
+// SetCallers puts others in the place of the callers. Where the collector can call by other names than before, the
+// channel is opened anew, by which it learns them. A call under way goes on.
+func (c *Client) SetCallers(callers []Caller) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	same := names(callers) == names(c.callers)
+	c.callers = callers
+	if !same && c.reopen != nil {
+		c.reopen()
+	}
 }
 
 // Run keeps the channel open and carries out orders until ctx ends; then it ends the call under way and returns. An
@@ -152,6 +173,9 @@ func (c *Client) listen(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		if errors.Is(err, errRenewed) || errors.Is(err, errCertificate) && opened {
+			continue
+		}
 		if text := err.Error(); text != trouble {
 			c.o.Log.Info("no order channel; trying on", "collector", c.peers[i].URL, "error", text)
 			trouble = text
@@ -186,7 +210,13 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-var errSilent = fmt.Errorf("no sign of life for %v", silence)
+// Causes for which a channel is ended from here.
+var (
+	errSilent  = fmt.Errorf("no sign of life for %v", silence)
+	errRenewed = errors.New("the agent can be told to call with other checks")
+	// errCertificate ends a channel that was opened under a certificate since renewed: it would last as long as that one.
+	errCertificate = errors.New("the agent has a new certificate")
+)
 
 // channel opens the channel at one address, and obeys what comes until it ends. opened says that it was one.
 func (c *Client) channel(ctx context.Context, i int, trouble *string) (opened bool, err error) {
@@ -194,16 +224,33 @@ func (c *Client) channel(ctx context.Context, i int, trouble *string) (opened bo
 	defer cancel(nil)
 	alive := time.AfterFunc(silence, func() { cancel(errSilent) })
 	defer alive.Stop()
+	if renewed := c.peers[i].Renewed; renewed != nil {
+		var watch sync.WaitGroup
+		defer watch.Wait()
+		defer cancel(nil)
+		made := renewed()
+		watch.Go(func() {
+			select {
+			case <-made:
+				cancel(errCertificate)
+			case <-ctx.Done():
+			}
+		})
+	}
 	defer func() {
-		if errors.Is(context.Cause(ctx), errSilent) {
-			err = errSilent
+		if why := context.Cause(ctx); errors.Is(why, errSilent) || errors.Is(why, errRenewed) || errors.Is(why, errCertificate) {
+			err = why
 		}
 	}()
+	c.mu.Lock()
+	checks := names(c.callers)
+	c.reopen = func() { cancel(errRenewed) }
+	c.mu.Unlock()
 	req, err := c.request(ctx, i, http.MethodGet, orders.Path, nil)
 	if err != nil {
 		return false, err
 	}
-	if checks := c.checks(); checks != "" {
+	if checks != "" {
 		req.Header.Set(orders.HeaderChecks, checks)
 	}
 	resp, err := c.peers[i].http.Do(req)
@@ -239,21 +286,13 @@ func (c *Client) channel(ctx context.Context, i int, trouble *string) (opened bo
 }
 
 func (c *Client) request(ctx context.Context, i int, method, path string, body io.Reader) (*http.Request, error) {
-	p := c.peers[i]
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(p.URL, "/")+path, body)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Authorization", "Bearer "+p.Token)
-	req.Header.Set(wire.HeaderAgent, c.o.Agent)
-	req.Header.Set("User-Agent", "communewatch-agent")
-	return req, nil
+	return c.peers[i].Request(ctx, c.o.Agent, method, path, body)
 }
 
-// checks is the header that says what this agent can call with.
-func (c *Client) checks() string {
+// names is the header that says what this agent can call with.
+func names(callers []Caller) string {
 	var list []string
-	for _, caller := range c.o.Callers {
+	for _, caller := range callers {
 		list = append(list, caller.Check+"/"+string(caller.Path))
 	}
 	return strings.Join(list[:min(len(list), 16)], ", ")
@@ -261,15 +300,18 @@ func (c *Client) checks() string {
 
 // caller finds the check that an order names.
 func (c *Client) caller(check string) (*Caller, error) {
-	if len(c.o.Callers) == 0 {
+	c.mu.Lock()
+	callers := c.callers
+	c.mu.Unlock()
+	if len(callers) == 0 {
 		return nil, errors.New("the agent's settings have no check of kind webrtc to call with")
 	}
 	if check == "" {
-		return &c.o.Callers[0], nil
+		return &callers[0], nil
 	}
-	i := slices.IndexFunc(c.o.Callers, func(k Caller) bool { return k.Check == check })
+	i := slices.IndexFunc(callers, func(k Caller) bool { return k.Check == check })
 	if i < 0 {
 		return nil, fmt.Errorf("the agent's settings have no check of kind webrtc called %s", check)
 	}
-	return &c.o.Callers[i], nil
+	return &callers[i], nil
 }

@@ -14,22 +14,29 @@ import (
 // the schedule's at a time: two would take more of the line than either may, and measure each other.
 // Make it with NewGate.
 type Gate struct {
-	meetings Meetings
-	now      func() time.Time // meetings and what is kept on disk go by the clock on the wall, everything else by monotonic time
-	turn     chan struct{}    // full while a test is under way
-	store    *store           // of the hold; nil where none is kept
+	now   func() time.Time // meetings and what is kept on disk go by the clock on the wall, everything else by monotonic time
+	turn  chan struct{}    // full while a test is under way
+	store *store           // of the hold; nil where none is kept
 
-	mu    sync.Mutex              // guards the fields below
-	until time.Time               // of the collector's hold, by monotonic time; zero for none
-	note  string                  // of it
-	call  bool                    // an ordered call is planned or under way
-	test  context.CancelCauseFunc // ends the scheduled test under way; nil for none
-	quiet chan struct{}           // closed when it is over; nil while nobody waits for that
+	mu       sync.Mutex // guards the fields below
+	meetings Meetings
+	until    time.Time               // of the collector's hold, by monotonic time; zero for none
+	note     string                  // of it
+	call     bool                    // an ordered call is planned or under way
+	test     context.CancelCauseFunc // ends the scheduled test under way; nil for none
+	quiet    chan struct{}           // closed when it is over; nil while nobody waits for that
 }
 
 // NewGate returns a Gate that knows of no hold. now is the wall clock.
 func NewGate(meetings Meetings, now func() time.Time) *Gate {
 	return &Gate{meetings: meetings, now: now, turn: make(chan struct{}, 1)}
+}
+
+// SetMeetings puts other meetings in the place of those there are. A test under way goes on to its end.
+func (g *Gate) SetMeetings(m Meetings) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.meetings = m
 }
 
 // Patience is how long a test waits at most for another one to end.

@@ -68,6 +68,10 @@ func (c *Client) obey(o *orders.Order, i int) {
 		}
 		c.o.Log.Info("hold", "for", time.Duration(o.Hold.For), "meeting", o.Hold.Note)
 		c.ledger.say(e, orders.Report{Phase: orders.PhaseDone, Outcome: probes.OutcomeOK.String()})
+	case orders.KindRun:
+		c.runChecks(e, o)
+	case orders.KindLook:
+		c.look(e, o)
 	case orders.KindCall:
 		if err := c.begin(e, o); err != nil {
 			c.o.Log.Info("ordered call refused", "order", o.ID, "reason", err)

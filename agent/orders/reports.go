@@ -33,6 +33,7 @@ type entry struct {
 	received time.Time
 	report   orders.Report // the last; its phase is "" before the first
 	pending  bool          // it is to be sent
+	times    int           // that something was said
 }
 
 // ledger remembers orders, and what is to be said of them.
@@ -87,6 +88,7 @@ func (l *ledger) say(e *entry, r orders.Report) {
 		r.Result, r.Reason = nil, schedule.CleanError("the result can't be reported: "+err.Error())
 	}
 	e.report, e.pending = r, true
+	e.times++
 	l.signal()
 }
 
@@ -98,7 +100,7 @@ func (l *ledger) signal() {
 }
 
 // next returns what is to be said first: what became of calls, then what was refused, the older first.
-func (l *ledger) next() (e *entry, r orders.Report, from int) {
+func (l *ledger) next() (e *entry, r orders.Report, from, times int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.list {
@@ -110,16 +112,16 @@ func (l *ledger) next() (e *entry, r orders.Report, from int) {
 		}
 	}
 	if e == nil {
-		return nil, r, 0
+		return nil, r, 0, 0
 	}
-	return e, e.report, e.from
+	return e, e.report, e.from, e.times
 }
 
-// said notes that a phase was sent, or never will be.
-func (l *ledger) said(e *entry, p orders.Phase) {
+// said notes that what was said up to then was sent, or never will be.
+func (l *ledger) said(e *entry, times int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e.report.Phase == p {
+	if e.times == times {
 		e.pending = false
 	}
 }
@@ -128,7 +130,7 @@ func (l *ledger) said(e *entry, p orders.Phase) {
 func (c *Client) deliver(ctx context.Context) {
 	fails := 0
 	for ctx.Err() == nil {
-		e, r, from := c.ledger.next()
+		e, r, from, times := c.ledger.next()
 		if e == nil {
 			select {
 			case <-ctx.Done():
@@ -137,7 +139,7 @@ func (c *Client) deliver(ctx context.Context) {
 			continue
 		}
 		if c.send(ctx, &r, from) {
-			c.ledger.said(e, r.Phase)
+			c.ledger.said(e, times)
 			fails = 0
 			continue
 		}

@@ -23,11 +23,27 @@ type Binding struct {
 	Path   probes.Path
 	Device string     // network device to bind to; "" for none. Linux only
 	Source netip.Addr // source address; the zero Addr for none
+	Guard  *Guard     // which addresses may be spoken to; nil for all
 }
 
-// Control is for net.Dialer and net.ListenConfig: it binds the socket to the device before it is used. Without a
-// device it does nothing.
+// Control is for net.Dialer: it asks the guard, and binds the socket to the device, before it is used. Without either
+// it does nothing. address is where the socket is to connect to.
 func (b Binding) Control(network, address string, c syscall.RawConn) error {
+	if b.Guard != nil {
+		to, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return probes.Errorf(probes.OutcomeBadConfig, "forbidden: %q is no address that can be checked", address)
+		}
+		if err := b.Guard.Check(to.Addr()); err != nil {
+			return err
+		}
+	}
+	return b.ControlListen(network, address, c)
+}
+
+// ControlListen is for net.ListenConfig: it binds the socket to the device before it is used. address is the socket's
+// own; who writes to others from such a socket is to ask the guard about each.
+func (b Binding) ControlListen(_, _ string, c syscall.RawConn) error {
 	if b.Device == "" {
 		return nil
 	}

@@ -2,6 +2,7 @@ package bind
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"time"
@@ -12,6 +13,7 @@ import (
 // Resolver returns a resolver that asks the system's name servers over the path. A name server on this very
 // machine (systemd-resolved, dnsmasq) is asked without binding, since no line leads to it.
 func (b Binding) Resolver(timeout time.Duration) *net.Resolver {
+	b.Guard = nil // name servers are the machine's own
 	return &net.Resolver{
 		PreferGo: true, // the C library's resolver would choose the way itself
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -25,11 +27,26 @@ func (b Binding) Resolver(timeout time.Duration) *net.Resolver {
 
 // Resolve returns the address of host: itself if it is a literal address, else one found over the path. network is
 // "ip4", "ip6", or "ip" (or "") for the source address's family, and without one for IPv4 if the name has such an
-// address. A failure has the outcome "unresolved".
+// address. A failure has the outcome "unresolved"; an address that the guard refuses is an error of its own.
 func (b Binding) Resolve(ctx context.Context, network, host string, timeout time.Duration) (netip.Addr, error) {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return a.Unmap(), nil
+	a, err := netip.ParseAddr(host)
+	if err != nil {
+		if a, err = b.lookup(ctx, network, host, timeout); err != nil {
+			return netip.Addr{}, err
+		}
 	}
+	a = a.Unmap()
+	if err := b.Guard.Check(a); err != nil {
+		if literal := a.String(); literal != host {
+			err = fmt.Errorf("%s: %w", host, err)
+		}
+		return netip.Addr{}, err
+	}
+	return a, nil
+}
+
+// lookup finds the address of a name.
+func (b Binding) lookup(ctx context.Context, network, host string, timeout time.Duration) (netip.Addr, error) {
 	if network == "" {
 		network = "ip"
 	}
@@ -41,7 +58,11 @@ func (b Binding) Resolve(ctx context.Context, network, host string, timeout time
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	addrs, err := b.Resolver(timeout).LookupNetIP(ctx, network, host)
+	find := b.Resolver(timeout).LookupNetIP
+	if b.Guard != nil && b.Guard.Lookup != nil {
+		find = b.Guard.Lookup
+	}
+	addrs, err := find(ctx, network, host)
 	if err != nil {
 		if cause := context.Cause(ctx); cause == context.Canceled {
 			return netip.Addr{}, cause

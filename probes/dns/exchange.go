@@ -56,7 +56,7 @@ func (p *probe) exchange(ctx context.Context, network string, server netip.AddrP
 	start := time.Now()
 	b := p.bind
 	if server.Addr().IsLoopback() {
-		b = bind.Binding{} // a resolver on this very machine: no line leads to it
+		b = bind.Binding{Guard: b.Guard} // a resolver on this very machine: no line leads to it
 	}
 	conn, err := b.Dialer(network, p.opts.Timeout).DialContext(ctx, network, server.String())
 	if err != nil {

@@ -1,9 +1,9 @@
 // Package orders is what collector and agents say to each other on the order channel: the one connection that each
-// agent opens and keeps open, on which it is told to call now, to stop, or to leave the line alone while a meeting is
-// on. Nothing connects to an agent.
+// agent opens and keeps open, on which it is told to call now, to stop, to leave the line alone while a meeting is on, to
+// run some of its checks at once, or to look for something new at the collector. Nothing connects to an agent.
 //
-// An agent is told what to do with its own checks, never whom to call: an order names one of its webrtc checks, and
-// what that may cost the line is the agent's own settings' to say. So whoever holds the collector can't make a scanner
+// An agent is told what to do with its own checks, never whom to ask: an order names some of its checks, and
+// what a call may cost the line is the agent's own settings' to say. So whoever holds the collector can't make a scanner
 // of an agent.
 //
 // The channel is GET Path, answered by a stream of lines, each the JSON of one Order, with empty lines in between to
@@ -40,6 +40,15 @@ const (
 	KindCall Kind = "call" // make one call with media; Call is set
 	KindStop Kind = "stop" // end the call of order Stop, or all of them if that is empty
 	KindHold Kind = "hold" // start no media tests for a while; Hold is set
+	KindRun  Kind = "run"  // run these checks now; Run is set
+	KindLook Kind = "look" // ask the collector for something now, which it says in Look
+)
+
+// What an agent can be told to look for.
+const (
+	LookWork    = "work"    // probes/work
+	LookTrust   = "trust"   // new authorities, probes/enroll
+	LookRelease = "release" // another release of the agent
 )
 
 // Order is told to one agent.
@@ -53,6 +62,13 @@ type Order struct {
 	Call *Call  `json:"call,omitempty"`
 	Stop string `json:"stop,omitempty"` // the id of an order
 	Hold *Hold  `json:"hold,omitempty"`
+	Run  *Run   `json:"run,omitempty"`
+	Look string `json:"look,omitempty"`
+}
+
+// Run is checks to be run out of turn, each as its schedule would.
+type Run struct {
+	Checks []string `json:"checks"` // 1 to MaxRuns names, each once
 }
 
 // Call is one call as part of a rehearsal.
@@ -84,11 +100,12 @@ type Phase string
 const (
 	PhaseAccepted Phase = "accepted" // it will be begun
 	PhaseRefused  Phase = "refused"  // it will not: Reason says why
-	PhaseStarted  Phase = "started"  // media flow
+	PhaseStarted  Phase = "started"  // media flow; of a run: the first check runs
 	PhaseDone     Phase = "done"     // Outcome and, if anything was measured, Result are set
 )
 
-// Report is what an agent says of an order. Reports of an order may come again; the last phase counts.
+// Report is what an agent says of an order. Reports of an order may come again; the last phase counts, and of a run the
+// one with the most checks that are over.
 type Report struct {
 	Order   string       `json:"order"`
 	Phase   Phase        `json:"phase"`
@@ -98,6 +115,18 @@ type Report struct {
 	Proof   probes.Proof `json:"proof,omitempty"`
 	Check   string       `json:"check,omitempty"` // that it was made with
 	Result  *report.Call `json:"result,omitempty"`
+	Ran     []Ran        `json:"ran,omitempty"` // of a run: every check of the order, in its order
+}
+
+// Ran is how far one check of a run has come.
+type Ran struct {
+	Check   string       `json:"check"`
+	Phase   Phase        `json:"phase"`             // accepted: it waits for its turn
+	Outcome string       `json:"outcome,omitempty"` // once it is done
+	Reason  string       `json:"reason,omitempty"`  // why it was refused, or what its outcome comes from
+	Took    Seconds      `json:"took_seconds,omitempty"`
+	Path    probes.Path  `json:"path,omitempty"`
+	Proof   probes.Proof `json:"proof,omitempty"`
 }
 
 // Seconds is a length of time on the wire: a JSON number of seconds.

@@ -23,6 +23,7 @@ const (
 	MaxBPS      = 50_000_000
 	MaxFPS      = 60
 	MaxNote     = 200 // bytes
+	MaxRuns     = 20  // checks of one run
 )
 
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$`)
@@ -47,30 +48,63 @@ func (o *Order) Validate() error {
 	switch o.Kind {
 	case KindCall:
 		switch {
-		case o.Call == nil || o.Hold != nil || o.Stop != "":
-			err = errors.New("a call has call, and neither stop nor hold")
+		case o.Call == nil || o.holds(KindCall):
+			err = errors.New("a call has call, and nothing of other kinds such as stop or hold")
 		case o.Call.StartIn > o.Expires:
 			err = errors.New("start_in_seconds is after expires_seconds")
 		default:
 			err = o.Call.validate()
 		}
 	case KindStop:
-		if o.Call != nil || o.Hold != nil {
-			err = errors.New("a stop has neither call nor hold")
+		if o.holds(KindStop) {
+			err = errors.New("a stop has nothing of other kinds such as call or hold")
 		} else if o.Stop != "" {
 			err = checkID(o.Stop)
 		}
 	case KindHold:
-		if o.Hold == nil || o.Call != nil || o.Stop != "" {
-			err = errors.New("a hold has hold, and neither call nor stop")
+		if o.Hold == nil || o.holds(KindHold) {
+			err = errors.New("a hold has hold, and nothing of other kinds such as call or stop")
 		} else if err = within("for_seconds", o.Hold.For, 0, MaxHold); err == nil {
 			err = plain("note", o.Hold.Note, MaxNote)
 		}
+	case KindRun:
+		if o.Run == nil || o.holds(KindRun) {
+			err = errors.New("a run has run, and nothing of other kinds such as call or hold")
+		} else {
+			err = o.Run.validate()
+		}
+	case KindLook:
+		if o.holds(KindLook) {
+			err = errors.New("a look has look, and nothing of other kinds such as call or hold")
+		} else if !slices.Contains([]string{LookWork, LookTrust, LookRelease}, o.Look) {
+			err = fmt.Errorf("look %q: use %s, %s or %s", clip(o.Look), LookWork, LookTrust, LookRelease)
+		}
 	default:
-		err = fmt.Errorf("kind %q: use %s, %s or %s", clip(string(o.Kind)), KindCall, KindStop, KindHold)
+		err = fmt.Errorf("kind %q: use %s, %s, %s, %s or %s", clip(string(o.Kind)), KindCall, KindStop, KindHold, KindRun, KindLook)
 	}
 	if err != nil {
 		return fmt.Errorf("order %s: %w", o.ID, err)
+	}
+	return nil
+}
+
+// holds reports whether an order holds what belongs to another kind than k.
+func (o *Order) holds(k Kind) bool {
+	return k != KindCall && o.Call != nil || k != KindStop && o.Stop != "" || k != KindHold && o.Hold != nil ||
+		k != KindRun && o.Run != nil || k != KindLook && o.Look != ""
+}
+
+func (r *Run) validate() error {
+	if len(r.Checks) == 0 || len(r.Checks) > MaxRuns {
+		return fmt.Errorf("run: name 1 to %d checks (found %d)", MaxRuns, len(r.Checks))
+	}
+	for i, name := range r.Checks {
+		if err := probes.CheckName(name); err != nil {
+			return fmt.Errorf("run: check: %w", err)
+		}
+		if slices.Contains(r.Checks[:i], name) {
+			return fmt.Errorf("run: check %s is named twice", name)
+		}
 	}
 	return nil
 }
@@ -124,6 +158,18 @@ func (p Phase) Rank() int {
 	return 0
 }
 
+// Rank orders the reports of one order in time, as Phase.Rank does; of a run a report in which more checks are over comes
+// after one in which fewer are. 0 is no report.
+func (r *Report) Rank() int {
+	rank := r.Phase.Rank() * (MaxRuns + 1)
+	for i := range r.Ran {
+		if !r.Phase.Final() && r.Ran[i].Phase.Final() {
+			rank++
+		}
+	}
+	return rank
+}
+
 // Validate returns the first mistake in a report; nil if it may be believed to be one.
 func (r *Report) Validate() error {
 	if err := checkID(r.Order); err != nil {
@@ -139,22 +185,20 @@ func (r *Report) validate() error {
 	if r.Phase.Rank() == 0 {
 		return fmt.Errorf("phase %q: use %s, %s, %s or %s", clip(string(r.Phase)), PhaseAccepted, PhaseRefused, PhaseStarted, PhaseDone)
 	}
-	if err := plain("reason", r.Reason, probes.MaxText); err != nil {
+	if err := ended(r.Phase, r.Outcome, r.Reason, r.Path, r.Proof); err != nil {
 		return err
-	}
-	if _, ok := probes.ParseOutcome(r.Outcome); !ok && (r.Outcome != "" || r.Phase == PhaseDone) {
-		return fmt.Errorf("outcome %q is none of %s", clip(r.Outcome), strings.Join(probes.OutcomeNames(), ", "))
-	}
-	if r.Path != "" && !r.Path.Valid() {
-		return fmt.Errorf("path %q is not a path", clip(string(r.Path)))
-	}
-	proofs := []probes.Proof{"", probes.ProofProved, probes.ProofBound, probes.ProofUnproven, probes.ProofWrong}
-	if !slices.Contains(proofs, r.Proof) {
-		return fmt.Errorf("proof %q is not a proof of path", clip(string(r.Proof)))
 	}
 	if r.Check != "" {
 		if err := probes.CheckName(r.Check); err != nil {
 			return fmt.Errorf("check: %w", err)
+		}
+	}
+	if len(r.Ran) > MaxRuns {
+		return fmt.Errorf("%d checks were run, more than %d", len(r.Ran), MaxRuns)
+	}
+	for i := range r.Ran {
+		if err := r.Ran[i].validate(); err != nil {
+			return fmt.Errorf("ran[%d]: %w", i, err)
 		}
 	}
 	if r.Result == nil {
@@ -165,6 +209,37 @@ func (r *Report) validate() error {
 	}
 	if err := checkResult(r.Result); err != nil {
 		return fmt.Errorf("result: %w", err)
+	}
+	return nil
+}
+
+func (r *Ran) validate() error {
+	if err := probes.CheckName(r.Check); err != nil {
+		return fmt.Errorf("check: %w", err)
+	}
+	if r.Phase.Rank() == 0 {
+		return fmt.Errorf("phase %q is not a phase", clip(string(r.Phase)))
+	}
+	if r.Took < 0 {
+		return errors.New("took_seconds is negative")
+	}
+	return ended(r.Phase, r.Outcome, r.Reason, r.Path, r.Proof)
+}
+
+// ended checks what is said of something done with a check.
+func ended(phase Phase, outcome, reason string, path probes.Path, proof probes.Proof) error {
+	if err := plain("reason", reason, probes.MaxText); err != nil {
+		return err
+	}
+	if _, ok := probes.ParseOutcome(outcome); !ok && (outcome != "" || phase == PhaseDone) {
+		return fmt.Errorf("outcome %q is none of %s", clip(outcome), strings.Join(probes.OutcomeNames(), ", "))
+	}
+	if path != "" && !path.Valid() {
+		return fmt.Errorf("path %q is not a path", clip(string(path)))
+	}
+	proofs := []probes.Proof{"", probes.ProofProved, probes.ProofBound, probes.ProofUnproven, probes.ProofWrong}
+	if !slices.Contains(proofs, proof) {
+		return fmt.Errorf("proof %q is not a proof of path", clip(string(proof)))
 	}
 	return nil
 }

@@ -42,6 +42,19 @@ func (n *Node) UnmarshalYAML(y *yaml.Node) error {
 // IsZero reports whether the part was absent.
 func (n Node) IsZero() bool { return n.node == nil }
 
+// Text is the part as YAML, the same for parts that say the same in the same order; "" where it was absent.
+func (n Node) Text() string {
+	if n.node == nil {
+		return ""
+	}
+	plain := *n.node
+	text, err := yaml.Marshal(&plain)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
 // Problem is one mistake in a file.
 type Problem struct {
 	File string
@@ -86,7 +99,12 @@ type Doc struct {
 
 // Read decodes data into the struct that into points to, which holds the defaults. It always returns a Doc; ask
 // Err after adding problems of your own.
-func Read(file string, data []byte, into any) *Doc {
+func Read(file string, data []byte, into any) *Doc { return ReadWith(file, data, into, nil) }
+
+// ReadWith is Read for a document in which values may stand for others. replace, if not nil, is given each single value
+// with its place before it is decoded, and returns the text that is to be there; what is another than before is text,
+// whatever it looks like. An error is a problem of the document, and the value is left out.
+func ReadWith(file string, data []byte, into any, replace func(at, value string) (string, error)) *Doc {
 	d := &Doc{file: file}
 	if len(data) > MaxFile {
 		d.add(0, "", "file is larger than %d bytes", MaxFile)
@@ -109,8 +127,33 @@ func Read(file string, data []byte, into any) *Doc {
 		return d
 	}
 	d.root = root.Content[0]
+	if replace != nil {
+		d.replace(d.root, "", replace)
+	}
 	d.decode(d.root, "", into)
 	return d
+}
+
+// replace puts other values in the place of those that stand for them.
+func (d *Doc) replace(n *yaml.Node, at string, with func(at, value string) (string, error)) {
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			d.replace(n.Content[i+1], join(at, n.Content[i].Value), with)
+		}
+	case yaml.SequenceNode:
+		for i, c := range n.Content {
+			d.replace(c, fmt.Sprintf("%s[%d]", at, i), with)
+		}
+	case yaml.ScalarNode:
+		text, err := with(at, n.Value)
+		if err != nil {
+			d.add(n.Line, at, "%v", err)
+			n.Tag, n.Value = "!!null", ""
+		} else if text != n.Value {
+			n.Tag, n.Value, n.Style = "!!str", text, yaml.DoubleQuotedStyle
+		}
+	}
 }
 
 // Decode decodes a deferred part into the struct that into points to, as strictly as Read. at is the part's place.

@@ -114,7 +114,7 @@ func (p *Probe) Profile() orders.Profile { return p.profile }
 func (p *Probe) spec(profile orders.Profile, d time.Duration) call.Spec {
 	return call.Spec{
 		Address: p.target.Address, Service: p.opts.Service,
-		Path: p.bind.Path, Device: p.bind.Device, Source: p.bind.Source,
+		Path: p.bind.Path, Device: p.bind.Device, Source: p.bind.Source, Guard: p.bind.Guard,
 		Profile: profile, Duration: d, Data: p.opts.Data, AudioPlayout: p.opts.Playout.Audio, VideoPlayout: p.opts.Playout.Video,
 		SkipVerify: p.opts.SkipVerify, CA: p.ca, Timeout: p.opts.Timeout,
 	}

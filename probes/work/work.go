@@ -28,7 +28,7 @@ const (
 	MaxWork     = 1 << 20 // bytes of a Work as JSON
 	maxSecrets  = 200
 	maxSecret   = 4096 // bytes of a value
-	maxProblems = 20
+	MaxProblems = 20
 	maxProblem  = 500 // bytes
 )
 
@@ -112,8 +112,8 @@ func (s *Status) Validate() error {
 	if s.Version < 0 || len(s.ETag) > 100 || !plain(s.ETag) {
 		return errors.New("work: no version or no ETag")
 	}
-	if len(s.Problems) > maxProblems {
-		return fmt.Errorf("work: %d problems are too many; the most is %d", len(s.Problems), maxProblems)
+	if len(s.Problems) > MaxProblems {
+		return fmt.Errorf("work: %d problems are too many; the most is %d", len(s.Problems), MaxProblems)
 	}
 	for _, p := range s.Problems {
 		if len(p) > maxProblem || !plain(p) {

@@ -63,6 +63,7 @@ type Spec struct {
 	Path   probes.Path `json:"path"`
 	Device string      `json:"device,omitempty"`
 	Source netip.Addr  `json:"source"`
+	Guard  *bind.Guard `json:"guard,omitempty"`
 
 	Profile   orders.Profile `json:"profile"` // passed media.Check
 	Duration  time.Duration  `json:"duration"`
@@ -92,7 +93,7 @@ const (
 )
 
 func (s *Spec) binding() bind.Binding {
-	return bind.Binding{Path: s.Path, Device: s.Device, Source: s.Source}
+	return bind.Binding{Path: s.Path, Device: s.Device, Source: s.Source, Guard: s.Guard}
 }
 
 // run is one call under way.
@@ -165,6 +166,7 @@ func (r *run) setUp(ctx context.Context) error {
 	profile := r.spec.Profile
 	cfg := rtc.DialConfig{
 		Socket: socket, Local: local, Audio: profile.AudioBPS > 0, Data: r.spec.Data && r.service != WHIP && r.service != WHEP, Signalled: addr,
+		Allowed: func(a netip.Addr) bool { return b.Guard.Check(a) == nil },
 		TCP: func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 			c, err := b.Dialer("tcp", 5*time.Second).DialContext(ctx, "tcp", to.String())
 			if err == nil {
@@ -244,7 +246,7 @@ func openSocket(ctx context.Context, b bind.Binding, addr netip.Addr) (net.Packe
 	if b.Source.IsValid() {
 		at = netip.AddrPortFrom(b.Source, 0).String()
 	}
-	lc := net.ListenConfig{Control: b.Control}
+	lc := net.ListenConfig{Control: b.ControlListen}
 	socket, err := lc.ListenPacket(ctx, network, at)
 	if err != nil {
 		return nil, local, err

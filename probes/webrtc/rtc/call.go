@@ -48,6 +48,8 @@ type DialConfig struct {
 	// Signalled is where Signal's request goes. An answer from another machine can't make the site send packets to
 	// itself: its loopback addresses are left out. Zero: not known, loopback addresses are taken.
 	Signalled netip.Addr
+	// Allowed says whether packets may be sent to an address, whoever names it; nil for all.
+	Allowed func(netip.Addr) bool
 	// Signal carries the offer, complete with all candidates, to the far end and returns its answer.
 	Signal func(ctx context.Context, offer string) (answer string, err error)
 	// OnPacket and OnMessage are called as things arrive, OnPacket from one goroutine for each track. They must not
@@ -96,6 +98,7 @@ func Dial(ctx context.Context, cfg DialConfig) (*Call, error) {
 	}
 	c := &Call{cfg: cfg, start: time.Now(), done: make(chan struct{}), connected: make(chan struct{}), opened: make(chan struct{})}
 	c.socket = socket.New(cfg.Socket, cfg.Local)
+	c.socket.Allowed = cfg.Allowed
 	c.mux = webrtc.NewICEUDPMux(library{cfg.Log}, c.socket)
 	if err := fenced("setting up a call", func() error { return c.dial(ctx) }); err != nil {
 		c.finish(err)
@@ -193,6 +196,8 @@ func (c *Call) noMedia(err, tcpErr error, udp, tcp bool) error {
 func (c *Call) mayTry(a netip.Addr) bool {
 	switch {
 	case a.IsUnspecified(), a.IsMulticast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return false
+	case c.cfg.Allowed != nil && !c.cfg.Allowed(a):
 		return false
 	case a.IsLoopback():
 		return !c.cfg.Signalled.IsValid() || c.cfg.Signalled.IsLoopback()

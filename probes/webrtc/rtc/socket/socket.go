@@ -76,11 +76,14 @@ func (a *arrivals) take(ssrc uint32, seq uint16) time.Time {
 // Socket wraps a UDP socket. A site's may get a tunnel: a TCP connection whose far end is one more address.
 type Socket struct {
 	net.PacketConn
-	in     *arrival.Reader
-	Local  *net.UDPAddr // of the socket, or the address that stands for it
-	times  arrivals
-	closed chan struct{}
-	once   sync.Once
+	in    *arrival.Reader
+	Local *net.UDPAddr // of the socket, or the address that stands for it
+	// Allowed says whether packets may be sent to an address; nil for all. Whoever knows the call's passwords can have
+	// the library answer to any address, so it is asked for each. It is to be set before the socket is used.
+	Allowed func(netip.Addr) bool
+	times   arrivals
+	closed  chan struct{}
+	once    sync.Once
 
 	mu         sync.Mutex // guards the fields below
 	refusal    error      // why the system would not send the last packet, of any kind; nil if it did
@@ -189,6 +192,8 @@ func (s *Socket) WriteTo(b []byte, to net.Addr) (int, error) {
 	var err error
 	if t := s.Tunnel(); t != nil && t.is(to) {
 		n, err = t.write(b)
+	} else if !s.mayWrite(to) {
+		return 0, errForbidden
 	} else {
 		n, err = s.PacketConn.WriteTo(b, to)
 	}
@@ -198,6 +203,16 @@ func (s *Socket) WriteTo(b []byte, to net.Addr) (int, error) {
 		s.rtpRefusal = err
 	}
 	return n, err
+}
+
+var errForbidden = errors.New("packets may not be sent to that address")
+
+func (s *Socket) mayWrite(to net.Addr) bool {
+	if s.Allowed == nil {
+		return true
+	}
+	u, ok := to.(*net.UDPAddr)
+	return ok && s.Allowed(u.AddrPort().Addr().Unmap())
 }
 
 // TakeRTPRefusal returns why the last RTP packet was not sent, nil if it was. The library keeps that to itself.
