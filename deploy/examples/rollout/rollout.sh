@@ -1,0 +1,30 @@
+#!/bin/sh
+# rollout.sh PACKAGE.deb MACHINES - install or upgrade the agent by SSH and let each machine join with a code of its own.
+#
+# MACHINES is a file that only you can read (chmod 600), with a line per machine: user@host CODE
+# Lines that begin with # are left out, and so is the code for a machine that has joined. The first failure ends it, so that
+# a mistake meets one site and not all; what is done is skipped when it is run again.
+set -eu
+[ $# = 2 ] || { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+package=$1
+machines=$2
+[ -r "$package" ] || { echo "rollout: $package is not there" >&2; exit 1; }
+case $(ls -l "$machines") in
+-r??------*) ;;
+*) echo "rollout: others can read $machines, and codes are in it: chmod 600 $machines" >&2; exit 1 ;;
+esac
+
+# Joins unless the machine has an identity. The code comes on standard input, so that it is in no list of processes on the way.
+join='if sudo -n test -d /var/lib/communewatch-agent/identity; then echo "has joined before"; else
+	read -r code; sudo -n communewatch-agent enroll "$code"; fi'
+
+file=/tmp/$(basename "$package")
+while read -r machine code <&3; do
+	case $machine in '' | '#'*) continue ;; esac
+	echo "== $machine"
+	scp -q -o BatchMode=yes "$package" "$machine:$file"
+	ssh -o BatchMode=yes "$machine" "sudo -n env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Options::=--force-confold $file && rm -f $file" </dev/null
+	printf '%s\n' "$code" | ssh -o BatchMode=yes "$machine" "$join"
+	ssh -o BatchMode=yes "$machine" 'sudo -n systemctl is-active communewatch-agent' </dev/null
+done 3<"$machines"
+echo "rollout: done"
