@@ -300,6 +300,8 @@ func (c *check) look(s *site) (State, Reason) {
 		return StateMuted, Reason{Code: ReasonMaintenance, Check: c.id, Text: s.maint.Note}
 	case c.silent && c.asleep:
 		return StateMuted, Reason{Code: ReasonClosed, Check: c.id, Value: float64(c.lastAt) / 1000}
+	case c.silent && c.agent.stoppedAt > 0 && c.lastAt < c.agent.stoppedAt+stopSlack.Milliseconds():
+		return StateNoData, Reason{Code: ReasonStopped, Check: c.id, Value: float64(c.agent.stoppedAt) / 1000, Text: c.agent.stopped}
 	case c.silent:
 		return StateNoData, Reason{Code: ReasonSilent, Check: c.id, Value: float64(c.lastAt) / 1000}
 	}

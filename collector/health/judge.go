@@ -41,7 +41,7 @@ type shard struct {
 	mu          sync.Mutex // guards the fields below
 	now         int64
 	sites       map[string]*site
-	queue       queue
+	queue       events
 	transitions []Transition // since the last Tick
 }
 
@@ -185,7 +185,7 @@ func (s *shard) due(j *Judge, c *check) int64 {
 // look queues the next look at a check.
 func (s *shard) look(site *site, c *check, at int64) {
 	c.queued = at
-	s.queue.push(event{at: at, check: c, site: site})
+	s.queue.Push(event{at: at, check: c, site: site})
 }
 
 // Tick judges silence and the calendar: all that was due before now happens, as of when it was due. It returns every
@@ -259,7 +259,7 @@ func (j *Judge) advance(now int64) {
 // drain looks at the checks that are due before until.
 func (s *shard) drain(j *Judge, until int64) {
 	for len(s.queue) > 0 && s.queue[0].at < until {
-		e := s.queue.pop()
+		e := s.queue.Pop()
 		if e.at == e.check.queued {
 			s.now = max(s.now, e.at)
 			s.visit(j, e.site, e.check, e.at)

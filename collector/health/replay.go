@@ -206,13 +206,14 @@ func (j *Judge) restore(obs []Observation) {
 		for _, a := range old.agents {
 			now := made.agent(a.name)
 			now.version, now.facts, now.selfAt, now.seenAt = a.version, a.facts, a.selfAt, max(a.seenAt, now.seenAt)
+			now.stoppedAt, now.stopped = a.stoppedAt, a.stopped
 		}
 	}
 	made.published = made.lastAt
 	sh.sites[id] = made
 	for _, e := range past.shards[0].queue {
 		if e.at == e.check.queued {
-			sh.queue.push(e)
+			sh.queue.Push(e)
 		}
 	}
 	for {

@@ -38,7 +38,10 @@ type agent struct {
 	seenAt  int64 // newest run or report
 	selfAt  int64
 	facts   map[string]float64
-	late    uint16 // its newest runs, one bit each, the newest lowest: set where it was late by lateLimit
+	// stoppedAt is when it said that it stops, and stopped why; 0 while it runs, as far as it has said.
+	stoppedAt int64
+	stopped   string
+	late      uint16 // its newest runs, one bit each, the newest lowest: set where it was late by lateLimit
 }
 
 // An agent is overloaded when it was late by lateLimit in overloadRuns of its newest overloadOf runs, of whatever
@@ -286,4 +289,30 @@ func (j *Judge) ObserveAgent(siteID, name string, at time.Time, version string, 
 		site.published = max(site.published, site.lastAt)
 		sh.bump(site)
 	}
+}
+
+// stopSlack is how long after an agent's last word a run may seem to have begun: clocks are compared to seconds.
+const stopSlack = 30 * time.Second
+
+// ObserveStop says that an agent told at a time that it stops, and why; the zero time says that it runs. It changes no
+// state, only the reason of silence that follows. It is of no use for an agent of which nothing is known yet: what was
+// told before this judge was made is to be told after Restore.
+func (j *Judge) ObserveStop(siteID, name string, at time.Time, reason string) {
+	sh := j.shard(siteID)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	site := sh.sites[siteID]
+	if site == nil {
+		return
+	}
+	i := slices.IndexFunc(site.agents, func(a *agent) bool { return a.name == name })
+	if i < 0 {
+		return
+	}
+	a := site.agents[i]
+	a.stoppedAt, a.stopped = 0, ""
+	if !at.IsZero() {
+		a.stoppedAt, a.stopped = at.UnixMilli(), clip(reason)
+	}
+	sh.settle(site, sh.now, nil)
 }

@@ -108,6 +108,7 @@ const (
 	ReasonAgent       ReasonCode = "agent"       // results come, but the agent could not measure: Outcome and Text are set
 	ReasonWaived      ReasonCode = "waived"      // nothing is known yet, since all runs were left out: Outcome and Text are set
 	ReasonOverloaded  ReasonCode = "overloaded"  // of an agent: its machine is too busy for measured times to be trusted
+	ReasonStopped     ReasonCode = "stopped"     // no result since its agent said that it stops: Value is when, Unix seconds, Text why
 	ReasonNeverSeen   ReasonCode = "never_seen"  // nothing was ever received
 	ReasonMaintenance ReasonCode = "maintenance" // muted by an entry in the config: Text is its note
 	ReasonClosed      ReasonCode = "closed"      // silent outside office hours, since Value, Unix seconds

@@ -13,6 +13,7 @@ import (
 
 	"communewatch/collector/health"
 	"communewatch/probes"
+	"communewatch/probes/presence"
 )
 
 // Lang is a language of the screens.
@@ -56,6 +57,8 @@ func Reason(l Lang, r health.Reason, now time.Time) string {
 		return p.pick("Máy đo ", "Agent ") + r.Check.Agent + p.pick(" quá tải, thời gian đo được không đáng tin", " is overloaded, its measured times can't be trusted")
 	case health.ReasonSilent:
 		return p.pick("Không có kết quả từ ", "No result since ") + p.since(r.Value)
+	case health.ReasonStopped:
+		return p.stopped(r.Text) + p.since(r.Value)
 	case health.ReasonNeverSeen:
 		return p.pick("Chưa nhận được kết quả nào", "No result was ever received")
 	case health.ReasonMaintenance:
@@ -252,6 +255,17 @@ func (p phraser) flow(row string) string {
 		return p.pick(" ("+way+", tiếng)", " (speech, "+way+")")
 	}
 	return p.pick(" ("+way+", hình)", " (video, "+way+")")
+}
+
+// stopped says what its agent said before it fell silent; see package presence.
+func (p phraser) stopped(why string) string {
+	switch presence.Reason(why) {
+	case presence.StopShutdown:
+		return p.pick("Máy đã được tắt lúc ", "Switched off at ")
+	case presence.StopUpdate:
+		return p.pick("Chương trình đo dừng để cập nhật lúc ", "The measuring program stopped for an update at ")
+	}
+	return p.pick("Chương trình đo đã được dừng lúc ", "The measuring program was stopped at ")
 }
 
 // since tells a time: the hour alone when it is today.

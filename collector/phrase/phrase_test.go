@@ -75,6 +75,10 @@ func TestReason(t *testing.T) {
 		{health.Reason{Code: health.ReasonMaintenance, Text: "đổi bộ chia mạng"}, "Đang bảo trì: đổi bộ chia mạng", "Under maintenance: đổi bộ chia mạng"},
 		{health.Reason{Code: health.ReasonClosed, Value: at(22, 17, 0)}, "Ngoài giờ làm việc, không có kết quả từ 17:00 ngày 22/11/2026", "Outside office hours, no result since 17:00 on 22/11/2026"},
 		{health.Reason{Code: health.ReasonOverloaded, Check: id}, "Máy đo pc quá tải, thời gian đo được không đáng tin", "Agent pc is overloaded, its measured times can't be trusted"},
+		{health.Reason{Code: health.ReasonStopped, Check: id, Value: at(23, 8, 5), Text: "shutdown"}, "Máy đã được tắt lúc 08:05", "Switched off at 08:05"},
+		{health.Reason{Code: health.ReasonStopped, Check: id, Value: at(22, 17, 2), Text: "service"}, "Chương trình đo đã được dừng lúc 17:02 ngày 22/11/2026", "The measuring program was stopped at 17:02 on 22/11/2026"},
+		{health.Reason{Code: health.ReasonStopped, Check: id, Value: at(23, 8, 5), Text: "update"}, "Chương trình đo dừng để cập nhật lúc 08:05", "The measuring program stopped for an update at 08:05"},
+		{health.Reason{Code: health.ReasonStopped, Check: id, Value: at(23, 8, 5), Text: "<script>"}, "Chương trình đo đã được dừng lúc 08:05", "The measuring program was stopped at 08:05"},
 		{health.Reason{Code: health.ReasonNeverSeen}, "Chưa nhận được kết quả nào", "No result was ever received"},
 	} {
 		if got := Reason(Vietnamese, tc.reason, now); got != tc.vi {
