@@ -1,0 +1,62 @@
+package assign
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"communewatch/probes"
+)
+
+// optionKeys are the options that each kind of check knows, as agents have them (docs/agent.md). A test holds them
+// against the probes' own.
+func optionKeys() map[probes.Kind][]string {
+	return map[probes.Kind][]string{
+		probes.KindICMP:    {"count", "df_size_bytes", "interval", "network", "size_bytes", "wait"},
+		probes.KindTCP:     {"timeout"},
+		probes.KindDNS:     {"expect", "resolvers", "timeout", "tries", "type"},
+		probes.KindHTTP:    {"body_contains", "body_matches", "ca_file", "headers", "max_body", "method", "redirects", "skip_verify", "status", "timeout"},
+		probes.KindSNMP:    {"community", "community_file", "deadline", "identify_every", "interfaces", "max_rows", "profiles", "retries", "timeout", "v3", "version"},
+		probes.KindSweep:   {"allow", "exclude", "knock", "knock_timeout", "longest", "parallel", "ports", "rate", "rules", "snmp", "timeout"},
+		probes.KindMachine: {"repeat", "timeout"},
+		probes.KindWebRTC: {"allow_plaintext", "ca_file", "data_channel", "duration", "line_kbps", "playout", "profile", "profiles", "ramp", "service", "share",
+			"skip_verify", "timeout", "token", "token_env", "token_file"},
+		probes.KindSIP:  {"ca_file", "max_forwards", "skip_verify", "timeout", "transport"},
+		probes.KindSTUN: {"ca_file", "skip_verify", "timeout", "transport"},
+		probes.KindH323: {"gatekeeper", "gatekeeper_address", "signalling", "timeout"},
+	}
+}
+
+// secretKey reports whether an option of any depth holds what nobody may read.
+func secretKey(key string) bool {
+	return slices.Contains([]string{"community", "auth_key", "priv_key", "token", "Authorization", "authorization", "Cookie", "cookie"}, key)
+}
+
+// machineFile reports whether an option names a file with a secret, or a variable, of the agent's machine: whoever may
+// choose these from afar can have any file sent to a server of theirs.
+func machineFile(key string) bool {
+	return strings.HasSuffix(key, "_file") && key != "ca_file" || strings.HasSuffix(key, "_env")
+}
+
+// IntervalOf is how often a check of a kind runs that says nothing, in an agent whose defaults say nothing.
+func IntervalOf(kind probes.Kind) time.Duration {
+	if d := ownInterval(kind); d > 0 {
+		return d
+	}
+	return 30 * time.Second
+}
+
+// ownInterval is the interval of kinds that run more seldom than an agent's defaults say; 0 for the others.
+func ownInterval(kind probes.Kind) time.Duration {
+	switch kind {
+	case probes.KindSNMP, probes.KindSIP, probes.KindH323:
+		return time.Minute
+	case probes.KindMachine:
+		return time.Hour
+	case probes.KindSweep:
+		return 24 * time.Hour
+	case probes.KindWebRTC:
+		return 15 * time.Minute
+	}
+	return 0
+}
