@@ -134,7 +134,7 @@ func (p *Plan) For(s inventory.Site, agentName string, values map[string][]strin
 	g.own("site", "sites."+s.ID, g.site.SelfInterval, g.site.Paths, g.site.Meetings, g.site.Checks)
 	g.own("agent", "", "", nil, nil, part.Checks)
 	g.out.Assigned = len(seen) > 0 || len(g.site.Checks) > 0 || len(part.Checks) > 0
-	if g.left && len(g.out.Checks) == 0 {
+	if g.lacks && !g.omitted && len(g.out.Checks) == 0 {
 		g.out.Assigned = false // it lacks all that it would take: better what its own file says than nothing
 	}
 	g.finish()
@@ -165,7 +165,9 @@ type giver struct {
 	omit  []string
 	out   Given
 	at    map[string]int // where a check is, by name
-	left  bool           // something was left out
+
+	lacks   bool // a check was left out since the site lacks something
+	omitted bool // one was left out since the plan says so
 }
 
 func (g *giver) problem(at, format string, args ...any) {
@@ -185,7 +187,6 @@ func (g *giver) failed(at, ifMissing string, err error) bool {
 	case ifMissing != missingQuiet:
 		g.out.Notes = append(g.out.Notes, Problem{At: at, Text: "left out: " + err.Error()})
 	}
-	g.left = true
 	return true
 }
 
@@ -285,6 +286,11 @@ func (g *giver) hop(h *hop) (out Hop, err error) {
 }
 
 func (g *giver) check(c *check, from, interval string, replace bool) {
+	if g.omits(c.Name) {
+		return
+	}
+	before := len(g.out.Checks)
+	defer func() { g.lacks = g.lacks || len(g.out.Checks) == before }()
 	if c.Each == "" {
 		g.one(g.scope, c, from, interval, replace)
 		return
@@ -347,10 +353,12 @@ func (g *giver) one(s *scope, c *check, from, interval string, replace bool) {
 }
 
 func (g *giver) omits(name string) bool {
-	return slices.ContainsFunc(g.omit, func(o string) bool {
+	omit := slices.ContainsFunc(g.omit, func(o string) bool {
 		bare, any := strings.CutSuffix(o, "*")
 		return o == name || any && strings.HasPrefix(name, bare)
 	})
+	g.omitted = g.omitted || omit
+	return omit
 }
 
 func (g *giver) add(c Check, at string, replace bool) {

@@ -2,7 +2,6 @@ package plans
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -92,8 +91,7 @@ func (s *Service) keep(ctx context.Context, p *Preview, v work.Version, act stri
 	if err != nil || !done {
 		return v, false, err
 	}
-	// Agents hear of it even where the record can't be written: they would find it by themselves within minutes.
-	s.tell(p)
+	s.poke()
 	detail := fmt.Sprintf("%d agents change, %d stay as they are", len(p.Agents), p.Same)
 	if v.Restores > 0 {
 		detail = fmt.Sprintf("back to version %d; %s", v.Restores, detail)
@@ -103,17 +101,6 @@ func (s *Service) keep(ctx context.Context, p *Preview, v work.Version, act stri
 	}
 	s.o.Log.Info("the fleet's plan was changed", "version", v.ID, "by", v.By, "agents_changed", len(p.Agents))
 	return v, true, s.record(ctx, act, fmt.Sprintf("version %d", v.ID), detail, true)
-}
-
-func (s *Service) tell(p *Preview) {
-	if s.o.Changed == nil || len(p.Agents) == 0 {
-		return
-	}
-	list := make([]Agent, len(p.Agents))
-	for i, a := range p.Agents {
-		list[i] = Agent{Site: a.Site, Name: a.Agent}
-	}
-	s.o.Changed(list)
 }
 
 const maxNote = 1000 // characters
@@ -198,8 +185,8 @@ func (s *Service) Secrets(ctx context.Context) ([]Secret, error) {
 	return out, nil
 }
 
-// needed says which sites' checks need which secrets, and which agents.
-func (s *Service) needed(ctx context.Context) (parsed, map[string]map[string][]Agent, error) {
+// needed says which sites' checks need which secrets.
+func (s *Service) needed(ctx context.Context) (parsed, map[string]map[string]bool, error) {
 	c, err := s.current(ctx)
 	if err != nil || c.plan == nil {
 		return c, nil, err
@@ -208,15 +195,15 @@ func (s *Service) needed(ctx context.Context) (parsed, map[string]map[string][]A
 	if err != nil {
 		return c, nil, err
 	}
-	out := map[string]map[string][]Agent{}
+	out := map[string]map[string]bool{}
 	all := c.plan.All(fleet)
 	for i := range all.Agents {
 		g := &all.Agents[i]
 		for _, name := range g.Secrets {
 			if out[name] == nil {
-				out[name] = map[string][]Agent{}
+				out[name] = map[string]bool{}
 			}
-			out[name][g.Site] = append(out[name][g.Site], Agent{Site: g.Site, Name: g.Agent})
+			out[name][g.Site] = true
 		}
 	}
 	return c, out, nil
@@ -243,17 +230,8 @@ func (s *Service) SetSecret(ctx context.Context, name, value string) error {
 	if err := s.o.Store.SetSecret(ctx, name, sealed, c.Name); err != nil {
 		return err
 	}
-	_, needed, err := s.needed(ctx)
-	if err == nil && s.o.Changed != nil {
-		var who []Agent
-		for _, agents := range needed[name] {
-			who = append(who, agents...)
-		}
-		if len(who) > 0 {
-			s.o.Changed(who)
-		}
-	}
-	return errors.Join(err, s.record(ctx, "work.secret.set", name, "", true))
+	s.poke()
+	return s.record(ctx, "work.secret.set", name, "", true)
 }
 
 // RemoveSecret forgets a secret; ErrSecretUsed while checks need it.

@@ -37,8 +37,7 @@ type Options struct {
 	// Agreements are the contracts of lines, for their speeds; nil: no speed is known.
 	Agreements func(ctx context.Context) ([]reports.Agreement, error)
 	Audit      audit.Recorder // nil: nothing is written down
-	// Changed is told whose work has become another one, after it was kept; nil: nobody is. A site with an agent of no name
-	// means all of its agents. It must not wait for long.
+	// Changed is told by Run whose work has become another one; nil: nobody is. It must not wait for long.
 	Changed func(agents []Agent)
 	Limits  cost.Limits      // zero: cost.DefaultLimits
 	Zone    *time.Location   // in which a day begins; nil: UTC
@@ -52,6 +51,8 @@ type Agent struct{ Site, Name string }
 // Service is what is done with the plan. All methods may be called concurrently. Who calls is told by people.From(ctx).
 type Service struct {
 	o Options
+
+	look chan struct{} // tells Run to look at once
 
 	mu     sync.Mutex // guards what follows
 	parsed parsed     // the current version
@@ -101,7 +102,7 @@ func New(o Options) *Service {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Service{o: o}
+	return &Service{o: o, look: make(chan struct{}, 1)}
 }
 
 // may tells whether the caller may change what agents do. A plan is the whole fleet's, so it takes one who sees all of it.

@@ -167,6 +167,15 @@ func (s *Store) CurrentID(ctx context.Context) (id int, err error) {
 	return id, nil
 }
 
+// Marks returns numbers that rise with every version of the plan and with every secret that is set.
+func (s *Store) Marks(ctx context.Context) (plan, secrets int64, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT (SELECT coalesce(max(id), 0) FROM plan_versions), (SELECT coalesce(max(id), 0) FROM work_secrets)").Scan(&plan, &secrets)
+	if err != nil {
+		return 0, 0, s.fail("look for a newer plan", err)
+	}
+	return plan, secrets, nil
+}
+
 // Version returns one version; ErrUnknownVersion where there is none of that number.
 func (s *Store) Version(ctx context.Context, id int) (Version, error) {
 	v, err := one(ctx, s.read, "WHERE id = ?", id)
