@@ -111,9 +111,9 @@ func (d *Door) serve(w http.ResponseWriter, r *http.Request, status *int) *refus
 	if no != nil {
 		return no
 	}
-	if !d.asked.Take(who, d.o.Now()) {
+	if ok, wait := d.asked.Take(who, d.o.Now()); !ok {
 		no := refuse(http.StatusTooManyRequests, "too_many", "this agent asks too often")
-		no.retry = 20 * time.Second
+		no.retry = max(wait, time.Second)
 		return no
 	}
 	has := tagOf(r.Header.Get("If-None-Match"))
