@@ -1,6 +1,8 @@
 package identity
 
 import (
+	"bufio"
+	"io"
 	"os"
 	"runtime"
 	"strings"
@@ -17,10 +19,29 @@ func Machine(version string) enroll.Machine {
 	if name, err := os.Hostname(); err == nil {
 		m.Host = plain(name)
 	}
-	if name, _, release, err := host.PlatformInformation(); err == nil {
-		m.Release = plain(strings.TrimSpace(name + " " + release))
-	}
+	m.Release = plain(release())
 	return m
+}
+
+// release is what the system calls itself; "" where it does not say.
+func release() string {
+	if f, err := os.Open("/etc/os-release"); err == nil { // os-release(5)
+		defer f.Close()
+		in := bufio.NewScanner(io.LimitReader(f, 64<<10))
+		for in.Scan() {
+			if name, ok := strings.CutPrefix(in.Text(), "PRETTY_NAME="); ok {
+				return strings.Trim(name, `"'`)
+			}
+		}
+	}
+	if runtime.GOOS == "linux" {
+		return "" // the library would run programs to find out
+	}
+	name, _, version, err := host.PlatformInformation()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(name + " " + version)
 }
 
 // plain makes a text fit for one line of at most 200 bytes.

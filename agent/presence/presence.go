@@ -47,7 +47,9 @@ type Options struct {
 	Stopped func() presence.Reason // why it stops; nil for StopReason
 	Log     *slog.Logger
 
-	machine string // for tests: which start of the machine this is
+	// For tests.
+	machine string                                     // which start of the machine this is
+	client  func(ship.Collector) (*http.Client, error) // without sockets
 }
 
 const (
@@ -98,6 +100,9 @@ func New(o Options) *Sender {
 	if o.machine == "" {
 		o.machine = MachineStart()
 	}
+	if o.client == nil {
+		o.client = ship.Collector.Client
+	}
 	return &Sender{o: o, changed: make(chan struct{}, 1)}
 }
 
@@ -125,7 +130,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	}
 	s.o.Log.Info("reason of this start", "reason", string(s.reason))
 	for _, c := range s.o.Collectors {
-		client, err := c.Client()
+		client, err := s.o.client(c)
 		if err != nil {
 			return fmt.Errorf("presence: %w", err)
 		}
