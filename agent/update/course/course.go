@@ -37,6 +37,7 @@ type State struct {
 	Trial  *Trial    `json:"trial,omitempty"` // runs next, or now, and has to prove itself
 	Failed []Failure `json:"failed,omitempty"`
 	Last   Last      `json:"last"`
+	Back   bool      `json:"back,omitempty"` // a release was given up since the last start
 }
 
 // Release is a binary on the disk.
@@ -103,7 +104,7 @@ func (s State) Begin(r Release, now time.Time) (State, error) {
 type Choice struct {
 	Run   *Release // nil: the binary that was started goes on itself
 	Trial bool     // Run has to prove itself
-	Back  bool     // a trial was given up by this start
+	Back  bool     // the former one takes over again
 }
 
 // Launch is what to run when the package's binary, of version own, is started. The state has to be on disk before
@@ -118,8 +119,8 @@ func (s State) Launch(own release.Version) (State, Choice) {
 	}
 	if s.Trial != nil && s.Trial.Starts >= MaxStarts {
 		s = s.GiveUp(s.Trial.Version, fmt.Sprintf("it ended %d times before its results arrived", s.Trial.Starts))
-		c.Back = true
 	}
+	c.Back, s.Back = s.Back, false
 	if s.Trial != nil {
 		trial := *s.Trial
 		trial.Starts++
@@ -165,6 +166,7 @@ func (s State) GiveUp(v release.Version, why string) State {
 	if !runs {
 		return s
 	}
+	s.Back = true
 	return s.fail(release.StateRolledBack, v, why)
 }
 

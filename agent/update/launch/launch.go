@@ -62,6 +62,7 @@ type Options struct {
 	Log     *slog.Logger
 
 	Window    time.Duration // 0: Window
+	GuardTime time.Duration // when the guard ends a release that did neither prove itself nor give up; 0: a little after Window
 	Guard     []string      // arguments with which this binary runs Guard; GuardFlags are put behind them
 	Supervise bool          // stay and start the release as a child; always so on Windows
 }
@@ -98,6 +99,9 @@ func Launch(ctx context.Context, o Options) (l Launched, handled bool, err error
 	if o.Window == 0 {
 		o.Window = Window
 	}
+	if o.GuardTime == 0 {
+		o.GuardTime = o.Window + guardMore
+	}
 	if v := os.Getenv(envVersion); v != "" {
 		own, _ := release.ParseVersion(os.Getenv(envOwn))
 		return Launched{Release: v, Package: own, Path: os.Getenv(envPackage), Reason: presence.Reason(os.Getenv(envReason))}, false, nil
@@ -115,7 +119,7 @@ func Launch(ctx context.Context, o Options) (l Launched, handled bool, err error
 		return l, false, nil // no release was ever fetched
 	}
 	file := course.File{Dir: o.Dir}
-	for fellBack := false; ctx.Err() == nil; {
+	for ctx.Err() == nil {
 		l.Reason = ""
 		var choice course.Choice
 		if _, err := file.Load(); errors.Is(err, course.ErrDamaged) {
@@ -132,11 +136,9 @@ func Launch(ctx context.Context, o Options) (l Launched, handled bool, err error
 			s.Trial = nil
 			_, choice = s.Launch(own)
 		}
-		if choice.Back || fellBack {
-			l.Reason = presence.StartBack
-		}
 		if choice.Back {
-			o.Log.Warn("the release on trial was given up; the former version runs")
+			l.Reason = presence.StartBack
+			o.Log.Warn("a release was given up; the former version takes over")
 		}
 		if choice.Run == nil {
 			return l, false, nil
@@ -144,7 +146,6 @@ func Launch(ctx context.Context, o Options) (l Launched, handled bool, err error
 		if choice.Trial {
 			l.Reason = presence.StartUpdate
 		}
-		fellBack = false
 		err = start(ctx, &o, l, choice)
 		var end *ended
 		switch {
@@ -161,7 +162,6 @@ func Launch(ctx context.Context, o Options) (l Launched, handled bool, err error
 			if _, err := file.Change(func(s course.State) (course.State, error) { return s.GiveUp(choice.Run.Version, why), nil }); err != nil {
 				return l, false, nil // or this would go on for ever
 			}
-			fellBack = true
 		}
 	}
 	return l, true, nil

@@ -42,7 +42,7 @@ func supervise(ctx context.Context, o *Options, path string, env []string, c cou
 	}
 	var late <-chan time.Time
 	if c.Trial {
-		timer := time.NewTimer(o.Window + guardMore)
+		timer := time.NewTimer(o.GuardTime)
 		defer timer.Stop()
 		late = timer.C
 	}

@@ -1,0 +1,210 @@
+package update_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"communewatch/agent/ship"
+	"communewatch/agent/spool/disk"
+	"communewatch/agent/update"
+	"communewatch/agent/update/launch"
+	"communewatch/probes/release"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func settings(t *testing.T, keys ...string) update.Settings {
+	t.Helper()
+	s := update.DefaultSettings()
+	s.Enabled, s.Keys, s.BytesPerSecond = true, keys, 1<<30
+	s.Validate(t.TempDir(), func(at, format string, args ...any) { t.Errorf("%s: %s", at, fmt.Sprintf(format, args...)) })
+	return s
+}
+
+// updater is one of version 1.2.0, in this process.
+func updater(t *testing.T, c *collector, keys ...string) (*update.Updater, *update.Options) {
+	o := &update.Options{Settings: settings(t, keys...), Dir: filepath.Join(t.TempDir(), "releases"), Version: "1.2.0", Agent: "pc", Config: "agent.yaml",
+		Launched: launch.Launched{Package: parse(t, "1.2.0")}, Collectors: []ship.Collector{{URL: c.URL}}, Log: slog.New(slog.DiscardHandler)}
+	return update.New(*o), o
+}
+
+func TestWhatIsNotAsItShouldBeNeverRuns(t *testing.T) {
+	good := fake(t, "1.3.0", "")
+	foreign := bytes.Clone(good)
+	binary.LittleEndian.PutUint16(foreign[18:], 8) // ELF's e_machine: MIPS
+	maker, other := newMaker(t), newMaker(t)
+	spoil := func(o *offered, do func(*offered)) *offered { do(o); return o }
+	for name, c := range map[string]struct {
+		offer *offered
+		why   string
+	}{
+		"changed manifest": {spoil(maker.release(t, "1.3.0", good, nil), func(o *offered) { o.Manifest = strings.Replace(o.Manifest, "1.3.0", "1.3.1", 1) }), "does not fit"},
+		"signature of another release": {spoil(maker.release(t, "1.3.0", good, nil), func(o *offered) {
+			o.Signature = maker.release(t, "1.4.0", good, nil).Signature
+		}), "does not fit"},
+		"no signature":               {spoil(maker.release(t, "1.3.0", good, nil), func(o *offered) { o.Signature = "" }), "no signature"},
+		"another's key":              {other.release(t, "1.3.0", good, nil), "another key"},
+		"named otherwise":            {spoil(maker.release(t, "1.3.0", good, nil), func(o *offered) { o.Version = parse(t, "1.5.0") }), "1.5.0 was offered"},
+		"an older version":           {maker.release(t, "1.1.0", good, nil), "older"},
+		"expired":                    {maker.release(t, "1.3.0", good, func(m *release.Manifest) { m.Built, m.Expires = m.Built.AddDate(-1, 0, 0), m.Built }), "expired"},
+		"for other machines":         {maker.release(t, "1.3.0", good, func(m *release.Manifest) { m.Files[0].Arch = "mips" }), "no binary for this machine"},
+		"from a version in between":  {maker.release(t, "1.3.0", good, func(m *release.Manifest) { m.From = parse(t, "1.2.5") }), "too old"},
+		"binary of another machine":  {maker.release(t, "1.3.0", foreign, nil), "no program for this platform"},
+		"a script":                   {maker.release(t, "1.3.0", []byte("#!/bin/sh\necho communewatch-agent 1.3.0\n"), nil), "no program for this platform"},
+		"another version inside":     {maker.release(t, "1.3.0", fake(t, "1.2.9", ""), nil), "should be 1.3.0"},
+		"does not know the settings": {maker.release(t, "1.3.0", fake(t, "1.3.0", "picky"), nil), "unknown key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newCollector(t)
+			server.offer = c.offer
+			u, o := updater(t, server, maker.public)
+			again, err := u.Round(t.Context())
+			if again {
+				t.Fatalf("it would have run: %v", err)
+			}
+			s := u.Status()
+			if s.State != string(release.StateRefused) || !strings.Contains(s.Problem, c.why) {
+				t.Errorf("it says %+v, and should say %q", s, c.why)
+			}
+			l, handled, err := launch.Launch(t.Context(), launch.Options{Dir: o.Dir, Version: "1.2.0", Args: []string{"x"}, Log: o.Log})
+			if err != nil || handled || l.Release != "" {
+				t.Errorf("the next start runs %+v, %v", l, err)
+			}
+		})
+	}
+}
+
+func TestARollbackIsTakenWhenItsMakerSignedItAsOne(t *testing.T) {
+	maker, server := newMaker(t), newCollector(t)
+	server.offer = maker.release(t, "1.1.0", fake(t, "1.1.0", ""), func(m *release.Manifest) { m.Rollback = true })
+	u, _ := updater(t, server, maker.public)
+	if again, err := u.Round(t.Context()); !again || err != nil {
+		t.Fatalf("again %v, %v", again, err)
+	}
+}
+
+func TestADownloadGoesOnWhereItWasInterrupted(t *testing.T) {
+	maker, server := newMaker(t), newCollector(t)
+	server.offer = maker.release(t, "1.3.0", fake(t, "1.3.0", ""), nil)
+	server.cut = 100_000
+	u, o := updater(t, server, maker.public)
+	for range 2 {
+		if again, err := u.Round(t.Context()); again || err == nil {
+			t.Fatalf("again %v, %v", again, err)
+		}
+	}
+	if s := u.Status(); s.State != "" {
+		t.Errorf("an interrupted download is no verdict, and it says %+v", s)
+	}
+	server.set(func() { server.cut = 0 })
+	u = update.New(*o) // a restart in between
+	if again, err := u.Round(t.Context()); !again || err != nil {
+		t.Fatalf("again %v, %v", again, err)
+	}
+	if len(server.ranges) != 3 || server.ranges[0] != "" || !strings.HasPrefix(server.ranges[1], "bytes=") || server.ranges[1] == server.ranges[2] {
+		t.Errorf("asked for %q", server.ranges)
+	}
+}
+
+func TestAFileThatIsNotWholeAtTheCollectorIsRefusedInTheEnd(t *testing.T) {
+	maker := newMaker(t)
+	for name, spoil := range map[string]func([]byte) []byte{
+		"truncated": func(b []byte) []byte { return b[:len(b)/2] },
+		"damaged":   func(b []byte) []byte { b = bytes.Clone(b); b[len(b)/2] ^= 1; return b },
+		"too long":  func(b []byte) []byte { return append([]byte("x"), b...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newCollector(t)
+			server.offer = maker.release(t, "1.3.0", fake(t, "1.3.0", ""), nil)
+			server.offer.file = spoil(server.offer.file)
+			u, o := updater(t, server, maker.public)
+			for range 6 {
+				if again, err := u.Round(t.Context()); again {
+					t.Fatalf("it would have run: %v", err)
+				}
+			}
+			if _, err := os.Stat(launch.Binary(o.Dir, parse(t, "1.3.0"))); err == nil {
+				t.Error("it is in the place of a release")
+			}
+			if s := u.Status(); name != "truncated" && s.State != string(release.StateRefused) {
+				t.Errorf("it says %+v", s)
+			}
+		})
+	}
+}
+
+func TestAFullDiskHurtsNothing(t *testing.T) {
+	maker, server := newMaker(t), newCollector(t)
+	server.offer = maker.release(t, "1.3.0", fake(t, "1.3.0", ""), nil)
+	_, o := updater(t, server, maker.public)
+	full := false
+	o.Disk = &disk.Disk{Fault: func(op, _ string) error {
+		if full && (op == "append" || op == "write") {
+			return syscall.ENOSPC
+		}
+		return nil
+	}}
+	full = true
+	u := update.New(*o)
+	if again, err := u.Round(t.Context()); again || !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("again %v, %v", again, err)
+	}
+	full = false
+	if again, err := u.Round(t.Context()); !again || err != nil {
+		t.Fatalf("with space again: again %v, %v", again, err)
+	}
+}
+
+func TestNothingIsAskedForWhereUpdatesAreOff(t *testing.T) {
+	maker, server := newMaker(t), newCollector(t)
+	server.offer = maker.release(t, "1.3.0", []byte("x"), nil)
+	_, o := updater(t, server, maker.public)
+	o.Settings.Enabled, o.Every = false, time.Millisecond
+	u := update.New(*o)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	u.Look()
+	if err := u.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if server.asked > 0 || u.Status().Enabled {
+		t.Errorf("asked %d times, says %+v", server.asked, u.Status())
+	}
+}
+
+func TestSettingsAreChecked(t *testing.T) {
+	maker := newMaker(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "keys.pub"), []byte("# of the maker\nuntrusted comment: x\n"+maker.public+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		s    update.Settings
+		want string
+	}{
+		"off":           {update.DefaultSettings(), ""},
+		"key in a file": {update.Settings{Enabled: true, KeysFile: "keys.pub", BytesPerSecond: 1 << 20}, ""},
+		"no key":        {update.Settings{Enabled: true, BytesPerSecond: 1 << 20}, "keys: name the public key"},
+		"no file":       {update.Settings{Enabled: true, KeysFile: "none.pub", BytesPerSecond: 1 << 20}, "keys_file: "},
+		"a bad key":     {update.Settings{Keys: []string{"RWnonsense"}, BytesPerSecond: 1 << 20}, "keys: key 1"},
+		"too slow":      {update.Settings{BytesPerSecond: 10}, "bytes_per_second: "},
+	} {
+		var got []string
+		c.s.Validate(dir, func(at, format string, args ...any) { got = append(got, at+": "+fmt.Sprintf(format, args...)) })
+		if all := strings.Join(got, "; "); c.want == "" && all != "" || !strings.HasPrefix(all, c.want) {
+			t.Errorf("%s: %q", name, all)
+		}
+	}
+}
