@@ -5,15 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"communewatch/agent/checks"
 	"communewatch/agent/orders"
 	"communewatch/agent/schedule"
 	"communewatch/agent/ship"
 	"communewatch/agent/spool"
+	"communewatch/agent/work"
 	"communewatch/probes"
-	"communewatch/probes/webrtc"
 	"communewatch/probes/webrtc/report"
 	"communewatch/probes/wire"
 )
@@ -30,8 +32,12 @@ type Options struct {
 	// Child is the command that makes one conference call in a process of its own (see webrtc.Serve). Without one
 	// calls are made in this process, and a crash of the media library is the agent's.
 	Child []string
+	// Loopback lets checks from the collector speak to this machine itself. No settings file can say so: it is for a
+	// province on one machine, as in tests.
+	Loopback bool
 	// OnCall, if not nil, is told all that is known of each conference call made by schedule.
 	OnCall func(check string, c *report.Call)
+	Life   Life // what others know of the agent's life
 }
 
 // Agent runs the checks of one config. Make it with New.
@@ -42,21 +48,27 @@ type Agent struct {
 	clock   *Clock
 	started time.Time
 
-	runner *schedule.Runner
-	checks []*schedule.Check
+	maker  *checks.Maker
+	gate   *orders.Gate
 	sched  *schedule.Schedule
 	orders *orders.Client // nil where the settings want none
+	given  *work.Fetcher  // nil where nothing is taken from the collector
+	herald *herald
 
 	open  func(*Agent) (results, sender, error) // openDisk, but for tests
 	spool results                               // set by Run, before anything runs
 	ship  sender
 
 	refusing atomic.Bool // the last points did not get onto the disk
+
+	mu  sync.Mutex // guards the field below
+	now doing
 }
 
 // results is where an agent's results are kept; *spool.Spool.
 type results interface {
 	Append(clock int, lines []byte) error
+	Seal(force bool) error
 	Stats() spool.Stats
 	Close() error
 }
@@ -75,68 +87,50 @@ func New(cfg Config, o Options) (*Agent, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	cfg.identify(&o)
 	a := &Agent{cfg: cfg, opts: o, log: o.Log, clock: NewClock(o.Now), started: time.Now(), open: openDisk}
-	a.runner = &schedule.Runner{Site: cfg.Site, Agent: cfg.Agent, Clock: a.clock, Log: o.Log}
-	gate := orders.NewGate(cfg.meetings, o.Now)
-	var err error
-	if a.checks, err = build(&cfg); err != nil {
+	a.cfg.guard = cfg.guard.WithLoopback(o.Loopback)
+	a.maker = &checks.Maker{
+		Runner: &schedule.Runner{Site: cfg.Site, Agent: cfg.Agent, Clock: a.clock, Log: o.Log},
+		Take:   a.take, Child: o.Child, OnCall: o.OnCall,
+	}
+	first, err := a.prepare(&a.cfg, nil)
+	if err != nil {
 		return nil, err
 	}
-	for _, c := range a.checks {
-		if p, ok := c.Probe.(*webrtc.Probe); ok {
-			p.RunIn(o.Child)
-			if o.OnCall != nil {
-				p.OnCall(func(call *report.Call) { o.OnCall(c.Target.Name, call) })
-			}
-		}
-	}
-	a.takeOrders(gate)
-	jobs := []schedule.Job{{Name: "agent itself", Interval: cfg.SelfInterval, Timeout: selfTimeout, Run: a.reportSelf}}
-	for i, c := range a.checks {
-		jobs = append(jobs, schedule.Job{
-			Name: c.Target.Name, Interval: c.Interval, Timeout: cfg.Checks[i].longest(cfg.binding(c.Target.Path)) + cfg.patience(i),
-			Run:    func(ctx context.Context) { a.take(a.runner.Run(ctx, c)) },
-			Missed: func() { a.take(a.runner.Missed(c)) },
-		})
-	}
-	a.sched = schedule.New(jobs, schedule.Options{Owner: cfg.Site + "/" + cfg.Agent, Log: o.Log})
-	return a, nil
-}
-
-// build makes the checks of a config, ready to run.
-func build(cfg *Config) ([]*schedule.Check, error) {
-	prover := newProver()
-	var checks []*schedule.Check
-	for i := range cfg.Checks {
-		c := &cfg.Checks[i]
-		if c.options.open == nil {
-			return nil, errUnvalidated
-		}
-		b := cfg.binding(c.Path)
-		probe, err := c.options.open(c.target(), b.Binding)
+	a.now = first
+	if cfg.Allow.Work && len(cfg.Collectors) > 0 {
+		a.given, err = work.New(work.Options{Dir: cfg.StateDir, Collectors: a.cfg.ways(), Agent: cfg.Agent, Adopt: a.assign, Log: o.Log})
 		if err != nil {
-			return nil, fmt.Errorf("check %q: %w", c.Name, err)
+			return nil, err
 		}
-		check := &schedule.Check{
-			Target: c.target(), Interval: c.Interval, Timeout: c.options.bound + grace,
-			Probe: probe, Bound: b.Proof(), Ready: b.Check,
-		}
-		if hosts := c.options.hosts(c.Address); b.hop.TTL > 0 && len(hosts) > 0 {
-			check.Prove = func(ctx context.Context) (probes.Proof, error) { return prover.proveAll(ctx, b, hosts) }
-		}
-		checks = append(checks, check)
 	}
-	return checks, nil
+	a.herald = a.newHerald()
+	a.takeOrders(orders.NewGate(cfg.meetings, o.Now))
+	a.sched = schedule.New(a.jobs(first), schedule.Options{Owner: cfg.Site + "/" + cfg.Agent, Log: o.Log})
+	return a, nil
 }
 
 // Run runs the agent until ctx ends or something it can't do without fails. It stops in the order in which results
 // flow: first the checks, then the sender, which seals what is gathered and tries once more to send it, then the spool.
+// Last of all it says goodbye.
 func (a *Agent) Run(ctx context.Context) (err error) {
 	a.spool, a.ship, err = a.open(a)
 	if err != nil {
 		return err
 	}
-	a.log.Info("agent started", "site", a.cfg.Site, "agent", a.cfg.Agent, "version", a.opts.Version, "boot", a.clock.Boot(), "checks", len(a.checks))
+	if a.given != nil {
+		a.given.Restore()
+	}
+	a.log.Info("agent started", "site", a.cfg.Site, "agent", a.cfg.Agent, "version", a.opts.Version, "boot", a.clock.Boot(), "checks", len(a.current().Checks))
+
+	tellCtx, stopTelling := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopTelling()
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		a.herald.run(tellCtx)
+	}()
 
 	shipCtx, stopShip := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopShip()
@@ -146,7 +140,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	workCtx, stopWork := context.WithCancel(ctx)
 	defer stopWork()
 	worked := make(chan error, 1)
-	go func() { worked <- a.work(workCtx) }()
+	go func() { worked <- a.measure(workCtx) }()
 
 	var failed error
 	select {
@@ -171,20 +165,27 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		failed = fmt.Errorf("close the spool: %w", err)
 	}
 	a.stopped("spool", &begin)
+	stopTelling()
+	<-told
+	a.stopped("presence", &begin)
 	return failed
 }
 
-// work runs checks by the schedule and by order until ctx ends.
-func (a *Agent) work(ctx context.Context) error {
-	if a.orders == nil {
-		return a.sched.Run(ctx)
+// measure runs checks by the schedule and by order, and looks for other work, until ctx ends.
+func (a *Agent) measure(ctx context.Context) error {
+	var beside sync.WaitGroup
+	if a.orders != nil {
+		beside.Go(func() {
+			if err := a.orders.Run(ctx); err != nil {
+				a.log.Error("no orders can be taken", "error", err) // the checks are worth more
+			}
+		})
 	}
-	ordered := make(chan error, 1)
-	go func() { ordered <- a.orders.Run(ctx) }()
+	if a.given != nil {
+		beside.Go(func() { a.given.Run(ctx) })
+	}
 	err := a.sched.Run(ctx)
-	if err := <-ordered; err != nil {
-		a.log.Error("no orders can be taken", "error", err) // the checks are worth more
-	}
+	beside.Wait()
 	return err
 }
 

@@ -2,16 +2,18 @@ package agent
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
+	"communewatch/agent/identity"
+	"communewatch/agent/kinds"
 	"communewatch/agent/orders"
 	"communewatch/probes"
 	"communewatch/probes/bind"
@@ -22,12 +24,12 @@ import (
 // Config is the agent's settings file. Get one from ReadConfig or ParseConfig, which validate it; docs/agent.md
 // describes every key.
 type Config struct {
-	Site         string        `yaml:"site"`
-	Agent        string        `yaml:"agent"`         // unique within the site; default: the machine's name
-	StateDir     string        `yaml:"state_dir"`     // holds the spool
+	Site         string        `yaml:"site"`          // default: that of the identity
+	Agent        string        `yaml:"agent"`         // unique within the site; default: that of the identity, or the machine's name
+	StateDir     string        `yaml:"state_dir"`     // holds the spool and the identity
 	SelfInterval time.Duration `yaml:"self_interval"` // between reports of the agent about itself
 
-	Collectors []Collector `yaml:"collectors"` // in order of preference
+	Collectors []Collector `yaml:"collectors"` // in order of preference; default: those of the identity
 	Org        string      `yaml:"org"`        // both are InfluxDB's; the collector ignores them
 	Bucket     string      `yaml:"bucket"`
 
@@ -40,16 +42,23 @@ type Config struct {
 
 	Orders   Orders    `yaml:"orders"`
 	Meetings []Meeting `yaml:"meetings"` // when no media tests are made, whoever wants them
+	Allow    Allow     `yaml:"allow"`    // what the collector may give it to do
 
+	kit      *snmp.Kit            // of its snmp checks
+	guard    *bind.Guard          // of what the collector gives it to do
+	allowed  map[probes.Kind]bool // kinds of that
 	bindings map[probes.Path]binding
 	meetings orders.Meetings
-	holds    string // file that a hold of the collector's is kept in; "" where it gives no orders
+	holds    string             // file that a hold of the collector's is kept in; "" where it gives no orders
+	enrolled *identity.Set      // nil where nothing in the settings asks for an identity
+	identity *identity.Identity // enrolled in use; set by New
 }
 
 // Collector is one address of the collector.
 type Collector struct {
 	URL            string      `yaml:"url"`
-	Token          string      `yaml:"token"`      // exactly one of the three
+	Identity       bool        `yaml:"identity"` // exactly one of the four: by the certificate of the agent's identity
+	Token          string      `yaml:"token"`
 	TokenFile      string      `yaml:"token_file"` // relative to the settings file
 	TokenEnv       string      `yaml:"token_env"`
 	Path           probes.Path `yaml:"path"`    // which way to send; empty: whichever the system takes
@@ -97,7 +106,7 @@ type Check struct {
 	Interval time.Duration `yaml:"interval"` // default: Defaults.Interval
 	Options  settings.Node `yaml:"options"`  // as the kind wants them
 
-	options options
+	options kinds.Options
 }
 
 // Orders is what the collector may tell the agent to do.
@@ -124,7 +133,6 @@ type binding struct {
 // DefaultConfig returns the settings of a file that says nothing.
 func DefaultConfig() Config {
 	return Config{
-		Agent:        hostName(),
 		StateDir:     defaultStateDir(),
 		SelfInterval: 30 * time.Second,
 		Org:          "communewatch",
@@ -138,6 +146,7 @@ func DefaultConfig() Config {
 		BacklogBytesPerSecond: 32 << 10, // 256 kbit/s: catching up must not look like a slow line
 		Defaults:              Defaults{Interval: 30 * time.Second},
 		Orders:                Orders{Enabled: true, MaxKbps: 6000}, // 1080p takes 4.3 Mbit/s
+		Allow:                 Allow{Work: true},
 	}
 }
 
@@ -152,8 +161,8 @@ func defaultStateDir() string {
 	return "/var/lib/communewatch-agent"
 }
 
-// hostName makes the machine's name fit to be an agent's.
-func hostName() string {
+// HostName is the machine's name, made fit to be an agent's.
+func HostName() string {
 	host, err := os.Hostname()
 	if err != nil {
 		return "agent"
@@ -179,20 +188,43 @@ func cleanHostName(host string) string {
 	return host
 }
 
+// StateDir returns the state folder of a settings file, which need not be complete yet: an identity goes there before
+// anything can be left to it.
+func StateDir(file string) (string, error) {
+	data, err := readSettings(file)
+	if err != nil {
+		return "", err
+	}
+	cfg := DefaultConfig()
+	doc := settings.Read(file, data, &cfg)
+	if cfg.StateDir == "" {
+		doc.Problem("state_dir", "is empty; name a folder that the agent may write to, for example %s", defaultStateDir())
+	}
+	return cfg.StateDir, doc.Err()
+}
+
+func readSettings(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, settings.MaxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	return data, nil
+}
+
 // ReadConfig reads and validates a settings file. The error names every mistake in it.
 func ReadConfig(file string) (Config, error) { return ReadConfigSharing(file, snmp.NewKit()) }
 
 // ReadConfigSharing is ReadConfig for one of several agents in a process: what its snmp checks learn, and what they
 // know of makers, which takes megabytes, is that of the kit.
 func ReadConfigSharing(file string, kit *snmp.Kit) (Config, error) {
-	f, err := os.Open(file)
+	data, err := readSettings(file)
 	if err != nil {
-		return Config{}, fmt.Errorf("read settings: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, settings.MaxFile+1))
-	if err != nil {
-		return Config{}, fmt.Errorf("read settings: %w", err)
+		return Config{}, err
 	}
 	return parseConfig(file, data, kit)
 }
@@ -212,6 +244,8 @@ func parseConfig(file string, data []byte, kit *snmp.Kit) (Config, error) {
 	v.paths(&cfg)
 	v.checks(&cfg)
 	v.orders(&cfg)
+	v.allow(&cfg)
+	cfg.kit = kit
 	if cfg.Orders.Enabled && len(cfg.Collectors) > 0 {
 		cfg.holds = filepath.Join(cfg.StateDir, "hold.json")
 	}
@@ -223,7 +257,7 @@ func parseConfig(file string, data []byte, kit *snmp.Kit) (Config, error) {
 // media are sent during the meetings that it knows of; see DuringMeetings.
 func ParseCheck(data []byte, base *Config) (Config, error) {
 	cfg := DefaultConfig()
-	cfg.Site = "here" // never sent
+	cfg.Site, cfg.Agent = "here", "here" // never sent
 	doc := settings.Read("", data, &cfg)
 	v := validator{doc: doc, oneShot: true, kit: snmp.NewKit()}
 	v.paths(&cfg)
@@ -241,8 +275,6 @@ func ParseCheck(data []byte, base *Config) (Config, error) {
 
 // DuringMeetings makes the config one that knows of no meetings, neither by its settings nor by the collector's word.
 func (c *Config) DuringMeetings() { c.meetings, c.holds = nil, "" }
-
-var errUnvalidated = errors.New("config was not validated: get it from ReadConfig or ParseConfig")
 
 // binding returns how the path is bound; a path that the config doesn't name is bound to nothing.
 func (c *Config) binding(path probes.Path) binding {
@@ -262,4 +294,17 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return p, fmt.Errorf("%q is neither an address nor a prefix such as 10.1.0.0/16", s)
 	}
 	return p.Masked(), nil
+}
+
+// SweepAllows lists the networks that the config's sweeps may look through.
+func (c *Config) SweepAllows() []string {
+	var allow []string
+	for i := range c.Checks {
+		for _, a := range c.Checks[i].options.Allow {
+			if !slices.Contains(allow, a) {
+				allow = append(allow, a)
+			}
+		}
+	}
+	return allow
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"communewatch/agent/kinds"
 	"communewatch/probes"
 	"communewatch/probes/dns"
 	"communewatch/probes/h323"
@@ -64,12 +65,12 @@ func TestShippedExampleIsValid(t *testing.T) {
 	if _, err := New(cfg, Options{Log: quiet()}); err != nil {
 		t.Fatal(err)
 	}
-	table, kinds := kinds(snmp.NewKit()), map[probes.Kind]bool{}
+	table, shown := kinds.Table(snmp.NewKit()), map[probes.Kind]bool{}
 	for _, c := range cfg.Checks {
-		kinds[c.Kind] = true
+		shown[c.Kind] = true
 	}
-	if len(kinds) != len(table) {
-		t.Errorf("the example shows the kinds %v, want all %d", kinds, len(table))
+	if len(shown) != len(table) {
+		t.Errorf("the example shows the kinds %v, want all %d", shown, len(table))
 	}
 }
 

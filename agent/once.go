@@ -19,12 +19,13 @@ func Once(ctx context.Context, cfg Config, o Options) ([]schedule.Result, error)
 	if err != nil {
 		return nil, err
 	}
-	results := make([]schedule.Result, len(a.checks))
+	checks := a.current().Checks
+	results := make([]schedule.Result, len(checks))
 	var runs errgroup.Group
 	runs.SetLimit(onceLimit)
-	for i, c := range a.checks {
+	for i, c := range checks {
 		runs.Go(func() error {
-			results[i] = a.runner.Run(ctx, c)
+			results[i] = a.maker.Runner.Run(ctx, c)
 			return nil
 		})
 	}

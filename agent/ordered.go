@@ -2,121 +2,104 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
+	"communewatch/agent/checks"
 	"communewatch/agent/orders"
 	"communewatch/agent/schedule"
-	"communewatch/probes"
 	said "communewatch/probes/orders"
-	"communewatch/probes/webrtc/report"
 )
 
-// caller is what the probe of a webrtc check can do beyond running on schedule: make a call of another profile and
-// length, as part of a rehearsal. It calls started when media flow. What it returns is as for a Probe, with the whole
-// report of the call.
-type caller interface {
-	Call(ctx context.Context, p said.Profile, d time.Duration, started func()) ([]probes.Point, *report.Call, error)
+// doing is what an agent does at a time: the checks of its settings file or of its work.
+type doing struct {
+	*checks.Set
+	cfg *Config
 }
 
-// takeOrders puts the media tests behind the gate, and makes the client that has calls made of them.
+// current is what the agent does now.
+func (a *Agent) current() doing {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.now
+}
+
+// prepare makes the checks of a config, ready to run; those of before that are to be as they are stay the same.
+func (a *Agent) prepare(cfg *Config, before *checks.Set) (doing, error) {
+	var specs []checks.Spec
+	for i := range cfg.Checks {
+		c := &cfg.Checks[i]
+		b := cfg.binding(c.Path)
+		specs = append(specs, checks.Spec{Target: c.target(), Interval: c.Interval, Options: c.options, Text: c.Options.Text(), Binding: b.Binding, Hop: b.hop})
+	}
+	set, err := a.maker.Make(specs, before)
+	return doing{set, cfg}, err
+}
+
+// jobs is what the schedule is to do.
+func (a *Agent) jobs(d doing) []schedule.Job {
+	self := schedule.Job{Name: "agent itself", Interval: d.cfg.SelfInterval, Timeout: selfTimeout, Run: a.reportSelf}
+	return append([]schedule.Job{self}, a.maker.Jobs(d.Set)...)
+}
+
+// adopt puts other checks in force. What is under way goes on to its end.
+func (a *Agent) adopt(next doing) {
+	a.mu.Lock()
+	a.now = next
+	a.mu.Unlock()
+	a.gate.SetMeetings(next.cfg.meetings)
+	a.sched.Replace(a.jobs(next))
+	if a.orders != nil {
+		a.orders.SetCallers(next.Calls())
+	}
+}
+
+// takeOrders puts the media tests behind the gate, and makes the client that has calls made of them and checks run.
 func (a *Agent) takeOrders(gate *orders.Gate) {
+	a.gate = gate
 	if a.cfg.holds != "" {
 		gate.KeepHold(a.cfg.holds, a.log)
 	}
-	var callers []orders.Caller
-	for i, check := range a.checks {
-		if check.Target.Kind != probes.KindWebRTC {
-			continue
-		}
-		bound := a.cfg.Checks[i].options.bound
-		if c, ok := check.Probe.(caller); ok {
-			callers = append(callers, a.caller(check, c, bound))
-		}
-		g := gated{check.Probe, gate, bound, a.cfg.patience(i)}
-		check.Probe, check.Timeout = g, check.Timeout+g.patience
-	}
+	now := a.current().Set
+	a.maker.BehindGate(gate, now)
 	if a.cfg.Orders.Enabled && len(a.cfg.Collectors) > 0 {
 		a.orders = orders.New(orders.Options{
-			Collectors: a.cfg.ways(), Agent: a.cfg.Agent, Callers: callers, Gate: gate,
-			MaxBPS: 1000 * float64(a.cfg.Orders.MaxKbps), Log: a.log,
+			Collectors: a.cfg.ways(), Agent: a.cfg.Agent, Callers: now.Calls(), Gate: gate,
+			MaxBPS: 1000 * float64(a.cfg.Orders.MaxKbps), Run: a.runNow, Look: a.looks(), Log: a.log,
 		})
 	}
 }
 
-// patience is how long a run of check i may wait for another test with media to end: as long as its interval has room
-// for that.
-func (c *Config) patience(i int) time.Duration {
-	check := &c.Checks[i]
-	if check.Kind != probes.KindWebRTC {
-		return 0
+// looks is what the agent looks for when it is told to.
+func (a *Agent) looks() map[string]func(context.Context) error {
+	looks := map[string]func(context.Context) error{}
+	if a.given != nil {
+		looks[said.LookWork] = a.given.Look
 	}
-	return max(0, min(orders.Patience, check.Interval-check.longest(c.binding(check.Path))))
+	if k := a.herald.keeper; k != nil {
+		looks[said.LookTrust] = k.Look
+	}
+	return looks
 }
 
-// gated is a probe that sends media, and does so only when the gate lets it.
-type gated struct {
-	probe    probes.Probe
-	gate     *orders.Gate
-	bound    time.Duration // the longest it may take
-	patience time.Duration // the longest it may wait to begin
-}
-
-func (g gated) Probe(ctx context.Context) ([]probes.Point, error) {
-	ctx, leave, err := g.gate.Test(ctx, g.bound, g.patience)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	timed, cancel := context.WithTimeout(ctx, g.bound+grace) // from here on: the run's own has room for waiting
-	defer cancel()
-	points, err := g.probe.Probe(timed)
-	if why := heldBack(ctx); why != nil {
-		return nil, why // half a test is no measurement
-	}
-	return points, err
-}
-
-// heldBack is the reason for which a test's context was ended so that others may have the line; nil for none.
-func heldBack(ctx context.Context) error {
-	var why *probes.Error
-	if ctx.Err() != nil && errors.As(context.Cause(ctx), &why) && why.Outcome == probes.OutcomeHeld {
-		return why
-	}
-	return nil
-}
-
-// probeFunc is a probe that is a function.
-type probeFunc func(ctx context.Context) ([]probes.Point, error)
-
-func (f probeFunc) Probe(ctx context.Context) ([]probes.Point, error) { return f(ctx) }
-
-// caller makes a check's probe into one that calls can be ordered of. What they measure is kept as the check's, but
-// they give no verdict: a rehearsal loads the hub on purpose, together with all other sites, and what that comes to is
-// the rehearsal's to judge. The check's state is what its own, lonely calls say.
-func (a *Agent) caller(check *schedule.Check, c caller, bound time.Duration) orders.Caller {
-	made := orders.Caller{Check: check.Target.Name, Path: check.Target.Path, Spare: bound + grace}
-	if check.Prove != nil {
-		made.Prepare = func(ctx context.Context) { _, _ = check.Prove(ctx) } // it is remembered until the call begins
-	}
-	made.Call = func(ctx context.Context, o said.Call, started func()) orders.Result {
-		var rep *report.Call
-		probe := probeFunc(func(ctx context.Context) (points []probes.Point, err error) {
-			points, rep, err = c.Call(ctx, o.Profile, time.Duration(o.Duration), started)
-			if why := heldBack(ctx); why != nil {
-				return nil, why
-			}
-			if errors.Is(context.Cause(ctx), context.Canceled) {
-				return nil, context.Canceled // stopped: what there is of it goes into the report alone
-			}
-			return points, err
-		})
-		res := a.runner.RunAs(ctx, check, probe, time.Duration(o.Duration)+bound+grace)
+// runNow runs a check because somebody waits for its result, which so is sent at once.
+func (a *Agent) runNow(ctx context.Context, name string, started func()) said.Ran {
+	ran := said.Ran{Phase: said.PhaseRefused, Reason: "the agent has no such check"}
+	err := a.sched.RunNow(ctx, name, func(ctx context.Context) {
+		check := a.current().Find(name)
+		if check == nil {
+			return
+		}
+		started()
+		res := a.maker.Runner.Run(ctx, check)
 		a.take(res)
-		return orders.Result{Outcome: res.Outcome, Reason: res.Error, Proof: res.Proof, Call: rep}
+		_ = a.spool.Seal(true) // whoever empties the spool says what is wrong with it
+		ran = said.Ran{Phase: said.PhaseDone, Outcome: res.Outcome.String(), Reason: res.Error, Took: said.Seconds(res.Took),
+			Path: res.Target.Path, Proof: res.Proof}
+	})
+	if err != nil {
+		ran.Reason = err.Error()
 	}
-	return made
+	return ran
 }
 
 // Bounds of what is set about orders and meetings.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"communewatch/agent/checks"
 	"communewatch/agent/orders"
 	"communewatch/agent/schedule"
 	"communewatch/probes"
@@ -51,6 +52,11 @@ func (p talker) Call(ctx context.Context, profile said.Profile, d time.Duration,
 	rep.MediaSeconds = d.Seconds()
 	return rows, rep, p.breaks
 }
+
+// probeFunc is a probe that is a function.
+type probeFunc func(ctx context.Context) ([]probes.Point, error)
+
+func (f probeFunc) Probe(ctx context.Context) ([]probes.Point, error) { return f(ctx) }
 
 // head is a collector that tells what a test wants it to.
 type head struct {
@@ -127,7 +133,7 @@ func running(t *testing.T, probe probes.Probe) (*head, *memory, *Agent) {
 	a, m := newAgent(t, "- {name: hub, kind: tcp, address: '127.0.0.1:1', path: lan, interval: 2s, options: {timeout: 100ms}}", Options{}, nil)
 	a.cfg.Collectors[0].URL = server.URL
 	if probe != nil {
-		a.checks[0].Target.Kind, a.checks[0].Probe = probes.KindWebRTC, probe
+		a.current().Checks[0].Target.Kind, a.current().Checks[0].Probe = probes.KindWebRTC, probe
 	}
 	a.takeOrders(orders.NewGate(a.cfg.meetings, time.Now))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -287,9 +293,9 @@ checks: [{name: hub, kind: tcp, address: '127.0.0.1:1', path: lan, options: {tim
 	if a.orders != nil {
 		t.Error("it would take orders")
 	}
-	a.checks[0].Target.Kind, a.checks[0].Probe = probes.KindWebRTC, talker{}
+	a.current().Checks[0].Target.Kind, a.current().Checks[0].Probe = probes.KindWebRTC, talker{}
 	a.takeOrders(orders.NewGate(cfg.meetings, time.Now))
-	res := a.runner.Run(t.Context(), a.checks[0])
+	res := a.maker.Runner.Run(t.Context(), a.current().Checks[0])
 	if res.Outcome != probes.OutcomeHeld || !strings.Contains(res.Error, "Giao ban") {
 		t.Errorf("got %v: %s", res.Outcome, res.Error)
 	}
@@ -305,9 +311,9 @@ func TestHoldOutlivesTheAgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := func() schedule.Result {
-		again.checks[0].Target.Kind, again.checks[0].Probe = probes.KindWebRTC, talker{}
+		again.current().Checks[0].Target.Kind, again.current().Checks[0].Probe = probes.KindWebRTC, talker{}
 		again.takeOrders(orders.NewGate(nil, time.Now))
-		return again.runner.Run(t.Context(), again.checks[0])
+		return again.maker.Runner.Run(t.Context(), again.current().Checks[0])
 	}
 	if res := run(); res.Outcome != probes.OutcomeHeld || !strings.Contains(res.Error, "by the collector's word") || !strings.Contains(res.Error, "Giao ban") {
 		t.Errorf("after a restart: %v: %s", res.Outcome, res.Error)
@@ -327,23 +333,23 @@ func TestTestsWithMediaTakeTurns(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, _ := newAgent(t, `- {name: hub, kind: webrtc, address: 'http://127.0.0.1:1/whip', path: lan, options: {token: x, timeout: 1s, duration: 3s}}`, Options{}, nil)
-	check := a.checks[0]
+	check := a.current().Checks[0]
 	before := check.Timeout
 	begun := make(chan struct{})
 	check.Probe = probeFunc(func(ctx context.Context) ([]probes.Point, error) {
 		close(begun)
 		end, ok := ctx.Deadline()
-		if left := time.Until(end); !ok || left > a.cfg.Checks[0].options.bound+grace {
+		if left := time.Until(end); !ok || left > a.cfg.Checks[0].options.Bound+checks.Grace {
 			t.Errorf("it may go on for %v, want what a run may take", left)
 		}
 		return nil, nil
 	})
 	a.takeOrders(gate)
-	if check.Timeout-before != orders.Patience || before-a.cfg.Checks[0].options.bound-grace != orders.Patience {
+	if check.Timeout-before != orders.Patience || before-a.cfg.Checks[0].options.Bound-checks.Grace != orders.Patience {
 		t.Errorf("runs end after %v, want %v more for the wait", check.Timeout, orders.Patience)
 	}
 	done := make(chan schedule.Result, 1)
-	go func() { done <- a.runner.Run(t.Context(), check) }()
+	go func() { done <- a.maker.Runner.Run(t.Context(), check) }()
 	select {
 	case <-begun:
 		t.Error("it began beside the other")

@@ -35,7 +35,7 @@ func (a *Agent) self(ctx context.Context, now time.Time) probes.Point {
 			probes.String("version", a.opts.Version),
 			probes.String("os", runtime.GOOS+"/"+runtime.GOARCH),
 			probes.Seconds("uptime_seconds", time.Since(a.started)),
-			probes.Int("checks", int64(len(a.checks))),
+			probes.Int("checks", int64(len(a.current().Checks))),
 			probes.Int("spool_batches", int64(kept.Batches)),
 			probes.Int("spool_bytes", int64(kept.Bytes)),
 			probes.Seconds("spool_age_seconds", age),

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -15,6 +16,9 @@ import (
 	"strings"
 	"time"
 
+	"communewatch/agent/checks"
+	"communewatch/agent/identity"
+	"communewatch/agent/kinds"
 	"communewatch/probes"
 	"communewatch/probes/bind"
 	"communewatch/probes/settings"
@@ -29,13 +33,6 @@ const (
 
 	minInterval = time.Second
 	maxInterval = 24 * time.Hour
-
-	// grace is how long a run may go on after its own timeouts before it is cut off.
-	grace = time.Second
-
-	// proveBound is how long proving a path may delay a run: what bind.Prove takes at most, and a second to resolve
-	// a name.
-	proveBound = 3 * time.Second
 )
 
 // validator checks a decoded config, notes every mistake, and fills in what follows from the config.
@@ -43,17 +40,59 @@ type validator struct {
 	doc     *settings.Doc
 	dir     string // of the settings file
 	oneShot bool   // a single run: without schedule
+	unread  bool   // there is an identity that can't be read
 	kit     *snmp.Kit
 }
 
+// enrolling is how a machine comes by an identity.
+const enrolling = "`communewatch-agent enroll CODE`"
+
 func (v *validator) identity(c *Config) {
-	v.name("site", c.Site, "give the id of the site, as `communewatch-collector sites list` shows it")
+	if !v.enrolled(c) {
+		return // what is missing would have come from there
+	}
+	v.name("site", c.Site, "enrol this machine with "+enrolling+", or give the id of the site, as `communewatch-collector sites list` shows it")
+	c.Agent = cmp.Or(c.Agent, HostName())
 	v.name("agent", c.Agent, "give the agent a name that is unique within its site")
 	if c.StateDir == "" {
 		v.doc.Problem("state_dir", "is empty; name a folder that the agent may write to, for example %s", defaultStateDir())
 	}
 	v.between("self_interval", c.SelfInterval, minInterval, time.Hour)
 	v.between("defaults.interval", c.Defaults.Interval, minInterval, maxInterval)
+}
+
+// enrolled fills in what the settings leave to the agent's identity. It reports false where there is one that can't be
+// read.
+func (v *validator) enrolled(c *Config) bool {
+	asks := slices.IndexFunc(c.Collectors, func(to Collector) bool { return to.Identity })
+	if c.StateDir == "" || asks < 0 && c.Site != "" && len(c.Collectors) > 0 {
+		return true
+	}
+	set, err := identity.Read(identity.Folder(c.StateDir))
+	if errors.Is(err, identity.ErrNone) {
+		if asks >= 0 {
+			v.doc.Problem(fmt.Sprintf("collectors[%d].identity", asks), "there is none in %s; %s makes one", c.StateDir, enrolling)
+		}
+		return true
+	}
+	if err != nil {
+		v.doc.Problem("state_dir", "%v", err)
+		v.unread = true
+		return false
+	}
+	c.enrolled = set
+	for _, name := range []struct{ at, given, ours string }{{"site", c.Site, set.Name.Site}, {"agent", c.Agent, set.Name.Agent}} {
+		if name.given != "" && name.given != name.ours {
+			v.doc.Problem(name.at, "is %q, and the machine is enrolled as %q; leave it out, or enrol the machine again", name.given, name.ours)
+		}
+	}
+	c.Site, c.Agent = set.Name.Site, set.Name.Agent
+	if len(c.Collectors) == 0 {
+		for _, address := range set.Collectors {
+			c.Collectors = append(c.Collectors, Collector{URL: address, Identity: true})
+		}
+	}
+	return true
 }
 
 func (v *validator) name(at, name, fix string) {
@@ -73,7 +112,7 @@ func (v *validator) between(at string, d, least, most time.Duration) bool {
 }
 
 func (v *validator) delivery(c *Config) {
-	if len(c.Collectors) == 0 || len(c.Collectors) > maxCollectors {
+	if len(c.Collectors) == 0 && !v.unread || len(c.Collectors) > maxCollectors {
 		v.doc.Problem("collectors", "name 1 to %d collectors, each with url and token", maxCollectors)
 	}
 	for i := range c.Collectors {
@@ -106,6 +145,8 @@ func (v *validator) collector(at string, c *Collector) {
 		v.doc.Problem(at+".url", "%q is not a URL such as https://collector.example.gov.vn:8443", c.URL)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		v.doc.Problem(at+".url", "must not hold a user, a query or a fragment; the token goes into its own key")
+	case u.Scheme == "http" && c.Identity:
+		v.doc.Problem(at+".url", "must be https: by http nobody can prove an identity")
 	case u.Scheme == "http" && !c.AllowPlaintext && !isLoopback(u.Hostname()):
 		v.doc.Problem(at+".url", "sends the token unprotected; use https, or say allow_plaintext: true if that is meant")
 	}
@@ -114,6 +155,10 @@ func (v *validator) collector(at string, c *Collector) {
 	}
 	v.token(at, c)
 	if c.CAFile == "" {
+		return
+	}
+	if c.Identity {
+		v.doc.Problem(at+".ca_file", "leave it out: the agent's identity brings the authorities that it believes")
 		return
 	}
 	pem, err := os.ReadFile(v.file(c.CAFile))
@@ -136,13 +181,19 @@ func isLoopback(host string) bool {
 
 // token finds the collector's token, wherever the config says it is.
 func (v *validator) token(at string, c *Collector) {
-	given := map[string]string{"token": c.Token, "token_file": c.TokenFile, "token_env": c.TokenEnv}
-	maps.DeleteFunc(given, func(_, value string) bool { return value == "" })
-	if len(given) != 1 {
-		v.doc.Problem(at, "give exactly one of token, token_file and token_env (found %d); `communewatch-collector token create` makes a token", len(given))
+	given := 0
+	for _, is := range []bool{c.Identity, c.Token != "", c.TokenFile != "", c.TokenEnv != ""} {
+		if is {
+			given++
+		}
+	}
+	if given != 1 {
+		v.doc.Problem(at, "give exactly one of identity, token, token_file and token_env (found %d); `communewatch-collector token create` makes a token", given)
 		return
 	}
 	switch {
+	case c.Identity:
+		return
 	case c.Token != "":
 		at, c.secret = at+".token", c.Token
 	case c.TokenEnv != "":
@@ -234,7 +285,7 @@ func (v *validator) checks(c *Config) {
 		v.doc.Problem("checks", "%d checks are too many for one agent; the most is %d", len(c.Checks), maxChecks)
 		return
 	}
-	table, names := kinds(v.kit), map[string]int{}
+	table, names := kinds.Table(v.kit), map[string]int{}
 	for i := range c.Checks {
 		at, check := fmt.Sprintf("checks[%d]", i), &c.Checks[i]
 		v.name(at+".name", check.Name, "every check needs a name that is unique within the agent")
@@ -255,7 +306,7 @@ func (v *validator) checks(c *Config) {
 			continue
 		}
 		check.options = kind(v.doc, check.Options, at+".options")
-		check.options.validate(check.target(), func(place, format string, args ...any) {
+		check.options.Validate(check.target(), func(place, format string, args ...any) {
 			if place == "" || place == "address" {
 				v.doc.Problem(at+".address", format, args...)
 			} else {
@@ -271,7 +322,7 @@ func (v *validator) checks(c *Config) {
 // interval refuses a check that can only overrun.
 func (v *validator) interval(at string, c *Config, check *Check) {
 	if check.Interval == 0 {
-		check.Interval = cmp.Or(check.options.interval, c.Defaults.Interval)
+		check.Interval = cmp.Or(check.options.Interval, c.Defaults.Interval)
 	}
 	if !v.between(at, check.Interval, minInterval, maxInterval) {
 		return
@@ -283,13 +334,7 @@ func (v *validator) interval(at string, c *Config, check *Check) {
 }
 
 // longest is how long a run may take, from proving the path to being cut off.
-func (c *Check) longest(b binding) time.Duration {
-	d := c.options.bound + grace
-	if b.hop.TTL > 0 {
-		d += proveBound
-	}
-	return d
-}
+func (c *Check) longest(b binding) time.Duration { return checks.Longest(c.options.Bound, b.hop) }
 
 func (c *Check) target() probes.Target {
 	return probes.Target{Name: c.Name, Kind: c.Kind, Path: c.Path, Layer: c.Layer, Address: c.Address}

@@ -26,6 +26,10 @@ type inbox struct {
 }
 
 func (in *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/api/v2/write" {
+		http.NotFound(w, r)
+		return
+	}
 	var body io.Reader = r.Body
 	if r.Header.Get("Content-Encoding") == "gzip" {
 		z, err := gzip.NewReader(r.Body)

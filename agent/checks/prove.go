@@ -1,4 +1,4 @@
-package agent
+package checks
 
 import (
 	"context"
@@ -43,11 +43,11 @@ func newProver() *prover { return &prover{ask: bind.Prove, proofs: map[proofKey]
 
 // proveAll is the worst of the proofs for several hosts: a run that goes to all of them is as sure of its path as its
 // least sure part. They are asked at the same time.
-func (p *prover) proveAll(ctx context.Context, b binding, hosts []string) (probes.Proof, error) {
+func (p *prover) proveAll(ctx context.Context, b bind.Binding, hop bind.Hop, hosts []string) (probes.Proof, error) {
 	proofs, errs := make([]probes.Proof, len(hosts)), make([]error, len(hosts))
 	var asking sync.WaitGroup
 	for i, host := range hosts {
-		asking.Go(func() { proofs[i], errs[i] = p.prove(ctx, b, host) })
+		asking.Go(func() { proofs[i], errs[i] = p.prove(ctx, b, hop, host) })
 	}
 	asking.Wait()
 	for _, worst := range []probes.Proof{probes.ProofWrong, probes.ProofUnproven, probes.ProofBound} {
@@ -59,7 +59,7 @@ func (p *prover) proveAll(ctx context.Context, b binding, hosts []string) (probe
 }
 
 // prove says by which path packets to the host leave. The error explains a wrong path.
-func (p *prover) prove(ctx context.Context, b binding, host string) (probes.Proof, error) {
+func (p *prover) prove(ctx context.Context, b bind.Binding, hop bind.Hop, host string) (probes.Proof, error) {
 	p.mu.Lock()
 	e := p.proofs[proofKey{b.Path, host}]
 	if e == nil {
@@ -75,7 +75,7 @@ func (p *prover) prove(ctx context.Context, b binding, host string) (probes.Proo
 	}
 	ctx, cancel := context.WithTimeout(ctx, proveBound)
 	defer cancel()
-	e.proof, e.err = p.now(ctx, b, host)
+	e.proof, e.err = p.now(ctx, b, hop, host)
 	e.until = time.Now().Add(unprovedFor)
 	if e.proof == probes.ProofProved {
 		e.until = time.Now().Add(provedFor)
@@ -83,15 +83,15 @@ func (p *prover) prove(ctx context.Context, b binding, host string) (probes.Proo
 	return e.proof, e.err
 }
 
-func (p *prover) now(ctx context.Context, b binding, host string) (probes.Proof, error) {
+func (p *prover) now(ctx context.Context, b bind.Binding, hop bind.Hop, host string) (probes.Proof, error) {
 	dst, err := b.Resolve(ctx, "", host, proveBound)
 	if err != nil {
 		return b.Proof(), nil // the run itself will say so
 	}
-	found, seen, err := p.ask(ctx, b.Binding, dst, b.hop)
+	found, seen, err := p.ask(ctx, b, dst, hop)
 	if found == probes.ProofWrong {
 		return found, fmt.Errorf("hop %d on the way to %s is %s, which belongs to another path than %s: the route, or hop.refuse of this path in the config, is wrong",
-			b.hop.TTL, dst, seen, b.Path)
+			hop.TTL, dst, seen, b.Path)
 	}
 	if err != nil {
 		return b.Proof(), nil // nothing could be sent: the run itself will say so

@@ -1,4 +1,6 @@
-package agent
+// Package kinds is the one table of the kinds of checks that an agent can run: how the options of each are decoded,
+// checked and made into a probe.
+package kinds
 
 import (
 	"net"
@@ -21,24 +23,23 @@ import (
 	"communewatch/probes/webrtc"
 )
 
-// kind is a kind of probe as far as the config is concerned: it decodes the options of a check strictly over the
-// kind's defaults.
-type kind func(doc *settings.Doc, n settings.Node, at string) options
+// Kind is a kind of probe as far as settings are concerned: it decodes the options of a check strictly over the kind's
+// defaults.
+type Kind func(doc *settings.Doc, n settings.Node, at string) Options
 
-// options is the options of one check, whatever its kind.
-type options struct {
-	bound    time.Duration // the longest a run may take by its own timeouts
-	interval time.Duration // of a check that says none; 0: the config's default
-	validate func(t probes.Target, problem func(at, format string, args ...any))
-	open     func(t probes.Target, b bind.Binding) (probes.Probe, error)
-	hosts    func(address string) []string // the hosts that packets go to: a path is proved for each
-	allow    []string                      // networks that a sweep may look through
+// Options is the options of one check, whatever its kind.
+type Options struct {
+	Bound    time.Duration // the longest a run may take by its own timeouts
+	Interval time.Duration // of a check that says none; 0: the config's default
+	Validate func(t probes.Target, problem func(at, format string, args ...any))
+	Open     func(t probes.Target, b bind.Binding) (probes.Probe, error)
+	Hosts    func(address string) []string // the hosts that packets go to: a path is proved for each
+	Allow    []string                      // networks that a sweep may look through
 }
 
-// kinds is the one table of the kinds that checks can be of. The snmp checks among them share the kit: they learn from
-// each other.
-func kinds(kit *snmp.Kit) map[probes.Kind]kind {
-	return map[probes.Kind]kind{
+// Table is the kinds that checks can be of. The snmp checks among them share the kit: they learn from each other.
+func Table(kit *snmp.Kit) map[probes.Kind]Kind {
+	return map[probes.Kind]Kind{
 		probes.KindICMP: kindOf(icmp.DefaultOptions, icmp.New, func(address string, _ icmp.Options) []string { return []string{address} }),
 		probes.KindTCP: kindOf(tcp.DefaultOptions, tcp.New, func(address string, _ tcp.Options) []string {
 			host, _, _ := net.SplitHostPort(address)
@@ -82,8 +83,8 @@ func kindOf[O probeOptions](
 	defaults func() O,
 	open func(probes.Target, bind.Binding, O) (probes.Probe, error),
 	hosts func(address string, o O) []string,
-) kind {
-	return func(doc *settings.Doc, n settings.Node, at string) options {
+) Kind {
+	return func(doc *settings.Doc, n settings.Node, at string) Options {
 		o := defaults()
 		doc.Decode(n, at, &o)
 		var interval time.Duration
@@ -94,13 +95,13 @@ func kindOf[O probeOptions](
 		if s, ok := any(o).(sweep.Options); ok {
 			allow = s.Allow
 		}
-		return options{
-			allow:    allow,
-			bound:    o.Bound(),
-			interval: interval,
-			validate: o.Validate,
-			open:     func(t probes.Target, b bind.Binding) (probes.Probe, error) { return open(t, b, o) },
-			hosts:    func(address string) []string { return hosts(address, o) },
+		return Options{
+			Allow:    allow,
+			Bound:    o.Bound(),
+			Interval: interval,
+			Validate: o.Validate,
+			Open:     func(t probes.Target, b bind.Binding) (probes.Probe, error) { return open(t, b, o) },
+			Hosts:    func(address string) []string { return hosts(address, o) },
 		}
 	}
 }

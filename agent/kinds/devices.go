@@ -1,10 +1,9 @@
-package agent
+package kinds
 
 import (
 	"context"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 
 	"communewatch/probes"
@@ -50,17 +49,4 @@ func openSweep(t probes.Target, b bind.Binding, o sweep.Options) (probes.Probe, 
 			return id.Facts, err
 		},
 	})
-}
-
-// SweepAllows lists the networks that the config's sweeps may look through.
-func (c *Config) SweepAllows() []string {
-	var allow []string
-	for i := range c.Checks {
-		for _, a := range c.Checks[i].options.allow {
-			if !slices.Contains(allow, a) {
-				allow = append(allow, a)
-			}
-		}
-	}
-	return allow
 }

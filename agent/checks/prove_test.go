@@ -1,9 +1,8 @@
-package agent
+package checks
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"communewatch/probes"
 	"communewatch/probes/bind"
+	"communewatch/probes/dns"
 )
 
 func TestProofsAreRemembered(t *testing.T) {
@@ -23,10 +23,10 @@ func TestProofsAreRemembered(t *testing.T) {
 			asked++
 			return answer, netip.MustParseAddr("10.9.9.9"), fails
 		}
-		b := binding{Binding: bind.Binding{Path: probes.PathDedicated}, hop: bind.Hop{TTL: 2}}
+		b, hop := bind.Binding{Path: probes.PathDedicated}, bind.Hop{TTL: 2}
 		step := func(what, host string, wantProof probes.Proof, wantAsked int) error {
 			t.Helper()
-			proof, err := p.prove(t.Context(), b, host)
+			proof, err := p.prove(t.Context(), b, hop, host)
 			if proof != wantProof || asked != wantAsked {
 				t.Errorf("%s: %s after asking %d times, want %s after %d", what, proof, asked, wantProof, wantAsked)
 			}
@@ -63,21 +63,17 @@ func TestEveryResolverOfACheckIsProved(t *testing.T) {
 		{"one on this machine", []string{"127.0.0.53", "10.0.0.1"}, probes.ProofProved, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			doc := "paths: {dedicated: {hop: {ttl: 2, expect: [10.9.0.0/16]}}}\nchecks: [{name: dns, kind: dns, address: a.test, path: dedicated, options: {resolvers: ["
-			for i, r := range c.resolvers {
-				doc += fmt.Sprintf("{name: r%d, address: '%s'},", i, r)
+			o := dns.DefaultOptions()
+			for _, r := range c.resolvers {
+				o.Resolvers = append(o.Resolvers, dns.Resolver{Address: r})
 			}
-			cfg, err := ParseCheck([]byte(doc+"]}}]"), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			hosts := o.Hosts()
 			p := newProver()
 			p.ask = func(_ context.Context, _ bind.Binding, dst netip.Addr, _ bind.Hop) (probes.Proof, netip.Addr, error) {
 				proof := map[string]probes.Proof{"10.0.0.1": probes.ProofProved, "10.0.0.2": probes.ProofUnproven, "10::3": probes.ProofWrong}[dst.String()]
 				return proof, dst, nil
 			}
-			check := &cfg.Checks[0]
-			proof, err := p.proveAll(t.Context(), cfg.binding(check.Path), check.options.hosts(check.Address))
+			proof, err := p.proveAll(t.Context(), bind.Binding{Path: probes.PathDedicated}, bind.Hop{TTL: 2}, hosts)
 			if proof != c.want || (err != nil) != (c.wrong != "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
 				t.Errorf("%s, %v; want %s, error about %q", proof, err, c.want, c.wrong)
 			}
