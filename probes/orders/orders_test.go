@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -24,6 +25,14 @@ func call() *orders.Order {
 
 func hold() *orders.Order {
 	return &orders.Order{ID: "h1", Kind: orders.KindHold, Expires: seconds(30), Hold: &orders.Hold{For: seconds(3600), Note: "Họp giao ban"}}
+}
+
+func run() *orders.Order {
+	return &orders.Order{ID: "run-1", Kind: orders.KindRun, Expires: seconds(20), Run: &orders.Run{Checks: []string{"hub", "portal"}}}
+}
+
+func look() *orders.Order {
+	return &orders.Order{ID: "look-1", Kind: orders.KindLook, Expires: seconds(600), Look: orders.LookWork}
 }
 
 func TestWhatIsNoOrderIsRefusedWithItsReason(t *testing.T) {
@@ -62,7 +71,25 @@ func TestWhatIsNoOrderIsRefusedWithItsReason(t *testing.T) {
 		"video without fps":   {call, func(o *orders.Order) { o.Call.Profile.FPS = 0 }, "fps"},
 		"too many frames":     {call, func(o *orders.Order) { o.Call.Profile.FPS = 61 }, "fps"},
 		"stop of a bad id":    {hold, func(o *orders.Order) { o.Kind, o.Hold, o.Stop = orders.KindStop, nil, " " }, "id"},
-		"stop with a hold":    {hold, func(o *orders.Order) { o.Kind = orders.KindStop }, "stop"},
+		"run":                 {run, func(*orders.Order) {}, ""},
+		"run of twenty": {run, func(o *orders.Order) {
+			o.Run.Checks = nil
+			for i := range orders.MaxRuns {
+				o.Run.Checks = append(o.Run.Checks, fmt.Sprintf("c%d", i))
+			}
+		}, ""},
+		"run of nothing":    {run, func(o *orders.Order) { o.Run.Checks = nil }, "1 to 20"},
+		"run without run":   {run, func(o *orders.Order) { o.Run = nil }, "run"},
+		"run of too many":   {run, func(o *orders.Order) { o.Run.Checks = make([]string, 21) }, "1 to 20"},
+		"run of one twice":  {run, func(o *orders.Order) { o.Run.Checks = []string{"hub", "hub"} }, "twice"},
+		"run of an address": {run, func(o *orders.Order) { o.Run.Checks[1] = "10.0.0.1:22/x" }, "check"},
+		"run and call":      {run, func(o *orders.Order) { o.Call = call().Call }, "call"},
+		"look":              {look, func(*orders.Order) {}, ""},
+		"look for nothing":  {look, func(o *orders.Order) { o.Look = "" }, "look"},
+		"look for a file":   {look, func(o *orders.Order) { o.Look = "/etc/shadow" }, "look"},
+		"look and run":      {look, func(o *orders.Order) { o.Run = run().Run }, "look"},
+		"call with a look":  {call, func(o *orders.Order) { o.Look = orders.LookTrust }, "call"},
+		"stop with a hold":  {hold, func(o *orders.Order) { o.Kind = orders.KindStop }, "stop"},
 	} {
 		o := c.of()
 		c.to(o)
@@ -82,6 +109,38 @@ func done() *orders.Report {
 			Ramp:    &report.Ramp{Steps: []report.RampStep{{BPS: 1e6, Clean: true}}, BPS: 1e6, End: "complete"}}}
 }
 
+func ran() *orders.Report {
+	return &orders.Report{Order: "run-1", Phase: orders.PhaseStarted, Ran: []orders.Ran{
+		{Check: "hub", Phase: orders.PhaseDone, Outcome: "timeout", Reason: "no answer", Took: seconds(2), Path: probes.PathDedicated, Proof: probes.ProofProved},
+		{Check: "portal", Phase: orders.PhaseRefused, Reason: "the agent has no such check"},
+	}}
+}
+
+// Each check that is over makes a report newer, and nothing comes after the last.
+func TestReportsOfARunAreInOrder(t *testing.T) {
+	at := func(p orders.Phase, over int) int {
+		r := orders.Report{Order: "r", Phase: p, Ran: make([]orders.Ran, orders.MaxRuns)}
+		for i := range over {
+			r.Ran[i].Phase = orders.PhaseDone
+		}
+		return r.Rank()
+	}
+	last := 0
+	for _, step := range []struct {
+		phase orders.Phase
+		over  int
+	}{{orders.PhaseAccepted, 0}, {orders.PhaseAccepted, 20}, {orders.PhaseStarted, 0}, {orders.PhaseStarted, 1}, {orders.PhaseStarted, 20}, {orders.PhaseDone, 20}} {
+		rank := at(step.phase, step.over)
+		if rank <= last {
+			t.Errorf("%s with %d over is not after what came before", step.phase, step.over)
+		}
+		last = rank
+	}
+	if at(orders.PhaseDone, 3) != last || at(orders.PhaseRefused, 0) != last {
+		t.Error("something comes after the end")
+	}
+}
+
 func TestWhatIsNoReportIsRefusedWithItsReason(t *testing.T) {
 	negative := -0.5
 	for name, c := range map[string]struct {
@@ -92,6 +151,14 @@ func TestWhatIsNoReportIsRefusedWithItsReason(t *testing.T) {
 		"accepted":          {func(r *orders.Report) { *r = orders.Report{Order: "r1", Phase: orders.PhaseAccepted} }, ""},
 		"no order":          {func(r *orders.Report) { r.Order = "" }, "id"},
 		"no phase":          {func(r *orders.Report) { r.Phase = "" }, "phase"},
+		"run":               {func(r *orders.Report) { *r = *ran() }, ""},
+		"run of too many":   {func(r *orders.Report) { r.Ran = make([]orders.Ran, 21) }, "21"},
+		"run of no check":   {func(r *orders.Report) { *r = *ran(); r.Ran[0].Check = "" }, "ran[0]"},
+		"run of no phase":   {func(r *orders.Report) { *r = *ran(); r.Ran[1].Phase = "soon" }, "ran[1]"},
+		"run of no outcome": {func(r *orders.Report) { *r = *ran(); r.Ran[0].Outcome = "" }, "outcome"},
+		"run of no path":    {func(r *orders.Report) { *r = *ran(); r.Ran[0].Path = "x" }, "path"},
+		"run took less":     {func(r *orders.Report) { *r = *ran(); r.Ran[0].Took = -1 }, "negative"},
+		"run with escape":   {func(r *orders.Report) { *r = *ran(); r.Ran[1].Reason = "\x1b[2J" }, "reason"},
 		"unknown phase":     {func(r *orders.Report) { r.Phase = "perhaps" }, "phase"},
 		"no outcome":        {func(r *orders.Report) { r.Outcome = "" }, "outcome"},
 		"unknown outcome":   {func(r *orders.Report) { r.Outcome = "great" }, "outcome"},
@@ -204,7 +271,7 @@ func TestLineWithoutEndIsGivenUp(t *testing.T) {
 }
 
 func FuzzStream(f *testing.F) {
-	for _, o := range []*orders.Order{call(), hold()} {
+	for _, o := range []*orders.Order{call(), hold(), run(), look()} {
 		line, _ := orders.AppendLine(nil, o)
 		f.Add(line)
 		f.Add(append([]byte("\n\nx\n"), line...))
@@ -237,6 +304,8 @@ func FuzzStream(f *testing.F) {
 
 func FuzzReport(f *testing.F) {
 	seed, _ := json.Marshal(done())
+	f.Add(seed)
+	seed, _ = json.Marshal(ran())
 	f.Add(seed)
 	f.Add([]byte(`{"order":"r1","phase":"accepted"}`))
 	f.Add([]byte(`{"order":"r1","phase":"done","outcome":"ok","result":{"flows":[{}]}}`))
