@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"communewatch/agent"
+	"communewatch/agent/cmd/communewatch-agent/membership"
 	"communewatch/probes/settings"
 
 	"github.com/spf13/cobra"
@@ -100,7 +101,22 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRun(), newCheckConfig(), newCheck(), newProbe(), newIdentify(), newVersion(), newCall())
+	for _, cmd := range membership.Commands(versionText()) {
+		root.AddCommand(failing(cmd))
+	}
 	return root
+}
+
+// failing gives every failure of a command the exit code of one.
+func failing(cmd *cobra.Command) *cobra.Command {
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := run(cmd, args); err != nil {
+			return &exit{exitNotUp, err}
+		}
+		return nil
+	}
+	return cmd
 }
 
 func configFlag(cmd *cobra.Command, file *string) {

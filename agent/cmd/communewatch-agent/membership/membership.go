@@ -1,0 +1,131 @@
+// Package membership is the command line's part of the agent's identity: a machine joins the fleet with a code, and says
+// who it is.
+package membership
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"communewatch/agent"
+	"communewatch/agent/identity"
+	"communewatch/agent/identity/join"
+	"communewatch/probes"
+	"communewatch/probes/enroll"
+
+	"github.com/spf13/cobra"
+)
+
+// Commands returns the commands enroll and identity of a program of the version given.
+func Commands(version string) []*cobra.Command {
+	return []*cobra.Command{newEnroll(version), newIdentity()}
+}
+
+// place is where the identity is: given by a state folder, or by the settings that name one.
+type place struct{ dir, config string }
+
+func (p *place) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&p.dir, "state-dir", "", "state `folder` of the agent (default "+agent.DefaultConfig().StateDir+")")
+	cmd.Flags().StringVar(&p.config, "config", "", "settings `file` that names the state folder")
+	cmd.MarkFlagsMutuallyExclusive("state-dir", "config")
+}
+
+func (p *place) folder() (string, error) {
+	if p.config != "" {
+		dir, err := agent.StateDir(p.config)
+		return identity.Folder(dir), err
+	}
+	return identity.Folder(cmp.Or(p.dir, agent.DefaultConfig().StateDir)), nil
+}
+
+func newEnroll(version string) *cobra.Command {
+	var at place
+	var name string
+	var again bool
+	cmd := &cobra.Command{
+		Use: "enroll CODE", Short: "Make this machine an agent, with a join code from the collector",
+		Long: "Make this machine an agent, with a join code from the collector (communewatch-collector enroll create).\n\n" +
+			"The code may be typed with or without its hyphens and in several words. A key is made, which never leaves this machine;\n" +
+			"the collector certifies it for the site of the code. Where somebody has to approve that, the command waits, and may be\n" +
+			"broken off and given again. Run it as the user of the agent's service, or as root.",
+		Example: "  communewatch-agent enroll CW1-9F3K-....\n  communewatch-agent enroll CW1-9F3K-.... --name hall-pc",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return fmt.Errorf("give the join code: %s", cmd.UseLine())
+			}
+			code, err := enroll.ParseCode(strings.Join(args, " "))
+			if err != nil {
+				return fmt.Errorf("%w; compare it with the sheet, group by group", err)
+			}
+			if name == "" {
+				name = agent.HostName()
+			} else if err := probes.CheckName(name); err != nil {
+				return fmt.Errorf("--name: %w", err)
+			}
+			dir, err := at.folder()
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			set, err := join.Enroll(cmd.Context(), join.Options{
+				Dir: dir, Code: code, Agent: name, Machine: identity.Machine(version), Again: again,
+				Say: func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) },
+			})
+			if errors.Is(err, os.ErrPermission) {
+				return fmt.Errorf("%w; run this command as root (Windows: as administrator), or name another folder with --state-dir", err)
+			}
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "enrolled: agent %s of site %s, certified until %s\n", set.Name.Agent, set.Name.Site, set.Certificate.NotAfter.UTC().Format(time.DateOnly))
+			return nil
+		},
+	}
+	at.flags(cmd)
+	cmd.Flags().StringVar(&name, "name", "", "`name` of the agent within its site, where the code does not say it (default: this machine's)")
+	cmd.Flags().BoolVar(&again, "again", false, "in the place of the identity that this machine has")
+	return cmd
+}
+
+func newIdentity() *cobra.Command {
+	var at place
+	cmd := &cobra.Command{
+		Use: "identity", Short: "Say who this agent is and whom it believes", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := at.folder()
+			if err != nil {
+				return err
+			}
+			set, err := identity.Read(dir)
+			if err != nil {
+				return err
+			}
+			return show(cmd.OutOrStdout(), set)
+		},
+	}
+	at.flags(cmd)
+	return cmd
+}
+
+func show(w io.Writer, s *identity.Set) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "site\t%s\n", s.Name.Site)
+	fmt.Fprintf(t, "agent\t%s\n", s.Name.Agent)
+	fmt.Fprintf(t, "fleet\t%s\n", s.Name.Fleet)
+	fmt.Fprintf(t, "certificate\t%s, from %s to %s\n", s.Certificate.SerialNumber.Text(16), date(s.Certificate.NotBefore), date(s.Certificate.NotAfter))
+	for _, c := range s.Roots {
+		fmt.Fprintf(t, "authority\t%s, %s to %s (%q)\n", enroll.PinOf(c), date(c.NotBefore), date(c.NotAfter), c.Subject.CommonName)
+	}
+	for _, c := range s.Collectors {
+		fmt.Fprintf(t, "collector\t%s\n", c)
+	}
+	return t.Flush()
+}
+
+func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }

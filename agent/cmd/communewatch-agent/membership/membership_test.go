@@ -1,0 +1,93 @@
+package membership
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"communewatch/agent/identity/identitytest"
+
+	"github.com/spf13/cobra"
+)
+
+func run(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	root := &cobra.Command{Use: "communewatch-agent", SilenceUsage: true, SilenceErrors: true}
+	root.AddCommand(Commands("1.0")...)
+	var out bytes.Buffer
+	root.SetOut(&out)
+	root.SetErr(&out)
+	root.SetArgs(args)
+	err := root.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+func TestEnrolAndShow(t *testing.T) {
+	c := identitytest.NewCollector(t, time.Now)
+	dir := t.TempDir()
+	if _, err := run(t, "identity", "--state-dir", dir); err == nil || !strings.Contains(err.Error(), "not enrolled") {
+		t.Errorf("before: %v", err)
+	}
+	// The settings that a package brings: nothing but where the state is.
+	settings := filepath.Join(t.TempDir(), "agent.yaml")
+	if err := os.WriteFile(settings, []byte("state_dir: '"+dir+"'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code := strings.ToLower(strings.ReplaceAll(c.Code().String(), "-", " ")) // as people type it
+	out, err := run(t, append([]string{"enroll", "--config", settings, "--name", "hall-pc"}, strings.Fields(code)...)...)
+	if err != nil || !strings.Contains(out, "enrolled: agent hall-pc of site s08707, certified until ") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	out, err = run(t, "identity", "--state-dir", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"s08707", "hall-pc", c.Get().Fleet, c.URL(), "authority", "certificate"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it does not show %s:\n%s", want, out)
+		}
+	}
+	if _, err := run(t, "enroll", "--config", settings, c.Code().String()); err == nil || !strings.Contains(err.Error(), "--again") {
+		t.Errorf("once more: %v", err)
+	}
+}
+
+func TestCodesThatAreWrongAreExplained(t *testing.T) {
+	c := identitytest.NewCollector(t, time.Now)
+	good := c.Code().String()
+	swap := []byte(good)
+	swap[5], swap[6] = swap[6], swap[5]
+	if swap[5] == swap[6] {
+		swap[5] = 'Z'
+	}
+	for name, w := range map[string]struct{ code, want string }{
+		"none":     {"", "give the join code"},
+		"cut":      {good[:len(good)-9], "not whole"},
+		"mistyped": {string(swap), "mistake"},
+		"another":  {"s08707", "begins with CW1-"},
+	} {
+		args := []string{"enroll", "--state-dir", t.TempDir()}
+		if w.code != "" {
+			args = append(args, w.code)
+		}
+		if _, err := run(t, args...); err == nil || !strings.Contains(err.Error(), w.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if c.Get().Asked != 0 {
+		t.Error("a wrong code was sent to the collector")
+	}
+	for name, args := range map[string][]string{
+		"two places":   {"enroll", good, "--state-dir", "x", "--config", "y"},
+		"no name":      {"enroll", good, "--state-dir", t.TempDir(), "--name", "Hội trường"},
+		"no settings":  {"enroll", good, "--config", "/no/such/file"},
+		"more for who": {"identity", "x"},
+	} {
+		if _, err := run(t, args...); err == nil {
+			t.Errorf("%s: was taken", name)
+		}
+	}
+}
