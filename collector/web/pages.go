@@ -153,7 +153,9 @@ func (w *Web) sitePage(rw http.ResponseWriter, r *http.Request) {
 		return cmp.Or(cmp.Compare(severity(a.State), severity(b.State)), cmp.Compare(slices.Index(layers, a.Layer), slices.Index(layers, b.Layer)))
 	})
 	p.Conference = w.conferenceOf(r, &p)
-	p.Equipment = w.equipmentOf(r, p.ID, p.Lang)
+	if p.Allowed("inventory") {
+		p.Equipment = w.equipmentOf(r, p.ID, p.Lang)
+	}
 	p.Reported = w.reported
 	p.PageTitle = p.Site.Name + " – " + p.PageTitle
 	w.house.Render(rw, r, http.StatusOK, w.templates, "site", &p)

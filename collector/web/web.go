@@ -27,6 +27,7 @@ import (
 	"communewatch/collector/api"
 	"communewatch/collector/api/conference"
 	"communewatch/collector/api/rehearsals"
+	"communewatch/collector/people/door"
 	"communewatch/collector/phrase"
 	"communewatch/collector/reports"
 	"communewatch/collector/status"
@@ -37,6 +38,7 @@ import (
 	"communewatch/collector/web/rehearsal"
 	"communewatch/collector/web/report"
 	"communewatch/collector/web/report/wording"
+	"communewatch/collector/web/signin"
 )
 
 // A Source knows the sites and their present states; *api.API does.
@@ -56,6 +58,7 @@ type Options struct {
 	Rehearsals  *rehearsals.API  // nil: their pages say that there are none
 	Reports     reports.Reporter // what lines were worth; nil: their pages say that there are none
 	Status      status.Source    // whether the database answers; nil: pages don't say
+	People      *door.Door       // who lets people in; nil: there are no pages to sign in on
 	Boundaries  string           // a GeoJSON file with the areas of sites; empty: areas are computed from positions
 	Title       string           // whose pages these are, such as the province's name; may be empty
 	DefaultLang string           // "vi" (also when empty) or "en": for readers who did not choose
@@ -75,7 +78,8 @@ type Web struct {
 	equipment  *equipment.Pages
 	rehearsals *rehearsal.Pages
 	reports    *report.Pages
-	reported   bool // there are reports
+	signIn     *signin.Pages // nil: people are not asked who they are
+	reported   bool          // there are reports
 }
 
 // What `npm run build` made of collector/web/ui. Without it the folder holds .gitkeep alone and this still compiles.
@@ -95,7 +99,7 @@ func allWords() ([]fs.FS, error) {
 		return nil, err
 	}
 	all := []fs.FS{own}
-	for _, of := range []func() (fs.FS, error){equipment.Words, rehearsal.Words, report.Words, wording.Words} {
+	for _, of := range []func() (fs.FS, error){equipment.Words, rehearsal.Words, report.Words, wording.Words, signin.Words} {
 		more, err := of()
 		if err != nil {
 			return nil, err
@@ -168,6 +172,11 @@ func New(o Options) (*Web, error) {
 		return nil, err
 	}
 	w.reported = o.Reports != nil
+	if o.People != nil {
+		if w.signIn, err = signin.New(w.house, o.People, w.log); err != nil {
+			return nil, err
+		}
+	}
 	if o.Boundaries != "" {
 		if w.boundaries, err = loadBoundaries(o.Boundaries); err != nil {
 			return nil, err
@@ -189,7 +198,8 @@ func (w *Web) names(ctx context.Context) (rehearsal.Names, error) {
 	return out, nil
 }
 
-// Handler serves /, /sites/{id}, /rehearsals, /reports and /inventory with what is below them, /static/ and /boundaries.geojson.
+// Handler serves /, /sites/{id}, /rehearsals, /reports and /inventory with what is below them, the pages to sign in on,
+// /static/ and /boundaries.geojson.
 func (w *Web) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", w.mapPage)
@@ -198,6 +208,9 @@ func (w *Web) Handler() http.Handler {
 	w.equipment.Register(mux)
 	w.rehearsals.Register(mux)
 	w.reports.Register(mux)
+	if w.signIn != nil {
+		w.signIn.Register(mux)
+	}
 	mux.Handle("GET /static/", w.house.Assets())
 	mux.HandleFunc("GET /favicon.ico", w.house.Icon)
 	return mux

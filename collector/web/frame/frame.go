@@ -1,11 +1,14 @@
 package frame
 
 import (
+	"cmp"
 	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"communewatch/collector/people"
 )
 
 // templateFuncs are the few things that templates cannot say themselves.
@@ -60,7 +63,9 @@ type Frame struct {
 	Zone      *time.Location
 	Notice    Notice
 	Watched   bool // a script looks for notices
+	Caller    people.Caller
 
+	doored bool // somebody asks who sends requests, so that there is something to sign in to
 	assets *assets
 	path   string
 }
@@ -78,6 +83,8 @@ type Notice struct {
 func (h *House) Frame(rw http.ResponseWriter, r *http.Request) Frame {
 	f := Frame{reader: h.reader(rw, r), Title: h.title, Now: h.now(), Zone: h.zone, assets: h.assets, path: r.URL.Path}
 	f.Wall = f.query.Get("wall") == "1"
+	f.Caller = people.From(r.Context())
+	_, f.doored = people.Told(r.Context())
 	if h.notice != nil {
 		f.Notice, f.Watched = h.notice(f.Lang), true
 	}
@@ -99,9 +106,30 @@ func (f Frame) Built() bool                       { return f.assets.built() }
 func (f Frame) ZoneName() string                  { return f.Zone.String() }
 func (f Frame) Themes() []string                  { return themes }
 
-// Section is the part of the product that the page belongs to: "map", "rehearsals", "reports" or "inventory".
+// Allowed tells whether who reads may do an act of package people, such as "inventory": pages hide what they may not.
+func (f Frame) Allowed(act string) bool { return f.Caller.May(people.Act(act)) }
+
+// SignedIn tells whether somebody is signed in.
+func (f Frame) SignedIn() bool { return f.doored && f.Caller.Via == "session" }
+
+// CanSignIn tells whether there is something to sign in to, and nobody is signed in.
+func (f Frame) CanSignIn() bool { return f.doored && f.Caller.Name == "" }
+
+// Proof is what forms carry in a field of that name while somebody is signed in; else "".
+func (f Frame) Proof() string { return f.Caller.Proof }
+
+// Reader is who is signed in, as they are called.
+func (f Frame) Reader() string { return cmp.Or(f.Caller.Display, f.Caller.Name) }
+
+// Section is the part of the product that the page belongs to: "map", "rehearsals", "reports", "inventory", "fleet" or
+// "account".
 func (f Frame) Section() string {
-	for _, section := range []string{"inventory", "rehearsals", "reports"} {
+	for _, section := range []string{"account", "sign-in", "first"} {
+		if f.path == "/"+section || strings.HasPrefix(f.path, "/"+section+"/") {
+			return "account"
+		}
+	}
+	for _, section := range []string{"inventory", "rehearsals", "reports", "fleet"} {
 		if f.path == "/"+section || strings.HasPrefix(f.path, "/"+section+"/") {
 			return section
 		}

@@ -124,8 +124,12 @@ func (h *House) Render(rw http.ResponseWriter, r *http.Request, status int, t *t
 	head.Set("Content-Type", "text/html; charset=utf-8")
 	head.Set("Content-Security-Policy", contentSecurityPolicy)
 	head.Set("X-Content-Type-Options", "nosniff")
-	head.Set("Referrer-Policy", "same-origin")
-	head.Set("Cache-Control", "no-cache")
+	if head.Get("Referrer-Policy") == "" {
+		head.Set("Referrer-Policy", "same-origin")
+	}
+	if head.Get("Cache-Control") == "" {
+		head.Set("Cache-Control", "private, no-cache") // a page is one reader's: it knows their name and what they may do
+	}
 	head.Add("Vary", "Cookie")
 	WriteZipped(rw, r, status, body.Bytes())
 }
