@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"communewatch/collector/people"
 	"communewatch/collector/registry/devices"
 	"communewatch/inventory"
 	"communewatch/inventory/lifecycle"
@@ -37,9 +38,10 @@ func (s *Stock) pick(ctx context.Context, q *Query) ([]*listed, *day, error) {
 		return nil, nil, err
 	}
 	words := q.Filter.Words()
+	caller := people.From(ctx)
 	var out []*listed
 	for _, l := range s.listAll(d, q.Lang) {
-		if q.Filter.Fits(&l.row, l.folded, words) {
+		if caller.Sees(l.row.District) && q.Filter.Fits(&l.row, l.folded, words) {
 			out = append(out, l)
 		}
 	}
@@ -95,6 +97,9 @@ func (s *Stock) device(ctx context.Context, id devices.ID, q *Query) (Device, er
 		return Device{}, ErrNoDevice
 	}
 	l := s.list(d, e, q.Lang)
+	if !people.From(ctx).Sees(l.row.District) {
+		return Device{}, ErrNoDevice
+	}
 	_, v := s.verdict(d, e)
 	out := Device{Row: l.row, Facts: e.facts(), Notes: e.said(), Priority: parts(&v, q.Lang), Questions: s.questions(e, &v, l, q.Lang)}
 	for _, f := range v.Findings {
@@ -296,8 +301,15 @@ func (s *Stock) Purchases(ctx context.Context, q Query) (Purchases, error) {
 		out.Phases = append(out.Phases, Phase{Name: ph.Name, File: ph.File, ImportedBy: ph.By, Imported: ph.Imported})
 	}
 	words := q.Filter.Words()
+	caller := people.From(ctx)
+	if !caller.Everywhere() { // notes of all sites' lists
+		out.Ambiguous, out.Stale = nil, nil
+	}
 	for i := range s.paper.Units {
 		u := &s.paper.Units[i]
+		if !caller.Sees(s.sites[u.Site].Parent) {
+			continue
+		}
 		p := s.purchase(u)
 		if n, ok := at[u.Phase]; ok {
 			count(&out.Phases[n], &p)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"communewatch/collector/health/rules"
+	"communewatch/collector/people"
 	"communewatch/collector/reports"
 	"communewatch/collector/rollup"
 	"communewatch/inventory"
@@ -28,6 +29,9 @@ type maker struct {
 	days      map[time.Time]map[lineOf]time.Time // first days, by month
 	offices   map[*rules.Calendar][]reports.Span // office hours of the period
 
+	narrow bool // who asks sees some districts only, those of sites
+	priced bool // who asks may know prices
+
 	tallies []tally // of report.Lines, of the hours asked for
 }
 
@@ -42,8 +46,12 @@ func (m *maker) know(ctx context.Context) error {
 		return err
 	}
 	m.sites = make(map[string]inventory.Site, len(sites))
+	caller := people.From(ctx)
+	m.narrow, m.priced = !caller.Everywhere(), caller.May(people.ActInventory)
 	for _, s := range sites {
-		m.sites[s.ID] = s
+		if caller.Sees(s.Parent) {
+			m.sites[s.ID] = s
+		}
 	}
 	m.contracts = map[lineOf][]reports.Agreement{}
 	if m.r.o.Lines != nil {
@@ -52,6 +60,12 @@ func (m *maker) know(ctx context.Context) error {
 			return err
 		}
 		for _, a := range all {
+			if !m.sees(a.Site) {
+				continue
+			}
+			if !m.priced {
+				a.Contract.Monthly = 0
+			}
 			id := lineOf{a.Site, a.Layer}
 			m.contracts[id] = append(m.contracts[id], a)
 		}
@@ -178,9 +192,16 @@ func (m *maker) lines(out *reports.Report) {
 	}
 }
 
+// sees reports whether who asks sees a site. A site that left the list belongs to no district any more, so that only who
+// sees all sites sees it.
+func (m *maker) sees(site string) bool {
+	_, listed := m.sites[site]
+	return listed || !m.narrow
+}
+
 // asked reports whether a line is asked for, as far as its site and layer tell.
 func (m *maker) asked(id lineOf) bool {
-	return (m.q.Site == "" || m.q.Site == id.site) && (m.q.Layer == "" || m.q.Layer == id.layer) &&
+	return m.sees(id.site) && (m.q.Site == "" || m.q.Site == id.site) && (m.q.Layer == "" || m.q.Layer == id.layer) &&
 		(m.q.District == "" || m.q.District == m.sites[id.site].Parent)
 }
 

@@ -55,6 +55,9 @@ func (m *maker) knowsSite(id string) bool {
 	if _, ok := m.sites[id]; ok {
 		return true
 	}
+	if m.narrow {
+		return false
+	}
 	for of := range m.months {
 		if of.site == id {
 			return true
