@@ -1,0 +1,42 @@
+package ingest_test
+
+import (
+	"strings"
+	"testing"
+
+	"communewatch/collector/ingest"
+	"communewatch/collector/registry"
+)
+
+// A writer's token that is scoped writes what it names, and its site's name is looked at line by line.
+func TestAWriterStaysInItsScope(t *testing.T) {
+	h := open(t, ingest.Limits{})
+	h.clerk.tokens["scoped"] = registry.Identity{Token: "w2", Kind: registry.KindWriter, Scope: &registry.Scope{Sites: []string{"s1", "s2"}, Measurements: []string{"cpu", "disk*"}}}
+	h.clerk.tokens["measured"] = registry.Identity{Token: "w3", Kind: registry.KindWriter, Site: "s1", Scope: &registry.Scope{Measurements: []string{"cpu"}}}
+	for _, tc := range []struct {
+		name, secret, line, says string // says "" is taken
+	}{
+		{"its site and measurement", "scoped", "cpu,site=s1 x=1", ""},
+		{"the other site", "scoped", "cpu,site=s2 x=1", ""},
+		{"a beginning", "scoped", "diskio,site=s2 x=1", ""},
+		{"another site", "scoped", "cpu,site=s3 x=1", "not for site s3"},
+		{"no site", "scoped", "cpu,host=a x=1", "no tag site"},
+		{"another measurement", "scoped", "mem,site=s1 x=1", "not for measurement mem"},
+		{"a longer name", "scoped", "cpu2,site=s1 x=1", "not for measurement cpu2"},
+		{"an agents' measurement", "scoped", "icmp,site=s1 x=1", "written by agents only"},
+		{"of one site, without its name", "measured", "cpu,host=a x=1", ""},
+		{"of one site, another measurement", "measured", "disk,host=a x=1", "not for measurement disk"},
+		{"of one site, another site", "measured", "cpu,site=s2 x=1", "for site s1"},
+	} {
+		a := h.lines(tc.secret, tc.line)
+		if tc.says == "" && a.status != 204 || tc.says != "" && (a.status/100 != 4 || !strings.Contains(a.message, tc.says)) {
+			t.Errorf("%s: %d %q", tc.name, a.status, a.message)
+		}
+	}
+	// A good line beside a bad one is stored, and the series that was refused stays refused.
+	for range 2 {
+		if a := h.lines("scoped", "cpu,site=s1 x=1", "cpu,site=s3 x=1"); a.status/100 != 4 || !strings.Contains(a.message, "s3") {
+			t.Error(a.status, a.message)
+		}
+	}
+}
