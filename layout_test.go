@@ -73,7 +73,6 @@ var never = []struct{ from, to, why string }{
 	{"agent/spool", "agent/ship", "the spool knows no network"},
 	{"agent/schedule", "agent/spool", "the schedule knows no disk"},
 	{"agent/schedule", "agent/ship", "the schedule knows no network"},
-	{"agent/checks", "agent/ship", "how a check is run does not depend on who wants to know"},
 	{"agent/work", "agent/checks", "how work is come by does not depend on what is in it"},
 	{"collector/runs", "collector/registry", "runs by order are forgotten; what they measured is kept with all else"},
 	{"collector/runs", "collector/web", "a run does not depend on who watches"},

@@ -113,17 +113,22 @@ type batch struct {
 	client *Client
 	entry  *entry
 
-	mu  sync.Mutex // guards ran, and is held while it is said, so that what is said later is the newer
-	ran []orders.Ran
+	mu    sync.Mutex // guards the fields below, and is held while they are said, so that what is said later is the newer
+	ran   []orders.Ran
+	begun bool // it was said that the first runs
 }
 
+// set notes how far a check has come. That the first has begun is said, and each end but the last, which end says.
 func (b *batch) set(i int, ran orders.Ran) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ran[i] = ran
-	if over := !slices.ContainsFunc(b.ran, func(r orders.Ran) bool { return !r.Phase.Final() }); !over { // else end says so
-		b.client.ledger.say(b.entry, orders.Report{Phase: orders.PhaseStarted, Ran: slices.Clone(b.ran)})
+	over := !slices.ContainsFunc(b.ran, func(r orders.Ran) bool { return !r.Phase.Final() })
+	if over || b.begun && !ran.Phase.Final() {
+		return
 	}
+	b.begun = true
+	b.client.ledger.say(b.entry, orders.Report{Phase: orders.PhaseStarted, Ran: slices.Clone(b.ran)})
 }
 
 func (b *batch) say(p orders.Phase) {
