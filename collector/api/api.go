@@ -24,10 +24,12 @@ import (
 	"communewatch/collector/api/live"
 	"communewatch/collector/api/rehearsals"
 	lines "communewatch/collector/api/reports"
+	"communewatch/collector/audit"
 	"communewatch/collector/health"
 	"communewatch/collector/phrase"
 	"communewatch/collector/registry"
 	"communewatch/collector/rehearsal"
+	"communewatch/collector/rehearsal/guard"
 	"communewatch/collector/reports"
 	"communewatch/collector/status"
 	"communewatch/collector/stock"
@@ -66,6 +68,7 @@ type Options struct {
 	// Rehearsals runs rehearsals; nil: /api/v1/rehearsals is not there. Operators may start and stop them; nil: nobody may.
 	Rehearsals rehearsal.Service
 	Operators  rehearsals.Operators
+	Audit      audit.Recorder       // of what people order; nil: nothing is recorded
 	Reports    reports.Reporter     // nil: /api/v1/reports is not there
 	Status     status.Source        // nil: /api/v1/status is not there
 	Zone       *time.Location       // in which days of reports begin; nil: Indochina Time
@@ -121,7 +124,7 @@ func New(o Options) *API {
 	a.hub = live.NewHub()
 	a.heavy = make(chan struct{}, heavyQueries)
 	if o.Rehearsals != nil {
-		a.meet = rehearsals.New(rehearsals.Options{Service: o.Rehearsals, Operators: o.Operators, Sites: a.siteNames, Now: a.now, Log: a.log})
+		a.meet = rehearsals.New(rehearsals.Options{Service: guard.New(o.Rehearsals, guard.Options{Record: o.Audit, Seen: a.seen}), Operators: o.Operators, Sites: a.siteNames, Now: a.now, Log: a.log})
 	}
 	a.metrics.MustRegister(newGauges(a), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return a
@@ -145,6 +148,12 @@ func (a *API) siteNames(ctx context.Context) (map[string]rehearsals.Name, error)
 
 //go:embed openapi.json
 var openAPI []byte
+
+// seen is which sites a caller sees.
+func (a *API) seen(ctx context.Context) (func(site string) bool, error) {
+	names, err := a.siteNames(ctx)
+	return func(site string) bool { _, ok := names[site]; return ok }, err
+}
 
 // Handler serves /api/v1/... and /metrics.
 func (a *API) Handler() http.Handler {

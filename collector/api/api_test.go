@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"communewatch/collector/api/chart"
 	"communewatch/collector/api/conference"
 	"communewatch/collector/health"
 	"communewatch/collector/registry"
@@ -378,10 +379,10 @@ func TestSeries(t *testing.T) {
 	if m := got.Series[1]; m.Field != "sent" || *m.Mean[0] != 25 {
 		t.Errorf("%+v", m)
 	}
-	if e := decode[SeriesAnswer](t, h.get(t, "/api/v1/series?measurement=icmp&field=loss_ratio&site=s0&range=1h")); e.Series == nil || len(e.Series) != 0 {
+	if e := decode[chart.SeriesAnswer](t, h.get(t, "/api/v1/series?measurement=icmp&field=loss_ratio&site=s0&range=1h")); e.Series == nil || len(e.Series) != 0 {
 		t.Errorf("no series: %+v", e)
 	}
-	if e := decode[SeriesAnswer](t, h.get(t, "/api/v1/series?measurement=icmp&field=loss_ratio&site=s1&range=30d")); e.StepSeconds != 3*3600 {
+	if e := decode[chart.SeriesAnswer](t, h.get(t, "/api/v1/series?measurement=icmp&field=loss_ratio&site=s1&range=30d")); e.StepSeconds != 3*3600 {
 		t.Errorf("30 d in steps of %v", e.StepSeconds)
 	}
 }
@@ -624,7 +625,7 @@ func TestEvents(t *testing.T) {
 
 func TestMaxWindowsSeriesBound(t *testing.T) {
 	h := newHouse(t, 2)
-	for i := range maxSeries + 1 {
+	for i := range chart.MaxSeries + 1 {
 		h.ping(t, "s1", fmt.Sprintf("t%d", i), t0, 10, 0, probes.OutcomeOK)
 	}
 	w := h.get(t, fmt.Sprintf("/api/v1/series?measurement=icmp&field=sent&site=s1&from=%d&to=%d", t0.Unix()-60, t0.Unix()+60))

@@ -10,6 +10,7 @@ import (
 	"communewatch/collector/api/ask"
 	"communewatch/collector/api/live"
 	"communewatch/collector/health"
+	"communewatch/collector/people"
 	"communewatch/collector/phrase"
 )
 
@@ -57,18 +58,18 @@ func (a *API) Run(ctx context.Context) error {
 			a.hub.End()
 			return nil
 		case <-tick.C:
-			a.hub.Send(a.changes(ctx))
+			a.hub.SendSeen(a.changes(ctx))
 		}
 	}
 }
 
-// changes returns the events since the last call, by language, ready to be written.
-func (a *API) changes(ctx context.Context) map[phrase.Lang][]byte {
+// changes returns the events since the last call, by language, ready to be written; and what of them somebody sees.
+func (a *API) changes(ctx context.Context) (all map[phrase.Lang][]byte, narrow func(people.Caller, phrase.Lang) []byte) {
 	l := &a.list
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := a.catchUp(ctx); err != nil {
-		return nil
+		return nil, nil
 	}
 	var changed []*entry
 	for _, e := range l.order {
@@ -83,26 +84,39 @@ func (a *API) changes(ctx context.Context) map[phrase.Lang][]byte {
 	}
 	if l.shrunk { // only a whole list says that a site is gone
 		l.shrunk = false
-		return resetAll()
+		return resetAll(), nil
 	}
 	switch {
 	case len(changed) == 0:
-		return nil
+		return nil, nil
 	case len(changed) > maxSites:
-		return resetAll()
+		return resetAll(), nil
 	}
 	out := map[phrase.Lang][]byte{}
+	ends := map[phrase.Lang][]int{} // of each site's event
+	districts := make([]string, len(changed))
 	now := a.now()
 	for _, lang := range phrase.Langs() {
 		var text []byte
-		for _, e := range changed {
+		for i, e := range changed {
 			text = append(text, "event: site\ndata: "...)
 			text = append(text, e.encoded(lang, now)...)
 			text = append(text, "\n\n"...)
+			ends[lang] = append(ends[lang], len(text))
+			districts[i] = e.site.Parent
 		}
 		out[lang] = text
 	}
-	return out
+	return out, func(who people.Caller, lang phrase.Lang) (text []byte) {
+		begin := 0
+		for i, end := range ends[lang] {
+			if who.Sees(districts[i]) {
+				text = append(text, out[lang][begin:end]...)
+			}
+			begin = end
+		}
+		return text
+	}
 }
 
 func resetAll() map[phrase.Lang][]byte {

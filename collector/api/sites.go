@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"communewatch/collector/api/ask"
 	"communewatch/collector/api/conference"
 	"communewatch/collector/health"
+	"communewatch/collector/people"
 	"communewatch/collector/phrase"
 	"communewatch/inventory"
 	"communewatch/probes"
@@ -32,7 +34,7 @@ type list struct {
 	took    time.Duration // by the last reading
 	readErr error
 	day     string // sentences tell times of other days with their day
-	bodies  map[phrase.Lang]*body
+	bodies  map[asked]*body
 }
 
 // entry is one site of the list.
@@ -44,6 +46,15 @@ type entry struct {
 	dirty  bool                   // changed since the hub last looked
 	face   face                   // as the hub last saw it
 }
+
+// asked is what a list was asked for: a language, and by whom, as far as that makes a difference.
+type asked struct {
+	lang  phrase.Lang
+	sight string // the districts that are seen; "" for all
+}
+
+// maxBodies bounds how many lists are kept ready; accounts that see some districts only are few.
+const maxBodies = 50
 
 // body is a whole list in one language.
 type body struct {
@@ -199,14 +210,21 @@ func (a *API) body(ctx context.Context, lang phrase.Lang) (*body, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := a.now()
-	if b := l.bodies[lang]; b != nil && len(l.order) >= bigList && now.Sub(b.made).Abs() < bodyAge {
+	caller, of := people.From(ctx), asked{lang: lang}
+	if !caller.Everywhere() {
+		of.sight = fmt.Sprintf("%q", caller.Districts)
+	}
+	if b := l.bodies[of]; b != nil && len(l.order) >= bigList && now.Sub(b.made).Abs() < bodyAge {
 		return b, nil
 	}
 	if err := a.catchUp(ctx); err != nil {
 		return nil, err
 	}
 	tag := fmt.Sprintf(`W/"%s-%d-%d-%s-%s"`, a.birth, l.judged, l.names, l.day, lang)
-	if b := l.bodies[lang]; b != nil && b.tag == tag {
+	if of.sight != "" {
+		tag = fmt.Sprintf(`%s-%x"`, strings.TrimSuffix(tag, `"`), fnv1a(of.sight))
+	}
+	if b := l.bodies[of]; b != nil && b.tag == tag {
 		b.made = now
 		return b, nil
 	}
@@ -217,19 +235,28 @@ func (a *API) body(ctx context.Context, lang phrase.Lang) (*body, error) {
 	var buf bytes.Buffer
 	buf.Grow(size)
 	buf.WriteByte('[')
-	for i, e := range l.order {
-		if i > 0 {
+	for _, e := range l.order {
+		if !caller.Sees(e.site.Parent) {
+			continue
+		}
+		if buf.Len() > 1 {
 			buf.WriteString(",\n")
 		}
 		buf.Write(e.json[lang])
 	}
 	buf.WriteString("]\n")
-	if l.bodies == nil {
-		l.bodies = map[phrase.Lang]*body{}
+	if l.bodies == nil || len(l.bodies) >= maxBodies {
+		l.bodies = map[asked]*body{}
 	}
 	b := &body{tag: tag, made: now, json: buf.Bytes()}
-	l.bodies[lang] = b
+	l.bodies[of] = b
 	return b, nil
+}
+
+func fnv1a(text string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(text)) // never fails
+	return h.Sum64()
 }
 
 func (a *API) getSites(w http.ResponseWriter, r *http.Request) error {
@@ -275,9 +302,12 @@ func (a *API) Sites(ctx context.Context, lang string) ([]Site, error) {
 		return nil, err
 	}
 	now := a.now()
-	out := make([]Site, len(a.list.order))
-	for i, e := range a.list.order {
-		out[i] = present(e, l, now)
+	caller := people.From(ctx)
+	out := make([]Site, 0, len(a.list.order))
+	for _, e := range a.list.order {
+		if caller.Sees(e.site.Parent) {
+			out = append(out, present(e, l, now))
+		}
 	}
 	return out, nil
 }
@@ -403,7 +433,7 @@ func (a *API) look(ctx context.Context, id string) (entry, time.Time, error) {
 		return entry{}, time.Time{}, err
 	}
 	e := a.list.entries[id]
-	if e == nil || e.site.ID == "" {
+	if e == nil || e.site.ID == "" || !people.From(ctx).Sees(e.site.Parent) {
 		return entry{}, time.Time{}, ErrNoSite
 	}
 	return entry{site: e.site, status: e.status}, a.now(), nil

@@ -1,8 +1,6 @@
 package api
 
 import (
-	"math"
-	"strconv"
 	"time"
 
 	"communewatch/collector/api/conference"
@@ -106,47 +104,6 @@ type Change struct {
 	From       string    `json:"from"`
 	To         string    `json:"to"`
 	ReasonCode string    `json:"reason_code"`
-}
-
-// SeriesAnswer is measurements in evenly spaced windows.
-type SeriesAnswer struct {
-	From        time.Time `json:"from"`
-	To          time.Time `json:"to"`
-	StepSeconds float64   `json:"step_seconds"`
-	Resolution  string    `json:"resolution"` // raw, 5m, 1h, 1d or 1mo: the coarsest of what was read
-	Series      []Series  `json:"series"`
-}
-
-// Series is one field of one series. Aggregates that were not asked for are absent; null means that nothing was
-// measured in that window.
-type Series struct {
-	Measurement string            `json:"measurement"`
-	Field       string            `json:"field"`
-	Tags        map[string]string `json:"tags"`
-	T           []int64           `json:"t"` // starts of the windows, Unix seconds
-	Mean        numbers           `json:"mean,omitempty"`
-	Min         numbers           `json:"min,omitempty"`
-	Max         numbers           `json:"max,omitempty"`
-	P95         numbers           `json:"p95,omitempty"`
-	Count       numbers           `json:"count,omitempty"`
-}
-
-// numbers are written with null for NaN.
-type numbers []float64
-
-func (n numbers) MarshalJSON() ([]byte, error) {
-	out := append(make([]byte, 0, 8*len(n)+2), '[')
-	for i, v := range n {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			out = append(out, "null"...)
-		} else {
-			out = strconv.AppendFloat(out, v, 'g', -1, 64)
-		}
-	}
-	return append(out, ']'), nil
 }
 
 func timeOrNil(t time.Time) *time.Time {

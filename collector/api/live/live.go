@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"communewatch/collector/people"
 	"communewatch/collector/phrase"
 )
 
@@ -46,6 +47,7 @@ type Hub struct {
 // client is one open event stream.
 type client struct {
 	lang  phrase.Lang
+	who   people.Caller
 	queue chan []byte
 	lost  atomic.Bool // something did not fit into the queue
 }
@@ -63,15 +65,25 @@ func (h *Hub) Clients() int {
 }
 
 // Send hands events, written out in each language, to every client that has room for them.
-func (h *Hub) Send(events map[phrase.Lang][]byte) {
+func (h *Hub) Send(events map[phrase.Lang][]byte) { h.SendSeen(events, nil) }
+
+// SendSeen is Send, but for those who see some districts only: they get what narrow returns, which may be nothing. Without
+// narrow they get the same as all.
+func (h *Hub) SendSeen(events map[phrase.Lang][]byte, narrow func(who people.Caller, lang phrase.Lang) []byte) {
 	if events == nil {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for c := range h.clients {
+		text := events[c.lang]
+		if narrow != nil && !c.who.Everywhere() {
+			if text = narrow(c.who, c.lang); len(text) == 0 {
+				continue
+			}
+		}
 		select {
-		case c.queue <- events[c.lang]:
+		case c.queue <- text:
 		default:
 			c.lost.Store(true)
 		}
@@ -87,7 +99,7 @@ func (h *Hub) End() {
 	h.open.Wait()
 }
 
-func (h *Hub) join(lang phrase.Lang) (*client, error) {
+func (h *Hub) join(lang phrase.Lang, who people.Caller) (*client, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -96,7 +108,7 @@ func (h *Hub) join(lang phrase.Lang) (*client, error) {
 	case len(h.clients) >= maxClients:
 		return nil, ErrFull
 	}
-	c := &client{lang: lang, queue: make(chan []byte, clientQueue)}
+	c := &client{lang: lang, who: who, queue: make(chan []byte, clientQueue)}
 	h.clients[c] = true
 	h.open.Add(1)
 	return c, nil
@@ -126,7 +138,7 @@ func (c *client) next(text []byte) []byte {
 // Serve writes events to a client until it goes away or the Hub ends. The first thing it writes is what hello returns,
 // which is asked when no event can be missed any more. An error means that nothing was written.
 func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, lang phrase.Lang, hello func() []byte) error {
-	c, err := h.join(lang)
+	c, err := h.join(lang, people.From(r.Context()))
 	if err != nil {
 		return err
 	}

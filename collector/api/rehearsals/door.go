@@ -1,6 +1,7 @@
 package rehearsals
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"communewatch/collector/people"
 	"communewatch/collector/registry"
 )
 
@@ -28,8 +30,8 @@ type Operators interface {
 	Tokens(ctx context.Context) ([]registry.Token, error)
 }
 
-// Door lets operators in: whoever starts, stops or holds shows an operator's code, with every request anew. There are
-// no cookies, so that no other page can act in an operator's name.
+// Door lets operators in: whoever starts, stops or holds is an operator by their account (collector/people/door), or
+// shows an operator's code, with every request anew.
 type Door struct {
 	operators Operators
 	now       func() time.Time
@@ -52,9 +54,12 @@ func NewDoor(o Operators, now func() time.Time) *Door {
 	return &Door{operators: o, now: now, failures: map[netip.Prefix]failure{}}
 }
 
-// Enter says who shows the code, or returns a *Problem: 401 for a code that is none, 403 for one of an agent or a
+// Enter says who shows the code, or who may operate by their account without one; or it returns a *Problem: 401 for a code that is none, 403 for one of an agent or a
 // writer, 429 after too many failures from the same address.
 func (d *Door) Enter(r *http.Request, code string) (who string, err error) {
+	if c, told := people.Told(r.Context()); told && (code == "" || c.Via == "key") && c.May(people.ActOperate) && c.Everywhere() {
+		return cmp.Or(c.Name, "anonymous"), nil
+	}
 	from := origin(r)
 	if wait := d.blocked(from); wait > 0 {
 		return "", &Problem{Status: http.StatusTooManyRequests, Code: "too many", RetryAfter: wait,

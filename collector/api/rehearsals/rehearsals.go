@@ -1,8 +1,8 @@
 // Package rehearsals is the part of the JSON API about rehearsals: what package rehearsal's Service does, with the
 // sentences of room words beside its codes.
 //
-// Anybody may read, as with the rest of the API, and ask what a plan would cost. Who starts, stops or holds shows an
-// operator's code (Door). Nothing here judges or measures.
+// Who may view may read, as with the rest of the API, and ask what a plan would cost. Who starts, stops or holds is an
+// operator by their account, or shows an operator's code (Door). Nothing here judges or measures.
 package rehearsals
 
 import (
@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"communewatch/collector/api/live"
+	"communewatch/collector/people"
 	"communewatch/collector/phrase"
 	"communewatch/collector/rehearsal"
 	"communewatch/probes"
@@ -123,7 +124,12 @@ func (a *API) tell(e rehearsal.Event) {
 		}
 		out[lang] = fmt.Appendf(nil, "event: rehearsal\ndata: %s\n\n", data)
 	}
-	a.hub.Send(out)
+	a.hub.SendSeen(out, func(_ people.Caller, lang phrase.Lang) []byte {
+		if e.Site != nil {
+			return nil // who sees some districts only asks for the status, which leaves out the others
+		}
+		return out[lang]
+	})
 }
 
 func (a *API) send(text []byte) {

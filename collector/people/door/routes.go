@@ -52,6 +52,7 @@ func addresses() map[string]need {
 
 		"GET /rehearsals":            view,
 		"GET /rehearsals/":           view,
+		"GET /rehearsals/new":        {act: people.ActView, whole: true},
 		"POST /rehearsals":           operate,
 		"POST /rehearsals/{id}/stop": operate,
 
@@ -72,6 +73,7 @@ func addresses() map[string]need {
 		"GET /api/v1/reports/":              view,
 		"GET /api/v1/rehearsals":            view,
 		"GET /api/v1/rehearsals/":           view,
+		"GET /api/v1/rehearsals/plan":       {act: people.ActView, whole: true},
 		"POST /api/v1/rehearsals":           operate,
 		"POST /api/v1/rehearsals/{id}/stop": operate,
 		"POST /api/v1/rehearsals/hold":      operate,

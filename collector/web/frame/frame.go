@@ -109,6 +109,14 @@ func (f Frame) Themes() []string                  { return themes }
 // Allowed tells whether who reads may do an act of package people, such as "inventory": pages hide what they may not.
 func (f Frame) Allowed(act string) bool { return f.Caller.May(people.Act(act)) }
 
+// Everywhere tells whether who reads sees all sites.
+func (f Frame) Everywhere() bool { return f.Caller.Everywhere() }
+
+// Operates tells whether who reads may start and stop rehearsals by their account, without an operator's code.
+func (f Frame) Operates() bool {
+	return f.doored && f.Caller.May(people.ActOperate) && f.Caller.Everywhere()
+}
+
 // SignedIn tells whether somebody is signed in.
 func (f Frame) SignedIn() bool { return f.doored && f.Caller.Via == "session" }
 
