@@ -58,8 +58,10 @@ type Schedule struct {
 
 	mu      sync.Mutex // guards the fields below
 	jobs    []Job
-	renewed bool    // jobs are others than Run knows
-	wishes  []*wish // that Run has not seen yet
+	renewed bool      // jobs are others than Run knows
+	wishes  []*wish   // that Run has not seen yet
+	turn    time.Time // when Run looks at the slots next; zero: it has none to look at
+	hung    bool      // slots came for a run that should long be over, and none has ended since
 }
 
 // spareRuns is how many runs may go at once beyond the load to be expected: hashes bunch up.
@@ -131,6 +133,17 @@ func (s *Schedule) RunNow(ctx context.Context, name string, run func(ctx context
 	return w.err
 }
 
+// patience is how late the schedule may be, and a run may end after its timeout, before that is no mere slowness.
+const patience = time.Minute
+
+// Alive says whether the schedule gets on: it has looked at the slots that came, and runs come to their ends. One check
+// that hangs while others go on is not its death; that shows in the check's overruns.
+func (s *Schedule) Alive() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.hung && (s.turn.IsZero() || time.Since(s.turn) < patience)
+}
+
 // Overruns is the number of slots missed so far.
 func (s *Schedule) Overruns() uint64 { return s.overruns.Load() }
 
@@ -141,6 +154,7 @@ type entry struct {
 	next   time.Duration // its next slot
 	busy   bool          // running, or waiting for a free place
 	runs   bool          // running
+	over   time.Duration // when what runs should be over
 	wished bool          // what it is busy with is a run out of turn
 	wishes []*wish       // wait for the end of that
 }
@@ -182,6 +196,7 @@ func (s *Schedule) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		r.tell()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -197,6 +212,22 @@ func (s *Schedule) Run(ctx context.Context) error {
 			timer.Reset(r.queue[0].next - r.now())
 		}
 	}
+}
+
+// tell leaves word for Alive.
+func (r *round) tell() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turn = time.Time{}
+	if len(r.queue) > 0 {
+		r.turn = time.Now().Add(r.queue[0].next - r.now())
+	}
+}
+
+func (r *round) setHung(hung bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hung = hung
 }
 
 // look takes over what others want: jobs, and runs out of turn.
@@ -288,6 +319,9 @@ func (r *round) due() {
 		late := now - e.next
 		e.next = nextSlot(now, e.phase, e.Interval)
 		heap.Fix(&r.queue, 0)
+		if e.runs && now > e.over+patience {
+			r.setHung(true)
+		}
 		switch {
 		case late >= e.Interval:
 			r.log.Warn("skipped slots: the machine slept or was far too slow", "job", e.Name, "late", late.Round(time.Millisecond))
@@ -306,6 +340,7 @@ func (r *round) due() {
 // finished frees the place of a run.
 func (r *round) finished(e *entry) {
 	r.active--
+	r.setHung(false)
 	e.busy, e.runs, e.wished = false, false, false
 	if r.gone[e.Name] == e {
 		delete(r.gone, e.Name)
@@ -335,6 +370,7 @@ func (r *round) begin(e *entry, w *wish) {
 	}
 	r.active++
 	e.runs, e.wished = true, w != nil
+	e.over = r.now() + e.Timeout
 	job := e.Job
 	r.running.Go(func() {
 		defer func() {
