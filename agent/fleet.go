@@ -18,7 +18,7 @@ type Life struct {
 	// Started is why the agent starts where that is known better than by what the one before left behind (another release
 	// took over); "" where not.
 	Started func() said.Reason
-	// Stopped is why the agent is stopped, asked once it is; nil for what files of the system tell.
+	// Stopped is why the agent is stopped, asked once it is; nil where it can only be the agent alone.
 	Stopped func() said.Reason
 	// Update says how a new release fares.
 	Update func() said.Update

@@ -99,14 +99,3 @@ func machineUp(ctx context.Context) float64 {
 	}
 	return float64(up)
 }
-
-// StopReason is why an agent is stopped, as far as files tell: systemd writes these when the machine is shut down. Where
-// it can't be known it is the agent alone that is stopped; the reason of the next start tells more.
-func StopReason() presence.Reason {
-	for _, file := range []string{"/run/nologin", "/run/systemd/shutdown/scheduled"} {
-		if _, err := os.Stat(file); err == nil {
-			return presence.StopShutdown
-		}
-	}
-	return presence.StopService
-}

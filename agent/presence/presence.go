@@ -44,7 +44,7 @@ type Options struct {
 	Identity func() (cert presence.Certificate, pins []string)
 
 	Started func() presence.Reason // nil, or why it starts if that is known better than by the marker; "" if not
-	Stopped func() presence.Reason // why it stops; nil for StopReason
+	Stopped func() presence.Reason // why it stops, asked when it does; nil for presence.StopService
 	Log     *slog.Logger
 
 	// For tests.
@@ -95,7 +95,7 @@ func New(o Options) *Sender {
 		o.Log = slog.Default()
 	}
 	if o.Stopped == nil {
-		o.Stopped = StopReason
+		o.Stopped = func() presence.Reason { return presence.StopService }
 	}
 	if o.machine == "" {
 		o.machine = MachineStart()

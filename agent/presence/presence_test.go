@@ -92,7 +92,7 @@ func TestTellsItsWholeLife(t *testing.T) {
 		o := options(t, dir, "m1", e)
 		o.Work = func() work.Status { mu.Lock(); defer mu.Unlock(); return status }
 		o.Identity = func() (presence.Certificate, []string) {
-			return presence.Certificate{Serial: "ab", Expires: time.Now().Truncate(24 * time.Hour).AddDate(0, 0, 90)}, []string{strings.Repeat("0", 32)}
+			return presence.Certificate{Serial: "ab", Expires: time.Now().Truncate(24*time.Hour).AddDate(0, 0, 90)}, []string{strings.Repeat("0", 32)}
 		}
 		s := New(o)
 		stop := run(s)
