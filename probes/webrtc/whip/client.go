@@ -238,7 +238,7 @@ const maxStreams = 8
 // sensible refuses negative numbers and those beyond anything that is counted or timed here.
 func sensible[T int | float64](values []T) bool {
 	for _, v := range values {
-		if !(v >= 0 && v <= 1<<40) {
+		if !(v >= 0 && float64(v) <= 1<<40) { // an int may have 32 bits
 			return false
 		}
 	}
