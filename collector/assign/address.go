@@ -40,6 +40,7 @@ func never() []struct {
 		{p("169.254.0.0/16"), "link-local"}, {p("fe80::/10"), "link-local"},
 		{p("224.0.0.0/4"), "multicast"}, {p("ff00::/8"), "multicast"},
 		{p("255.255.255.255/32"), "broadcast"},
+		{p("64:ff9b::/96"), "an address behind a translator"}, {p("2002::/16"), "an address behind a tunnel"}, // either could hide any of the others
 	}
 }
 
@@ -154,6 +155,7 @@ func (p *Plan) refuses(at place) string {
 	switch {
 	case !host(at.text):
 		return fmt.Sprintf("%.60q is neither an IP address nor a name that can be looked up", at.text)
+	case p.loopback:
 	case name == "localhost" || strings.HasSuffix(name, ".localhost"):
 		return fmt.Sprintf("%.60q is the agent's own machine, which no check from here may speak to", at.text)
 	}
@@ -164,6 +166,9 @@ func (p *Plan) refusesPrefix(prefix netip.Prefix) string {
 	text := prefix.String()
 	if prefix.IsSingleIP() {
 		text = prefix.Addr().String()
+	}
+	if p.loopback && prefix.Addr().IsLoopback() {
+		return ""
 	}
 	if why := forbiddenPrefix(prefix); why != "" {
 		return fmt.Sprintf("%s is %s, which no check from here may speak to", text, why)

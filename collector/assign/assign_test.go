@@ -201,36 +201,39 @@ func TestChangesAreToldFieldByField(t *testing.T) {
 
 func TestMistakesInPlans(t *testing.T) {
 	for name, c := range map[string]struct{ plan, want string }{
-		"unknown template":   {"groups: [{name: a, all: true, templates: [offise]}]\ntemplates: {office: {}}", `p:1: groups[0].templates[0]: there is no template "offise"; did you mean "office"?`},
-		"unknown key":        {"templates:\n  a:\n    cheks: []", `p:3: templates.a.cheks: unknown key; did you mean "checks"?`},
-		"undeclared value":   {"templates: {a: {checks: [{name: x, kind: icmp, path: lan, address: '${gatway}'}]}}\nvalues: {gateway: {}}", `there is no value "gatway"; did you mean "gateway"?; declare it under values`},
-		"undeclared secret":  {"templates: {a: {checks: [{name: x, kind: snmp, path: lan, address: 10.0.0.1, options: {community: '${secret:x}'}}]}}", `secret "x" is not listed under secrets`},
-		"secret in clear":    {"templates: {a: {checks: [{name: x, kind: snmp, path: lan, address: 10.0.0.1, options: {community: planted-secret}}]}}", "is a secret and must not stand in a plan"},
-		"deeper secret":      {"templates: {a: {checks: [{name: x, kind: snmp, path: lan, address: 10.0.0.1, options: {v3: {user: u, auth_key: planted-secret}}}]}}", "options.v3.auth_key: is a secret"},
-		"a machine's file":   {"templates: {a: {checks: [{name: x, kind: snmp, path: lan, address: 10.0.0.1, options: {community_file: /etc/shadow}}]}}", "which can't be done from here"},
-		"a variable":         {"templates: {a: {checks: [{name: x, kind: webrtc, path: lan, address: https://h/, options: {token_env: PATH}}]}}", "which can't be done from here"},
-		"secret in address":  {"secrets: [x]\ntemplates: {a: {checks: [{name: x, kind: icmp, path: lan, address: '${secret:x}'}]}}", "stands nowhere else"},
-		"secret amid text":   {"secrets: [x]\ntemplates: {a: {checks: [{name: x, kind: http, path: lan, address: https://h/, options: {headers: {Authorization: 'Bearer ${secret:x}'}}}]}}", "is a secret and must not stand in a plan"},
-		"unknown option":     {"templates: {a: {checks: [{name: x, kind: icmp, path: lan, address: 10.0.0.1, options: {cuont: 3}}]}}", `options.cuont: unknown option of icmp checks; did you mean "count"?`},
-		"unknown kind":       {"templates: {a: {checks: [{name: x, kind: ping, path: lan, address: 10.0.0.1}]}}", `"ping" is not a kind of check; use one of icmp`},
-		"no path":            {"templates: {a: {checks: [{name: x, kind: icmp, address: 10.0.0.1}]}}", `"" is not a path`},
-		"a device":           {"templates: {a: {paths: {lan: {device: eth0}}}}", "unknown key"},
-		"names twice":        {"templates: {a: {checks: [{name: x, kind: icmp, path: lan, address: h}, {name: x, kind: icmp, path: lan, address: h}]}}", `"x" is taken by the check in place 1`},
-		"each without item":  {"values: {l: {list: true}}\ntemplates: {a: {checks: [{name: x, each: l, kind: icmp, path: lan, address: '${item}'}]}}", "needs ${item} or ${number}"},
-		"each of no list":    {"values: {l: {}}\ntemplates: {a: {checks: [{name: 'x${item}', each: l, kind: icmp, path: lan, address: '${item}'}]}}", "l is one value and no list"},
-		"own name declared":  {"values: {item: {}}", `"item" has a meaning of its own`},
-		"unclosed":           {"templates: {a: {checks: [{name: x, kind: icmp, path: lan, address: '${x'}]}}", "is never closed"},
-		"too seldom":         {"templates: {a: {defaults: {interval: 25h}}}", "25h is out of range; use 1s to 24h"},
-		"whom":               {"groups: [{name: a}]", "say which sites are in it"},
-		"all and some":       {"groups: [{name: a, all: true, sites: [s1]}]", "all: true stands alone"},
-		"wrong type":         {"values: {g: {type: address}}\nsites: {s1: {values: {g: 300.1.1.1}}}", `"300.1.1.1" is not an IP address`},
-		"wrong default":      {"values: {g: {type: number, default: many}}", `"many" is not a number`},
-		"value of a value":   {"values: {g: {}}\nsites: {s1: {values: {g: '${secret:x}'}}}", "refers to something; a value is what it is"},
-		"allow loopback":     {"allow: [127.0.0.0/16]", "127.0.0.0/16 is the agent's own machine"},
-		"aliases":            {"templates: {a: {checks: [{name: x, kind: icmp, path: lan, address: h, options: &o {count: 3}}, {name: y, kind: icmp, path: lan, address: h, options: *o}]}}", "aliases are not supported"},
-		"a wrong group name": {"groups: [{name: 'A B', all: true}]", "groups[0].name"},
-		"not UTF-8":          {"note: \xff", "is not UTF-8"},
-		"too large":          {strings.Repeat("#", assign.MaxPlan+1), "is larger than"},
+		"unknown template":    {"groups: [{name: a, all: true, templates: [offise]}]\ntemplates: {office: {}}", `p:1: groups[0].templates[0]: there is no template "offise"; did you mean "office"?`},
+		"unknown key":         {"templates:\n  a:\n    cheks: []", `p:3: templates.a.cheks: unknown key; did you mean "checks"?`},
+		"undeclared value":    {"templates: {a: {checks: [{name: x, kind: icmp, path: lan, address: '${gatway}'}]}}\nvalues: {gateway: {}}", `there is no value "gatway"; did you mean "gateway"?; declare it under values`},
+		"undeclared secret":   {"templates: {a: {checks: [{name: x, kind: snmp, path: lan, address: 10.0.0.1, options: {community: '${secret:x}'}}]}}", `secret "x" is not listed under secrets`},
+		"secret in clear":     {"templates: {a: {checks: [{name: x, kind: snmp, path: lan, address: 10.0.0.1, options: {community: planted-secret}}]}}", "is a secret and must not stand in a plan"},
+		"deeper secret":       {"templates: {a: {checks: [{name: x, kind: snmp, path: lan, address: 10.0.0.1, options: {v3: {user: u, auth_key: planted-secret}}}]}}", "options.v3.auth_key: is a secret"},
+		"a machine's file":    {"templates: {a: {checks: [{name: x, kind: snmp, path: lan, address: 10.0.0.1, options: {community_file: /etc/shadow}}]}}", "which can't be done from here"},
+		"a variable":          {"templates: {a: {checks: [{name: x, kind: webrtc, path: lan, address: https://h/, options: {token_env: PATH}}]}}", "which can't be done from here"},
+		"secret in address":   {"secrets: [x]\ntemplates: {a: {checks: [{name: x, kind: icmp, path: lan, address: '${secret:x}'}]}}", "is no place for a secret"},
+		"secret amid text":    {"secrets: [x]\ntemplates: {a: {checks: [{name: x, kind: http, path: lan, address: https://h/, options: {headers: {Authorization: 'Bearer ${secret:x}'}}}]}}", "is a secret and must not stand in a plan"},
+		"secret in an option": {"secrets: [x]\ntemplates: {a: {checks: [{name: x, kind: http, path: lan, address: https://h/, options: {body_contains: '${secret:x}'}}]}}", "is no place for a secret"},
+		"an authority's file": {"templates: {a: {checks: [{name: x, kind: http, path: lan, address: https://h/, options: {ca_file: /etc/shadow}}]}}", "which can't be done from here"},
+		"a folder":            {"templates: {a: {checks: [{name: x, kind: snmp, path: lan, address: 10.0.0.1, options: {profiles: /etc}}]}}", "which can't be done from here"},
+		"unknown option":      {"templates: {a: {checks: [{name: x, kind: icmp, path: lan, address: 10.0.0.1, options: {cuont: 3}}]}}", `options.cuont: unknown option of icmp checks; did you mean "count"?`},
+		"unknown kind":        {"templates: {a: {checks: [{name: x, kind: ping, path: lan, address: 10.0.0.1}]}}", `"ping" is not a kind of check; use one of icmp`},
+		"no path":             {"templates: {a: {checks: [{name: x, kind: icmp, address: 10.0.0.1}]}}", `"" is not a path`},
+		"a device":            {"templates: {a: {paths: {lan: {device: eth0}}}}", "unknown key"},
+		"names twice":         {"templates: {a: {checks: [{name: x, kind: icmp, path: lan, address: h}, {name: x, kind: icmp, path: lan, address: h}]}}", `"x" is taken by the check in place 1`},
+		"each without item":   {"values: {l: {list: true}}\ntemplates: {a: {checks: [{name: x, each: l, kind: icmp, path: lan, address: '${item}'}]}}", "needs ${item} or ${number}"},
+		"each of no list":     {"values: {l: {}}\ntemplates: {a: {checks: [{name: 'x${item}', each: l, kind: icmp, path: lan, address: '${item}'}]}}", "l is one value and no list"},
+		"own name declared":   {"values: {item: {}}", `"item" has a meaning of its own`},
+		"unclosed":            {"templates: {a: {checks: [{name: x, kind: icmp, path: lan, address: '${x'}]}}", "is never closed"},
+		"too seldom":          {"templates: {a: {defaults: {interval: 25h}}}", "25h is out of range; use 1s to 24h"},
+		"whom":                {"groups: [{name: a}]", "say which sites are in it"},
+		"all and some":        {"groups: [{name: a, all: true, sites: [s1]}]", "all: true stands alone"},
+		"wrong type":          {"values: {g: {type: address}}\nsites: {s1: {values: {g: 300.1.1.1}}}", `"300.1.1.1" is not an IP address`},
+		"wrong default":       {"values: {g: {type: number, default: many}}", `"many" is not a number`},
+		"value of a value":    {"values: {g: {}}\nsites: {s1: {values: {g: '${secret:x}'}}}", "refers to something; a value is what it is"},
+		"allow loopback":      {"allow: [127.0.0.0/16]", "127.0.0.0/16 is the agent's own machine"},
+		"aliases":             {"templates: {a: {checks: [{name: x, kind: icmp, path: lan, address: h, options: &o {count: 3}}, {name: y, kind: icmp, path: lan, address: h, options: *o}]}}", "aliases are not supported"},
+		"a wrong group name":  {"groups: [{name: 'A B', all: true}]", "groups[0].name"},
+		"not UTF-8":           {"note: \xff", "is not UTF-8"},
+		"too large":           {strings.Repeat("#", assign.MaxPlan+1), "is larger than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := assign.Parse("p", []byte(c.plan))
@@ -265,7 +268,7 @@ func TestABombIsNoPlan(t *testing.T) {
 func TestWhomChecksMayNotSpeakTo(t *testing.T) {
 	check := func(kind, address, options string) []assign.Problem {
 		t.Helper()
-		p, err := assign.Parse("p", []byte(fmt.Sprintf("allow: [10.0.0.0/8, 203.0.113.0/24, 0.0.0.0/0]\ntemplates: {a: {checks: [{name: x, kind: %s, path: lan, address: %q, options: {%s}}]}}\ngroups: [{name: all, all: true, templates: [a]}]", kind, address, options)))
+		p, err := assign.Parse("p", []byte(fmt.Sprintf("allow: [10.0.0.0/8, 203.0.113.0/24, 0.0.0.0/0, 64::/16, 2002::/15]\ntemplates: {a: {checks: [{name: x, kind: %s, path: lan, address: %q, options: {%s}}]}}\ngroups: [{name: all, all: true, templates: [a]}]", kind, address, options)))
 		if err != nil {
 			t.Fatal(kind, address, err)
 		}
@@ -278,7 +281,7 @@ func TestWhomChecksMayNotSpeakTo(t *testing.T) {
 		{"sip", "sip:127.0.0.1;transport=tcp"}, {"sip", "sips:x@[::1]:5061"}, {"stun", "stun:127.0.0.1:3478"}, {"h323", "127.0.0.1"},
 		{"h323", "10.0.0.1", "gatekeeper: true, gatekeeper_address: 127.0.0.1"}, {"webrtc", "https://127.0.0.1/whip"}, {"snmp", "127.0.0.1:161"},
 		{"dns", "portal.example.gov.vn", "resolvers: [{name: a, address: 127.0.0.53}]"}, {"sweep", "127.0.0.0/24"}, {"sweep", "10.0.0.0/24", "allow: [0.0.0.0/0]"}, {"sweep", "x"},
-		{"icmp", "2001:db8::1"}, {"icmp", "a b"},
+		{"icmp", "2001:db8::1"}, {"icmp", "64:ff9b::7f00:1"}, {"icmp", "2002:7f00:1::"}, {"icmp", "a b"},
 	} {
 		if got := check(c[0], c[1], c[2]); len(got) == 0 {
 			t.Errorf("%v: taken", c)
@@ -295,6 +298,18 @@ func TestWhomChecksMayNotSpeakTo(t *testing.T) {
 	p := parse(t, "templates: {a: {checks: [{name: x, kind: icmp, path: lan, address: 203.0.113.1}]}}\ngroups: [{name: all, all: true, templates: [a]}]")
 	if got := p.All(assign.Fleet{Sites: sites()}).Problems; len(got) != 1 || len(got[0].Sites) != 3 || !strings.Contains(got[0].Text, "lies in none of the networks") {
 		t.Errorf("a public address by default: %v", got)
+	}
+}
+
+// A province on one machine has nothing but loopback.
+func TestAProvinceOnOneMachine(t *testing.T) {
+	p := parse(t, "templates: {a: {checks: [{name: x, kind: icmp, path: lan, address: 127.0.0.1}, {name: y, kind: http, path: lan, address: http://localhost:80/}, {name: z, kind: icmp, path: lan, address: 169.254.0.1}]}}\ngroups: [{name: all, all: true, templates: [a]}]")
+	if got := p.All(assign.Fleet{Sites: sites()[:1]}).Problems; len(got) != 3 {
+		t.Error(got)
+	}
+	p.AllowLoopback()
+	if got := p.All(assign.Fleet{Sites: sites()[:1]}).Problems; len(got) != 1 || !strings.Contains(got[0].Text, "link-local") {
+		t.Error(got)
 	}
 }
 

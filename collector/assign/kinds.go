@@ -29,13 +29,19 @@ func optionKeys() map[probes.Kind][]string {
 
 // secretKey reports whether an option of any depth holds what nobody may read.
 func secretKey(key string) bool {
-	return slices.Contains([]string{"community", "auth_key", "priv_key", "token", "Authorization", "authorization", "Cookie", "cookie"}, key)
+	return slices.Contains([]string{"community", "auth_key", "priv_key", "token"}, key) || slices.Contains([]string{"authorization", "cookie"}, strings.ToLower(key))
 }
 
-// machineFile reports whether an option names a file with a secret, or a variable, of the agent's machine: whoever may
-// choose these from afar can have any file sent to a server of theirs.
-func machineFile(key string) bool {
-	return strings.HasSuffix(key, "_file") && key != "ca_file" || strings.HasSuffix(key, "_env")
+// secretPlace reports whether agents take a secret there: the options that hold one, and headers.
+func secretPlace(at string) bool {
+	return slices.Contains([]string{"community", "auth_key", "priv_key", "token"}, at[strings.LastIndexByte(at, '.')+1:]) || strings.Contains(at, ".options.headers.")
+}
+
+// machineFile reports whether an option names a file, folder or variable of the agent's machine: whoever may choose these
+// from afar can have any file sent to a server of theirs.
+func machineFile(key string, value any) bool {
+	_, text := value.(string)
+	return strings.HasSuffix(key, "_file") || strings.HasSuffix(key, "_env") || key == "rules" || key == "profiles" && text // of webrtc they are written out
 }
 
 // IntervalOf is how often a check of a kind runs that says nothing, in an agent whose defaults say nothing.

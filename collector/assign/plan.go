@@ -31,6 +31,8 @@ type Plan struct {
 	doc   *settings.Doc
 	allow []netip.Prefix
 
+	loopback bool // checks may speak to the agent's own machine
+
 	values    map[string]*Value
 	templates map[string]*template
 	groups    []*group
@@ -170,6 +172,10 @@ func Parse(name string, text []byte) (*Plan, error) {
 
 // Note is what the plan says of itself.
 func (p *Plan) Note() string { return p.file.Note }
+
+// AllowLoopback lets checks speak to the agent's own machine, for a province on one machine. It is not to be called while
+// others use the plan.
+func (p *Plan) AllowLoopback() { p.loopback = true }
 
 // Secrets lists the secrets that the plan's checks may name.
 func (p *Plan) Secrets() []string { return slices.Sorted(slices.Values(p.file.Secrets)) }
@@ -476,8 +482,8 @@ func (r *reader) tree(at string, v any, options bool) {
 		for _, key := range sorted(v) {
 			place := at + "." + key
 			switch text, _ := v[key].(string); {
-			case options && machineFile(key):
-				r.problem(place, "names a file or a variable of the agent's machine, which can't be done from here; use a secret: %s: ${secret:NAME}", strings.TrimSuffix(strings.TrimSuffix(key, "_file"), "_env"))
+			case options && machineFile(key, v[key]):
+				r.problem(place, "names a file, folder or variable of the agent's machine, which can't be done from here; of what holds a secret write %s: ${secret:NAME}", strings.TrimSuffix(strings.TrimSuffix(key, "_file"), "_env"))
 			case options && secretKey(key) && v[key] != nil && !r.secretReference(text):
 				r.problem(place, "is a secret and must not stand in a plan; write ${secret:NAME}, and keep it with: communewatch-collector work secret set NAME")
 				continue
@@ -492,8 +498,8 @@ func (r *reader) tree(at string, v any, options bool) {
 		parts := r.references(at, v)
 		for _, p := range parts {
 			isSecret := p.secret || r.values[p.name] != nil && r.values[p.name].Type == TypeSecret
-			if isSecret && (!options || len(parts) > 1) {
-				r.problem(at, "a secret is the whole of an option's value, and stands nowhere else")
+			if isSecret && (!options || len(parts) > 1 || !secretPlace(at)) {
+				r.problem(at, "is no place for a secret; one is the whole of community, auth_key, priv_key, token, or of a header")
 			}
 		}
 	}

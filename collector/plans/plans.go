@@ -39,10 +39,12 @@ type Options struct {
 	Audit      audit.Recorder // nil: nothing is written down
 	// Changed is told by Run whose work has become another one; nil: nobody is. It must not wait for long.
 	Changed func(agents []Agent)
-	Limits  cost.Limits      // zero: cost.DefaultLimits
-	Zone    *time.Location   // in which a day begins; nil: UTC
-	Now     func() time.Time // nil: time.Now
-	Log     *slog.Logger     // nil: slog.Default
+	// Loopback lets checks speak to the agents' own machine, for a province on one machine.
+	Loopback bool
+	Limits   cost.Limits      // zero: cost.DefaultLimits
+	Zone     *time.Location   // in which a day begins; nil: UTC
+	Now      func() time.Time // nil: time.Now
+	Log      *slog.Logger     // nil: slog.Default
 }
 
 // Agent is one agent of a site; Name "" is all of them.
@@ -175,7 +177,7 @@ func (s *Service) current(ctx context.Context) (parsed, error) {
 	if err != nil {
 		return parsed{}, err
 	}
-	read, err := readVersion(v)
+	read, err := s.readVersion(v)
 	if err != nil {
 		return parsed{}, err
 	}
@@ -187,8 +189,17 @@ func (s *Service) current(ctx context.Context) (parsed, error) {
 	return read, nil
 }
 
-func readVersion(v work.Version) (parsed, error) {
-	plan, err := assign.Parse(fmt.Sprintf("version %d of the plan", v.ID), []byte(v.Plan))
+// parse reads a plan.
+func (s *Service) parse(name, text string) (*assign.Plan, error) {
+	p, err := assign.Parse(name, []byte(text))
+	if err == nil && s.o.Loopback {
+		p.AllowLoopback()
+	}
+	return p, err
+}
+
+func (s *Service) readVersion(v work.Version) (parsed, error) {
+	plan, err := s.parse(fmt.Sprintf("version %d of the plan", v.ID), v.Plan)
 	if err != nil {
 		return parsed{}, fmt.Errorf("version %d of the plan is not understood by this version of the program: %w", v.ID, err)
 	}
@@ -317,7 +328,7 @@ func (s *Service) preview(ctx context.Context, d Draft) (*Preview, error) {
 	var before parsed
 	if base.ID > 0 {
 		// What can't be read any more is no hindrance to putting something better in its place.
-		if before, err = readVersion(base); err != nil {
+		if before, err = s.readVersion(base); err != nil {
 			p.Notes = append(p.Notes, assign.Problem{Text: err.Error() + "; all agents are shown as changed"})
 		}
 	}
@@ -329,7 +340,7 @@ func (s *Service) preview(ctx context.Context, d Draft) (*Preview, error) {
 		name = "plan"
 	}
 	after := parsed{}
-	if after.plan, err = assign.Parse(name, []byte(p.draft.plan)); err != nil {
+	if after.plan, err = s.parse(name, p.draft.plan); err != nil {
 		p.Problems = append(p.Problems, problemsOf(err)...)
 		return p, nil
 	}
