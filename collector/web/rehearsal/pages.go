@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"communewatch/collector/api/rehearsals"
+	"communewatch/collector/people"
 	"communewatch/collector/phrase"
 	"communewatch/collector/rehearsal"
 	"communewatch/collector/web/frame"
@@ -311,7 +312,7 @@ func (p *Pages) listed(ctx context.Context, all []rehearsal.Summary) ([]listed, 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := make([]listed, len(all))
-	kept := map[rehearsal.ID][]markCount{}
+	kept, whole := map[rehearsal.ID][]markCount{}, people.From(ctx).Everywhere()
 	judged := 0
 	for i, s := range all {
 		out[i].Summary = s
@@ -320,7 +321,7 @@ func (p *Pages) listed(ctx context.Context, all []rehearsal.Summary) ([]listed, 
 		}
 		judged++
 		counts := p.kept[s.ID]
-		if counts == nil {
+		if counts == nil || !whole { // who sees some districts only gets counts of their own
 			rep, err := p.o.Service.Get(ctx, s.ID)
 			if err != nil {
 				return nil, err
@@ -332,7 +333,9 @@ func (p *Pages) listed(ctx context.Context, all []rehearsal.Summary) ([]listed, 
 		}
 		out[i].Counts = counts
 	}
-	p.kept = kept
+	if whole {
+		p.kept = kept
+	}
 	return out, nil
 }
 
