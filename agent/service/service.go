@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"communewatch/probes/presence"
@@ -96,7 +97,8 @@ type Session struct {
 	why    func() presence.Reason
 
 	once  sync.Once
-	watch func(alive func() bool)
+	watch func() // begins to tell signs of life
+	alive atomic.Pointer[func() bool]
 }
 
 // Log is where the program's lines go.
@@ -105,25 +107,22 @@ func (s *Session) Log() *slog.Logger { return s.log }
 // Why says why the program is to stop, once its context has ended.
 func (s *Session) Why() presence.Reason { return s.why() }
 
-// Ready says that the program works. From then on alive is asked, under systemd, whether it still gets on; when it does
-// not for some minutes systemd starts it anew. Only the first call counts.
+// Ready says that the program has started. From then on alive is asked, under systemd, whether it still gets on; when it
+// does not for some minutes systemd starts it anew. A later call has another alive asked.
 func (s *Session) Ready(alive func() bool) {
+	s.alive.Store(&alive)
 	s.once.Do(func() {
 		if err := s.notify.Ready(); err != nil {
 			s.log.Error("systemd does not hear that this service is ready", "error", err)
 		}
-		s.watch(alive)
+		s.watch()
 	})
 }
 
-// Waiting is one line for `systemctl status` about what the program waits for, and counts as a start: a program that
-// waits for people has not failed.
-func (s *Session) Waiting(text string) {
-	if err := s.notify.Ready(); err != nil {
-		s.log.Error("systemd does not hear that this service is ready", "error", err)
-	}
+// Status is one line for `systemctl status` about what the program does.
+func (s *Session) Status(text string) {
 	if err := s.notify.Status(text); err != nil {
-		s.log.Error("systemd does not hear what this service waits for", "error", err)
+		s.log.Error("systemd does not hear what this service does", "error", err)
 	}
 }
 
@@ -133,8 +132,8 @@ func (s *Session) run(ctx context.Context, p Program) error {
 	watched, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer watching.Wait()
 	defer end()
-	s.watch = func(alive func() bool) {
-		watching.Go(func() { s.notify.Watch(watched, alive, s.log) })
+	s.watch = func() {
+		watching.Go(func() { s.notify.Watch(watched, func() bool { return (*s.alive.Load())() }, s.log) })
 	}
 	stopping := make(chan struct{})
 	told := context.AfterFunc(ctx, func() {

@@ -3,18 +3,48 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"communewatch/agent/service"
 
 	"github.com/spf13/cobra"
 )
 
-// New returns the command service with all that are below it. settingsFile is the default settings file.
-func New(m service.Manager, settingsFile string) *cobra.Command {
+// enrolledEvery is how often a service that waits looks whether its machine has been enrolled.
+const enrolledEvery = 2 * time.Second
+
+// Await waits until the machine is enrolled, so that a package can start its service before anybody has typed a code. It
+// returns false when ctx ended first.
+func Await(ctx context.Context, s *service.Session, unenrolled func() bool) bool {
+	if !unenrolled() {
+		return true
+	}
+	s.Log().Warn("this machine is not enrolled; waiting for: communewatch-agent enroll CODE")
+	s.Ready(func() bool { return true })
+	s.Status("waiting for: communewatch-agent enroll CODE")
+	tick := time.NewTicker(enrolledEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+		if !unenrolled() {
+			s.Log().Info("this machine is enrolled now")
+			return true
+		}
+	}
+}
+
+// New returns the command service with all that are below it. settingsFile is the default settings file; failing is put
+// around what each command does, to give errors the program's exit codes.
+func New(m service.Manager, settingsFile string, failing func(*cobra.Command) *cobra.Command) *cobra.Command {
 	group := &cobra.Command{
 		Use: "service", Short: "Install, start and stop the agent as a service of Windows",
 		Long: `Install, start and stop the agent as a service of Windows, in a window of an administrator. On Linux the package brings
@@ -22,11 +52,15 @@ the service, and these commands say what does the same there.`,
 		Args: cobra.NoArgs, // so that a mistyped command is an error
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	group.AddCommand(newInstall(m, settingsFile),
+	for _, cmd := range []*cobra.Command{
+		newInstall(m, settingsFile),
 		simple("uninstall", "Stop the service and remove it; settings and results stay", m.Uninstall, "removed"),
 		simple("start", "Start the service", m.Start, "started"),
 		simple("stop", "Stop the service", m.Stop, "stopped"),
-		newStatus(m))
+		newStatus(m),
+	} {
+		group.AddCommand(failing(cmd))
+	}
 	return group
 }
 

@@ -1,12 +1,18 @@
 package service
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"communewatch/agent/service"
+
+	"github.com/spf13/cobra"
 )
 
 // manager is a service manager in memory.
@@ -37,7 +43,7 @@ func (m *manager) Status() (service.Status, error) { return m.status, m.fail }
 
 func run(m service.Manager, args ...string) (string, error) {
 	var out strings.Builder
-	cmd := New(m, "agent.yaml")
+	cmd := New(m, "agent.yaml", func(c *cobra.Command) *cobra.Command { return c })
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	cmd.SetArgs(args)
 	cmd.SetOut(&out)
@@ -88,5 +94,52 @@ func TestOnLinuxCommandsNameWhatDoesIt(t *testing.T) {
 	m := &manager{status: service.StatusAbsent, fail: service.ErrPackaged}
 	if _, err := run(m, "install"); err == nil || err.Error() != service.ErrPackaged.Error() {
 		t.Errorf("got %v", err)
+	}
+}
+
+// waits runs Await as the service would, and says how long it waited, what it returned and what it logged.
+func waits(t *testing.T, ctx context.Context, unenrolled func() bool) (time.Duration, bool, string) {
+	t.Helper()
+	var logged strings.Builder
+	begin, ok := time.Now(), false
+	err := service.Run(ctx, service.Options{Log: slog.New(slog.NewTextHandler(&logged, nil))}, func(ctx context.Context, s *service.Session) error {
+		ok = Await(ctx, s, unenrolled)
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return time.Since(begin), ok, logged.String()
+}
+
+func TestAServiceWaitsForItsMachineToBeEnrolled(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	synctest.Test(t, func(t *testing.T) {
+		enrolled := time.Now().Add(time.Hour)
+		took, ok, logged := waits(t, t.Context(), func() bool { return time.Now().Before(enrolled) })
+		if !ok || took < time.Hour || took > time.Hour+3*time.Second {
+			t.Errorf("returned %v after %s", ok, took)
+		}
+		if strings.Count(logged, "enroll CODE") != 1 || strings.Count(logged, "enrolled now") != 1 {
+			t.Errorf("logged:\n%s", logged)
+		}
+	})
+}
+
+func TestAServiceThatWaitsCanBeStopped(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		if took, ok, _ := waits(t, ctx, func() bool { return true }); ok || took != time.Minute {
+			t.Errorf("returned %v after %s", ok, took)
+		}
+	})
+}
+
+func TestAnEnrolledMachineDoesNotWait(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	if _, ok, logged := waits(t, t.Context(), func() bool { return false }); !ok || logged != "" {
+		t.Errorf("returned %v, logged %q", ok, logged)
 	}
 }
