@@ -14,6 +14,7 @@ import (
 	"communewatch/agent/schedule"
 	"communewatch/agent/ship"
 	"communewatch/agent/spool"
+	updates "communewatch/agent/update"
 	"communewatch/agent/work"
 	"communewatch/probes"
 	"communewatch/probes/webrtc/report"
@@ -36,8 +37,11 @@ type Options struct {
 	// province on one machine, as in tests.
 	Loopback bool
 	// OnCall, if not nil, is told all that is known of each conference call made by schedule.
-	OnCall func(check string, c *report.Call)
-	Life   Life // what others know of the agent's life
+	OnCall   func(check string, c *report.Call)
+	Life     Life // what others know of the agent's life
+	Releases Releases
+	// OnStart, if not nil, is told that Run has opened what it needs and begins.
+	OnStart func()
 }
 
 // Agent runs the checks of one config. Make it with New.
@@ -54,6 +58,9 @@ type Agent struct {
 	orders *orders.Client // nil where the settings want none
 	given  *work.Fetcher  // nil where nothing is taken from the collector
 	herald *herald
+
+	updater   *updates.Updater
+	switching atomic.Bool // to another release
 
 	open  func(*Agent) (results, sender, error) // openDisk, but for tests
 	spool results                               // set by Run, before anything runs
@@ -100,11 +107,13 @@ func New(cfg Config, o Options) (*Agent, error) {
 	}
 	a.now = first
 	if cfg.Allow.Work && len(cfg.Collectors) > 0 {
-		a.given, err = work.New(work.Options{Dir: cfg.StateDir, Collectors: a.cfg.ways(), Agent: cfg.Agent, Adopt: a.assign, Log: o.Log})
+		a.given, err = work.New(work.Options{Dir: cfg.StateDir, Collectors: a.cfg.ways(), Agent: cfg.Agent, Adopt: a.assign,
+			Changed: func() { a.herald.sender.Changed() }, Log: o.Log})
 		if err != nil {
 			return nil, err
 		}
 	}
+	a.updater = a.newUpdater()
 	a.herald = a.newHerald()
 	a.takeOrders(orders.NewGate(cfg.meetings, o.Now))
 	a.sched = schedule.New(a.jobs(first), schedule.Options{Owner: cfg.Site + "/" + cfg.Agent, Log: o.Log})
@@ -123,6 +132,9 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		a.given.Restore()
 	}
 	a.log.Info("agent started", "site", a.cfg.Site, "agent", a.cfg.Agent, "version", a.opts.Version, "boot", a.clock.Boot(), "checks", len(a.current().Checks))
+	if a.opts.OnStart != nil {
+		a.opts.OnStart()
+	}
 
 	tellCtx, stopTelling := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopTelling()
@@ -142,9 +154,14 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	worked := make(chan error, 1)
 	go func() { worked <- a.measure(workCtx) }()
 
+	updated := make(chan error, 1)
+	go func() { updated <- a.update(workCtx) }()
+
 	var failed error
 	select {
 	case <-ctx.Done():
+	case failed = <-updated:
+		updated <- nil
 	case failed = <-shipped:
 		if failed == nil {
 			failed = errors.New("delivery ended by itself")
@@ -155,6 +172,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	begin := time.Now()
 	stopWork()
 	<-worked
+	<-updated
 	a.stopped("schedule", &begin)
 	stopShip()
 	if err := <-shipped; failed == nil {

@@ -15,6 +15,7 @@ import (
 	"communewatch/agent/identity"
 	"communewatch/agent/kinds"
 	"communewatch/agent/orders"
+	updates "communewatch/agent/update"
 	"communewatch/probes"
 	"communewatch/probes/bind"
 	"communewatch/probes/settings"
@@ -43,6 +44,8 @@ type Config struct {
 	Orders   Orders    `yaml:"orders"`
 	Meetings []Meeting `yaml:"meetings"` // when no media tests are made, whoever wants them
 	Allow    Allow     `yaml:"allow"`    // what the collector may give it to do
+
+	Updates updates.Settings `yaml:"updates"`
 
 	kit      *snmp.Kit            // of its snmp checks
 	guard    *bind.Guard          // of what the collector gives it to do
@@ -147,6 +150,7 @@ func DefaultConfig() Config {
 		Defaults:              Defaults{Interval: 30 * time.Second},
 		Orders:                Orders{Enabled: true, MaxKbps: 6000}, // 1080p takes 4.3 Mbit/s
 		Allow:                 Allow{Work: true},
+		Updates:               updates.DefaultSettings(),
 	}
 }
 
@@ -245,6 +249,7 @@ func parseConfig(file string, data []byte, kit *snmp.Kit) (Config, error) {
 	v.checks(&cfg)
 	v.orders(&cfg)
 	v.allow(&cfg)
+	cfg.Updates.Validate(filepath.Dir(file), func(at, format string, args ...any) { doc.Problem("updates."+at, format, args...) })
 	cfg.kit = kit
 	if cfg.Orders.Enabled && len(cfg.Collectors) > 0 {
 		cfg.holds = filepath.Join(cfg.StateDir, "hold.json")

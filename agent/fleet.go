@@ -15,13 +15,10 @@ import (
 
 // Life is what others know of the agent's life, for the collector to be told. Each may be nil.
 type Life struct {
-	// Started is why the agent starts where that is known better than by what the one before left behind (another release
-	// took over); "" where not.
+	// Started is why the agent starts where that is known better than by what the one before left behind; "" where not.
 	Started func() said.Reason
 	// Stopped is why the agent is stopped, asked once it is; nil where it can only be the agent alone.
 	Stopped func() said.Reason
-	// Update says how a new release fares.
-	Update func() said.Update
 }
 
 // identify makes the identity of the settings one in use.
@@ -53,8 +50,8 @@ func (a *Agent) newHerald() *herald {
 	h := &herald{log: a.log}
 	o := presence.Options{
 		Collectors: a.cfg.ways(), Agent: a.cfg.Agent, Boot: a.clock.Boot(), Dir: a.cfg.StateDir,
-		Machine: identity.Machine(a.opts.Version), Work: a.workStatus, Update: a.opts.Life.Update,
-		Started: a.opts.Life.Started, Stopped: a.opts.Life.Stopped, Log: a.log,
+		Machine: identity.Machine(a.opts.Version), Work: a.workStatus, Update: a.updater.Status,
+		Started: a.whyStarted, Stopped: a.whyStopped, Log: a.log,
 	}
 	h.keeper = a.keeper(func() { h.sender.Changed() })
 	if h.keeper != nil {

@@ -78,6 +78,9 @@ func (a *Agent) looks() map[string]func(context.Context) error {
 	if k := a.herald.keeper; k != nil {
 		looks[said.LookTrust] = k.Look
 	}
+	if a.cfg.Updates.Enabled {
+		looks[said.LookRelease] = func(context.Context) error { a.updater.Look(); return nil }
+	}
 	return looks
 }
 

@@ -22,6 +22,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"communewatch/agent/ship"
@@ -71,6 +72,7 @@ const (
 type Sender struct {
 	o       Options
 	changed chan struct{}
+	heard   atomic.Bool // by the collector
 
 	// The state of Run.
 	begun   time.Time
@@ -113,6 +115,9 @@ func (s *Sender) Changed() {
 	default:
 	}
 }
+
+// Told reports whether the collector has heard of this start.
+func (s *Sender) Told() bool { return s.heard.Load() }
 
 // Run tells of the agent's start, then that it runs, until ctx ends; then that it stops, which takes two seconds at most.
 func (s *Sender) Run(ctx context.Context) error {
@@ -218,6 +223,7 @@ func (s *Sender) tell(ctx context.Context) time.Duration {
 			s.o.Log.Info("the collector hears of this agent again")
 		}
 		s.said, s.fails, s.trouble = true, 0, ""
+		s.heard.Store(true)
 		return every - rand.N(every/10)
 	}
 	s.fails++
