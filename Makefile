@@ -47,21 +47,22 @@ bin/influxd: deploy/influxdb/go.mod deploy/influxdb/go.sum
 .PHONY: needs
 needs:
 	@deploy/setup/need.sh gcc ip:iproute2 nft:nftables snmpd snmpbulkwalk:snmp chromium janus unshare:util-linux \
-		kamailio '/usr/lib/*/kamailio/modules/tls.so:kamailio-tls-modules' sipp:sip-tester turnserver:coturn tshark text2pcap:wireshark-common promtool:prometheus
+		kamailio '/usr/lib/*/kamailio/modules/tls.so:kamailio-tls-modules' sipp:sip-tester turnserver:coturn tshark text2pcap:wireshark-common promtool:prometheus \
+		systemd-analyze:systemd rpm
 
 .PHONY: test
 test: needs web bin/influxd ## set up and run every test: unit, race, fuzz seeds, conformance, layout, end-to-end, screens
 	@echo "test: formatting, vet, types"
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt'ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	@go vet ./...
-	@GOOS=windows $(GO) vet ./agent/... ./probes/... ./deploy/cmd/communewatch-lab
+	@GOOS=windows $(GO) vet ./agent/... ./probes/... ./systemd/... ./deploy/cmd/communewatch-lab
 	@cd $(UI) && npm run --silent check
 	@echo "test: the rooms, and the screens in a browser"
-	@go test -timeout 20m . ./probes/... ./inventory/... ./agent/... ./collector/...
+	@go test -timeout 20m . ./probes/... ./inventory/... ./systemd/... ./agent/... ./collector/...
 	@echo "test: lines between network namespaces, the lab end to end, kills (one after the other: they measure)"
 	@go test -timeout 20m -p 1 ./deploy/...
 	@echo "test: the rooms under the race detector"
-	@go test -race -short -timeout 20m ./probes/... ./inventory/... ./agent/... ./collector/...
+	@go test -race -short -timeout 20m ./probes/... ./inventory/... ./systemd/... ./agent/... ./collector/...
 
 .PHONY: test-store
 test-store: bin/influxd ## the suite that every store must pass, on the embedded engine and on a real InfluxDB 1.8
@@ -102,7 +103,12 @@ pictures: build ## take the pictures in docs/images from a demo that has run for
 	sleep 60; (cd $(UI) && node pictures.mjs http://127.0.0.1:8797 ../../../docs/images s08878); done=$$?; \
 	kill -INT $$demo; wait $$demo; exit $$done
 
+# nfpm and cyclonedx-gomod are built once into bin/tools, at the versions that deploy/packages names.
+.PHONY: packages
+packages: web ## build deb, rpm, the zip for Windows, the container image, checksums and lists of contents into dist/
+	@$(GO) run ./deploy/cmd/communewatch-packages $(ARGS)
+
 .PHONY: clean
 clean: ## remove what was built
-	@rm -rf bin $(UI)/node_modules
+	@rm -rf bin dist $(UI)/node_modules
 	@find $(DIST) -mindepth 1 ! -name .gitkeep -delete
