@@ -198,7 +198,7 @@ func start(ctx context.Context, o *Options, l Launched, c course.Choice) error {
 // Restart runs the package's binary in this process's place, so that it launches what is chosen now. It returns where
 // that is the service manager's to do, or a parent's: then the process has to end, with ExitAgain.
 func Restart(l Launched, args []string) error {
-	if os.Getenv("NOTIFY_SOCKET") != "" || os.Getenv("INVOCATION_ID") != "" || runtime.GOOS == "windows" || l.Path == "" || os.Getenv(envChild) != "" {
+	if os.Getenv("NOTIFY_SOCKET") != "" || os.Getenv("INVOCATION_ID") != "" || runtime.GOOS == "windows" || l.Path == "" || IsChild() {
 		return nil
 	}
 	return become(l.Path, args, clean(os.Environ()))

@@ -78,10 +78,13 @@ func exitOf(err error) error {
 	return err
 }
 
+// IsChild reports whether supervise started this process. Then it is no service of its own.
+func IsChild() bool { return os.Getenv(envChild) != "" }
+
 // StopOnEOF returns a context that also ends when standard input does, in a process that supervise started; in others it
 // is ctx.
 func StopOnEOF(ctx context.Context) (context.Context, context.CancelFunc) {
-	if os.Getenv(envChild) == "" {
+	if !IsChild() {
 		return ctx, func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
