@@ -64,7 +64,7 @@ type Options struct {
 	Gate       *Gate
 	MaxBPS     float64 // most that a call may take of the line each way, in bit/s with all headers
 	// Run runs a check out of turn and returns what became of it; its Phase is refused if it was not run. It calls started
-	// when the run begins, and ends soon after ctx does. Nil: no checks are run by order.
+	// when the run begins; ctx ends the wait for that. Nil: no checks are run by order.
 	Run func(ctx context.Context, check string, started func()) orders.Ran
 	// Look has what the agent can look for at the collector, by its word. A function returns when that is done.
 	Look map[string]func(ctx context.Context) error

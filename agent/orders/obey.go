@@ -185,9 +185,14 @@ func ended(ctx context.Context) (outcome, reason string) {
 }
 
 // recent is how long ordered calls took of the last hour.
-func (c *Client) recent() (sum time.Duration) {
+func (c *Client) recent() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.recentlySpent()
+}
+
+// recentlySpent is recent for a caller that holds c.mu.
+func (c *Client) recentlySpent() (sum time.Duration) {
 	for len(c.spent) > 0 && time.Since(c.spent[0].until) > spentWithin {
 		c.spent = c.spent[1:]
 	}

@@ -61,8 +61,10 @@ func (c *Client) runChecks(e *entry, o *orders.Order) {
 			places <- struct{}{}
 			all.Go(func() {
 				defer func() { <-places }()
+				begun := time.Now()
 				ran := c.o.Run(ctx, o.Run.Checks[i], func() { b.set(i, orders.Ran{Check: o.Run.Checks[i], Phase: orders.PhaseStarted}) })
 				ran.Check, ran.Reason = o.Run.Checks[i], schedule.CleanError(ran.Reason)
+				c.spendRun(ran, time.Since(begun))
 				b.set(i, ran)
 			})
 		}
@@ -101,11 +103,28 @@ func (c *Client) mayRun(check string) (refusal string) {
 			delete(c.ran, name)
 		}
 	}
+	if c.callsWith(check) && c.recentlySpent() >= spentMost {
+		return fmt.Sprintf("calls by order took %v of the last hour, which is the most", spentMost)
+	}
 	if at, ok := c.ran[check]; ok {
 		return fmt.Sprintf("it was run by order %v ago; once in %v is enough", now.Sub(at).Round(time.Second), runAgain)
 	}
 	c.ran[check] = now
 	return ""
+}
+
+// callsWith reports whether a check sends media. The caller holds c.mu.
+func (c *Client) callsWith(check string) bool {
+	return slices.ContainsFunc(c.callers, func(k Caller) bool { return k.Check == check })
+}
+
+// spendRun counts a run that sent media as an ordered call: it takes as much of the line.
+func (c *Client) spendRun(ran orders.Ran, took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ran.Phase == orders.PhaseDone && c.callsWith(ran.Check) {
+		c.spent = append(c.spent, spell{time.Now(), max(took, spentLeast)})
+	}
 }
 
 // batch is the checks of one order.

@@ -143,6 +143,24 @@ func TestOrdersToRunChecksAreBounded(t *testing.T) {
 	})
 }
 
+// Whoever clicks again and again does not take the line for himself.
+func TestRunsWithMediaAreCountedAsCalls(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, client, _ := startBench(t, &bench{})
+		client.SetCallers([]Caller{{Check: "c200", Path: probes.PathDedicated}})
+		synctest.Wait()
+		c.pass(time.Second)
+		for i := range 10 {
+			c.tell(runOf(fmt.Sprintf("r%d", i), "c200"))
+			c.pass(210 * time.Second)
+		}
+		got := c.take()
+		if n := strings.Count(got, "done ok"); n != 9 || !strings.Contains(got, "r9 refused c200: calls by order took 30m0s of the last hour") {
+			t.Errorf("reported %s", got)
+		}
+	})
+}
+
 func TestEndOfTheAgentEndsOrderedRuns(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := &bench{}

@@ -91,7 +91,6 @@ func (s *Schedule) wake() {
 // wish is a run out of turn.
 type wish struct {
 	name  string
-	ctx   context.Context
 	run   func(ctx context.Context)
 	begun atomic.Bool
 	done  chan struct{}
@@ -110,9 +109,10 @@ var (
 )
 
 // RunNow does run in the place of a run of the named job: now, or when the run under way has ended. It has the job's
-// timeout. RunNow returns when run has, or with an error if run was not begun; ctx may end the wait for that, and the run.
+// timeout. RunNow returns when run has, or with an error if run was not begun. ctx may end the wait for that; a run that
+// was cut off because nobody waits any more would speak against its target.
 func (s *Schedule) RunNow(ctx context.Context, name string, run func(ctx context.Context)) error {
-	w := &wish{name: name, ctx: ctx, run: run, done: make(chan struct{})}
+	w := &wish{name: name, run: run, done: make(chan struct{})}
 	s.mu.Lock()
 	s.wishes = append(s.wishes, w)
 	s.mu.Unlock()
@@ -385,10 +385,7 @@ func (r *round) begin(e *entry, w *wish) {
 		}
 		defer w.end(nil)
 		job.Run = w.run
-		ctx, cancel := context.WithCancelCause(r.ctx)
-		defer cancel(nil)
-		defer context.AfterFunc(w.ctx, func() { cancel(context.Cause(w.ctx)) })()
-		r.run(ctx, job)
+		r.run(r.ctx, job)
 	})
 }
 

@@ -40,9 +40,7 @@ func (f *Fetcher) Restore() {
 		f.refuse(problems, "") // without its tag: what the collector has now may be better
 		return
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.status = work.Status{State: work.StateActive, Version: k.Work.Version, ETag: k.ETag}
+	f.say(work.Status{State: work.StateActive, Version: k.Work.Version, ETag: k.ETag})
 	f.o.Log.Info("going on with the work of before the restart", "version", k.Work.Version)
 }
 

@@ -37,8 +37,10 @@ type Options struct {
 	// Adopt examines work and puts it in force, or returns every reason for which it does not; nil for work takes the
 	// agent back to its settings file. It is called by one goroutine at a time.
 	Adopt func(w *work.Work) (problems []string)
-	Every time.Duration // between questions; 0: ten minutes
-	Log   *slog.Logger
+	// Changed, if not nil, is told that Status says something else. It must be quick.
+	Changed func()
+	Every   time.Duration // between questions; 0: ten minutes
+	Log     *slog.Logger
 
 	client func(ship.Collector) (*http.Client, error) // ship.Collector.Client, but for tests without sockets
 }
@@ -72,6 +74,9 @@ func New(o Options) (*Fetcher, error) {
 	if o.Every <= 0 {
 		o.Every = every
 	}
+	if o.Changed == nil {
+		o.Changed = func() {}
+	}
 	if o.client == nil {
 		o.client = ship.Collector.Client
 	}
@@ -94,6 +99,14 @@ func (f *Fetcher) Status() work.Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.status
+}
+
+// say sets the status.
+func (f *Fetcher) say(s work.Status) {
+	f.mu.Lock()
+	f.status = s
+	f.mu.Unlock()
+	f.o.Changed()
 }
 
 // Run asks for work until ctx ends. Restore is to be called before.
@@ -199,9 +212,7 @@ func (f *Fetcher) given(w *work.Work, tag string) error {
 		f.refuse(problems, tag)
 		return fmt.Errorf("%w: %s", errRefused, problems[0])
 	}
-	f.mu.Lock()
-	f.status = work.Status{State: work.StateActive, Version: w.Version, ETag: tag}
-	f.mu.Unlock()
+	f.say(work.Status{State: work.StateActive, Version: w.Version, ETag: tag})
 	f.o.Log.Info("work taken", "version", w.Version)
 	if err := f.keep(w, tag); err != nil {
 		f.o.Log.Warn("can't keep the work for after a restart", "error", err)
@@ -211,16 +222,16 @@ func (f *Fetcher) given(w *work.Work, tag string) error {
 
 // refuse notes that what was given under a tag is not done.
 func (f *Fetcher) refuse(problems []string, tag string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.status.State, f.status.ETag, f.status.Problems = work.StateRefused, tag, nil
+	s := f.Status()
+	s.State, s.ETag, s.Problems = work.StateRefused, tag, nil
 	for _, p := range problems[:min(len(problems), work.MaxProblems)] {
-		f.status.Problems = append(f.status.Problems, work.Problem(p))
+		s.Problems = append(s.Problems, work.Problem(p))
 	}
 	if more := len(problems) - work.MaxProblems; more > 0 {
-		f.status.Problems[work.MaxProblems-1] = fmt.Sprintf("and %d more problems", more+1)
+		s.Problems[work.MaxProblems-1] = fmt.Sprintf("and %d more problems", more+1)
 	}
-	f.o.Log.Warn("work refused; going on with what there was", "problems", len(problems), "first", f.status.Problems[0])
+	f.say(s)
+	f.o.Log.Warn("work refused; going on with what there was", "problems", len(problems), "first", s.Problems[0])
 }
 
 // none takes the agent back to its settings file.
@@ -231,9 +242,7 @@ func (f *Fetcher) none() error {
 	if problems := f.o.Adopt(nil); len(problems) > 0 {
 		return fmt.Errorf("go back to the settings file: %s", problems[0])
 	}
-	f.mu.Lock()
-	f.status = work.Status{State: work.StateNone}
-	f.mu.Unlock()
+	f.say(work.Status{State: work.StateNone})
 	f.o.Log.Info("nothing is assigned to this agent any more; it works by its settings file")
 	return f.forget()
 }

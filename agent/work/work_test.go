@@ -87,8 +87,9 @@ type office struct {
 	dir string
 	log bytes.Buffer
 
-	mu   sync.Mutex
-	does []string // what was in force, one after the other
+	mu      sync.Mutex
+	does    []string // what was in force, one after the other
+	changed int
 }
 
 func (o *office) adopt(w *work.Work) []string {
@@ -113,7 +114,7 @@ func (o *office) did() string {
 
 func (o *office) fetcher(c *centre) *Fetcher {
 	o.t.Helper()
-	f, err := New(Options{Dir: o.dir, Agent: "pc", Adopt: o.adopt, Log: slog.New(slog.NewTextHandler(&o.log, nil)),
+	f, err := New(Options{Dir: o.dir, Agent: "pc", Adopt: o.adopt, Log: slog.New(slog.NewTextHandler(&o.log, nil)), Changed: func() { o.changed++ },
 		Collectors: []ship.Collector{{URL: "https://a", Token: "secret"}},
 		client:     func(ship.Collector) (*http.Client, error) { return &http.Client{Transport: c}, nil }})
 	if err != nil {
@@ -157,6 +158,9 @@ func TestWorkIsTakenKeptAndGivenUp(t *testing.T) {
 	}
 	c.set(func() { c.given = nil })
 	look("taken away", "1 2 settings", work.StateNone)
+	if o.changed != 3 {
+		t.Errorf("told of %d changes, want 3", o.changed)
+	}
 
 	restarted := &office{t: t, dir: o.dir}
 	restarted.fetcher(c).Restore()
