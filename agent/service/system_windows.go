@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"communewatch/agent/update/launch"
 	"communewatch/probes/presence"
 
 	"github.com/kardianos/service"
@@ -26,8 +27,9 @@ func Supported() error {
 	return windows{major: v.MajorVersion, minor: v.MinorVersion, build: v.BuildNumber, server: v.ProductType != workstation}.supported()
 }
 
-// managed says whether the service manager started this process.
-func managed() bool { return !service.Interactive() }
+// managed says whether the service manager started this process. A release that runs in the place of the package's
+// binary is its child, and none of the manager's.
+func managed() bool { return !launch.IsChild() && !service.Interactive() }
 
 // runManaged runs the program for the service manager.
 func runManaged(ctx context.Context, o Options, p Program) error {
