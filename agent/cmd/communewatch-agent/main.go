@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"syscall"
@@ -17,6 +18,10 @@ import (
 
 	"communewatch/agent"
 	"communewatch/agent/cmd/communewatch-agent/membership"
+	serving "communewatch/agent/cmd/communewatch-agent/service"
+	"communewatch/agent/cmd/communewatch-agent/update"
+	"communewatch/agent/service"
+	"communewatch/agent/update/launch"
 	"communewatch/probes/settings"
 
 	"github.com/spf13/cobra"
@@ -100,7 +105,8 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newCheckConfig(), newCheck(), newProbe(), newIdentify(), newVersion(), newCall())
+	root.AddCommand(newRun(), newCheckConfig(), newCheck(), newProbe(), newIdentify(), newVersion(), newCall(), update.New())
+	root.AddCommand(serving.New(service.System(), filepath.Join(agent.DefaultConfig().StateDir, "agent.yaml"), failing))
 	for _, cmd := range membership.Commands(versionText()) {
 		root.AddCommand(failing(cmd))
 	}
@@ -129,22 +135,13 @@ func newRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "run --config FILE", Short: "Run the checks until told to stop", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			log, err := newLog(cmd.ErrOrStderr(), level)
+			log, least, err := newLog(cmd.ErrOrStderr(), level)
 			if err != nil {
 				return &exit{exitOwn, err}
 			}
-			cfg, err := agent.ReadConfig(file)
-			if err != nil {
-				return &exit{exitOwn, err}
-			}
-			a, err := agent.New(cfg, agent.Options{Log: log, Version: versionText(), Child: callProcess()})
-			if err != nil {
-				return &exit{exitOwn, err}
-			}
-			if err := a.Run(cmd.Context()); err != nil {
-				return &exit{exitNotUp, err}
-			}
-			return nil
+			return service.Run(cmd.Context(), service.Options{Log: log, Level: least}, func(ctx context.Context, s *service.Session) error {
+				return run(ctx, s, file)
+			})
 		},
 	}
 	configFlag(cmd, &file)
@@ -152,12 +149,45 @@ func newRun() *cobra.Command {
 	return cmd
 }
 
-func newLog(w io.Writer, level string) (*slog.Logger, error) {
+// run runs the agent of a settings file, or the release of it that is chosen.
+func run(ctx context.Context, s *service.Session, file string) error {
+	err := update.Run(ctx, file, versionText(), s.Log(), func(ctx context.Context, l launch.Launched) error { return measure(ctx, s, file, l) })
+	if errors.Is(err, update.ErrAgain) {
+		return &exit{launch.ExitAgain, nil}
+	}
+	return err
+}
+
+// measure runs the agent of a settings file, as soon as its machine is enrolled.
+func measure(ctx context.Context, s *service.Session, file string, l launch.Launched) error {
+	if !serving.Await(ctx, s, func() bool { return agent.Unenrolled(file) }) {
+		return nil
+	}
+	cfg, err := agent.ReadConfig(file)
+	if err != nil {
+		return &exit{exitOwn, err}
+	}
+	var a *agent.Agent
+	a, err = agent.New(cfg, agent.Options{
+		Log: s.Log(), Version: versionText(), Child: callProcess(), Life: agent.Life{Stopped: s.Why},
+		Releases: agent.Releases{Launched: l, Settings: file},
+		OnStart:  func() { s.Ready(a.Alive); s.Status("measuring") },
+	})
+	if err != nil {
+		return &exit{exitOwn, err}
+	}
+	if err := a.Run(ctx); err != nil {
+		return &exit{exitNotUp, err}
+	}
+	return nil
+}
+
+func newLog(w io.Writer, level string) (*slog.Logger, slog.Level, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("--log-level %q: use debug, info, warn or error", level)
+		return nil, 0, fmt.Errorf("--log-level %q: use debug, info, warn or error", level)
 	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), l, nil
 }
 
 func newCheckConfig() *cobra.Command {
