@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"communewatch/collector/assign"
+	"communewatch/collector/assign/kinds"
+	"communewatch/collector/assign/values"
 	"communewatch/inventory"
 	"communewatch/probes"
 	"communewatch/probes/dns"
@@ -83,7 +85,7 @@ func sites() []inventory.Site {
 func fleet() assign.Fleet {
 	return assign.Fleet{
 		Sites: sites(), Agents: map[string][]string{"s3": {"second", "first"}},
-		Values: assign.Table{
+		Values: values.Table{
 			"s1": {"gateway": {"192.168.1.1"}, "switches": {"192.168.1.2", "192.168.1.3"}, "hop": {"10.100.0.0/24", "10.200.0.0/24"}, "line_kbps": {"50000"}},
 			"s3": {"gateway": {"192.168.3.1"}},
 		},
@@ -315,7 +317,7 @@ func TestAProvinceOnOneMachine(t *testing.T) {
 
 func TestWhatASiteLacks(t *testing.T) {
 	base := "values: {g: {type: address}, h: {}}\ngroups: [{name: all, all: true, templates: [a]}]\ntemplates: {a: {checks: [{name: x, kind: icmp, path: lan, address: '${g}'%s}]}}"
-	f := assign.Fleet{Sites: sites(), Values: assign.Table{"s1": {"g": {"10.0.0.1"}}}}
+	f := assign.Fleet{Sites: sites(), Values: values.Table{"s1": {"g": {"10.0.0.1"}}}}
 	for add, want := range map[string][2]int{"": {1, 0}, ", if_missing: quiet": {0, 0}, ", if_missing: error": {0, 1}} {
 		out := parse(t, fmt.Sprintf(base, add)).All(f)
 		if len(out.Notes) != want[0] || len(out.Problems) != want[1] {
@@ -370,7 +372,7 @@ func TestAgentsTakeWhatIsMade(t *testing.T) {
 }
 
 func Test136SitesAreQuick(t *testing.T) {
-	f := assign.Fleet{Values: assign.Table{}, Agents: map[string][]string{}}
+	f := assign.Fleet{Values: values.Table{}, Agents: map[string][]string{}}
 	for i := range 136 {
 		id := fmt.Sprintf("s%03d", i)
 		f.Sites = append(f.Sites, inventory.Site{ID: id, Name: id, Type: "xã", Parent: "Sông Lô"})
@@ -415,7 +417,7 @@ func TestOptionsAreThoseOfTheProbes(t *testing.T) {
 		if own, ok := options.(interface{ Interval() time.Duration }); ok {
 			want = own.Interval()
 		}
-		if got := assign.IntervalOf(kind); got != want {
+		if got := kinds.Interval(kind); got != want {
 			t.Errorf("%s runs every %v, not %v", kind, want, got)
 		}
 		if !unknownOption(t, kind, "zzzzz") {
@@ -435,22 +437,22 @@ func unknownOption(t *testing.T, kind probes.Kind, key string) bool {
 
 func TestTablesKeepTheirForm(t *testing.T) {
 	table := fleet().Values
-	again, err := assign.ParseTable(table.Text())
+	again, err := values.ParseTable(table.Text())
 	if err != nil || again.Text() != table.Text() || !reflect.DeepEqual(again, table) {
 		t.Error(again, err)
 	}
-	set := table.Set(assign.Table{"s1": {"gateway": {}, "line_kbps": {"1"}}, "s9": {"gateway": {"10.0.0.1"}}, "s3": {"gateway": {}}})
+	set := table.Set(values.Table{"s1": {"gateway": {}, "line_kbps": {"1"}}, "s9": {"gateway": {"10.0.0.1"}}, "s3": {"gateway": {}}})
 	if _, has := set["s1"]["gateway"]; has || set["s1"]["line_kbps"][0] != "1" || set["s9"]["gateway"][0] != "10.0.0.1" || set["s3"] != nil {
 		t.Error(set)
 	}
 	if table["s1"]["line_kbps"][0] != "50000" {
 		t.Error("the table itself was changed")
 	}
-	if (assign.Table{"s1": {"a": {}}}).Text() != "" {
+	if (values.Table{"s1": {"a": {}}}).Text() != "" {
 		t.Error("nothing is written as something")
 	}
 	for _, bad := range []string{"[]", "{}{}", `{"S 1":{}}`, `{"s1":{"A":["x"]}}`, `{"s1":{"a":["x\ny"]}}`, `{"s1":{"a":["${secret:x}"]}}`} {
-		if _, err := assign.ParseTable(bad); err == nil {
+		if _, err := values.ParseTable(bad); err == nil {
 			t.Errorf("%s: taken", bad)
 		}
 	}
@@ -464,7 +466,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		fl := assign.Fleet{Sites: sites(), Values: assign.Table{"s1": {"gateway": {value}, "switches": {value}}}}
+		fl := assign.Fleet{Sites: sites(), Values: values.Table{"s1": {"gateway": {value}, "switches": {value}}}}
 		one, two := p.All(fl), p.All(fl)
 		for i := range one.Agents {
 			if !bytes.Equal(one.Agents[i].Document, two.Agents[i].Document) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"communewatch/collector/assign/values"
 	"communewatch/inventory"
 )
 
@@ -12,7 +13,7 @@ import (
 type Fleet struct {
 	Sites  []inventory.Site    // as they are known today, by ID
 	Agents map[string][]string // names by site; a site without any is planned for as one agent without a name
-	Values Table
+	Values values.Table
 }
 
 // Outcome is what a plan comes to for the whole fleet.
@@ -149,4 +150,27 @@ func (c *collected) list(p *Plan) []Problem {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.At, b.At), cmp.Compare(a.Text, b.Text))
 	})
 	return c.all
+}
+
+// check tells what of the table the plan can't take.
+func (p *Plan) checkTable(t values.Table, known func(site string) bool) (problems []Problem) {
+	secrets := map[string]bool{}
+	for _, s := range p.file.Secrets {
+		secrets[s] = true
+	}
+	for _, id := range sorted(t) {
+		for _, name := range sorted(t[id]) {
+			v := p.values[name]
+			switch {
+			case v == nil:
+				problems = append(problems, Problem{At: "values." + name, Text: fmt.Sprintf("sites have the value %s, which the plan does not declare%s", name, values.Near(name, sorted(p.values))), Sites: []string{id}})
+			case !known(id):
+			default:
+				if err := v.Check(t[id][name], secrets); err != nil {
+					problems = append(problems, Problem{At: "values." + name, Text: fmt.Sprintf("%s: %v", name, err), Sites: []string{id}})
+				}
+			}
+		}
+	}
+	return problems
 }

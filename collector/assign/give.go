@@ -8,6 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"communewatch/collector/assign/kinds"
+	"communewatch/collector/assign/reach"
+	"communewatch/collector/assign/values"
 	"communewatch/inventory"
 	"communewatch/probes"
 	"communewatch/probes/settings"
@@ -63,7 +66,7 @@ func (c *Check) Every() time.Duration {
 	if c.Interval > 0 {
 		return c.Interval
 	}
-	return IntervalOf(c.Kind)
+	return kinds.Interval(c.Kind)
 }
 
 // Problem is something that people should know of a plan.
@@ -96,8 +99,8 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// For makes what an agent of a site is to do. values are the site's, from people's list.
-func (p *Plan) For(s inventory.Site, agentName string, values map[string][]string) Given {
+// For makes what an agent of a site is to do. has is what the site has, by people's list.
+func (p *Plan) For(s inventory.Site, agentName string, has map[string][]string) Given {
 	g := giver{plan: p, site: p.sites[s.ID], out: Given{Site: s.ID, Agent: agentName}, at: map[string]int{}}
 	if g.site == nil {
 		g.site = &site{}
@@ -107,11 +110,11 @@ func (p *Plan) For(s inventory.Site, agentName string, values map[string][]strin
 		part = &agent{}
 	}
 	g.omit = slices.Concat(g.site.Omit, part.Omit)
-	g.scope = &scope{plan: p, own: map[string]string{nameSite: s.ID}, used: map[string]bool{}}
+	g.scope = &values.Scope{Declared: p.values, Own: map[string]string{values.NameSite: s.ID}, Used: map[string]bool{}}
 	if agentName != "" {
-		g.scope.own[nameAgent] = agentName
+		g.scope.Own[values.NameAgent] = agentName
 	}
-	g.scope.layers = []map[string][]string{part.values, g.site.values, values}
+	g.scope.Layers = []map[string][]string{part.values, g.site.values, has}
 	var names []string
 	var groups []map[string][]string
 	for _, group := range p.groups {
@@ -121,7 +124,7 @@ func (p *Plan) For(s inventory.Site, agentName string, values map[string][]strin
 		}
 	}
 	slices.Reverse(groups) // the last one counts
-	g.scope.layers = append(g.scope.layers, groups...)
+	g.scope.Layers = append(g.scope.Layers, groups...)
 	names = append(names, g.site.Templates...)
 
 	seen := map[string]bool{}
@@ -161,7 +164,7 @@ func (g *group) has(s inventory.Site, tags []string) bool {
 type giver struct {
 	plan  *Plan
 	site  *site
-	scope *scope
+	scope *values.Scope
 	omit  []string
 	out   Given
 	at    map[string]int // where a check is, by name
@@ -176,7 +179,7 @@ func (g *giver) problem(at, format string, args ...any) {
 
 // failed tells why something could not be made, and reports whether it could.
 func (g *giver) failed(at, ifMissing string, err error) bool {
-	var m *missing
+	var m *values.Missing
 	switch {
 	case err == nil:
 		return false
@@ -214,7 +217,7 @@ func (g *giver) selfInterval(at, text string, replace bool) {
 		return
 	}
 	at += ".self_interval"
-	text, err := g.scope.text(text)
+	text, err := g.scope.Text(text)
 	if g.failed(at, missingNote, err) {
 		return
 	}
@@ -249,7 +252,7 @@ func (g *giver) paths(at string, paths map[string]path, replace bool) {
 }
 
 func (g *giver) hop(h *hop) (out Hop, err error) {
-	tree := func(n settings.Node) (any, error) { return g.scope.tree(g.plan.doc.Plain(n, "")) }
+	tree := func(n settings.Node) (any, error) { return g.scope.Tree(g.plan.doc.Plain(n, "")) }
 	ttl, err := tree(h.TTL)
 	if err != nil {
 		return out, err
@@ -272,8 +275,8 @@ func (g *giver) hop(h *hop) (out Hop, err error) {
 			list = []any{v}
 		}
 		for _, e := range list {
-			text, _ := scalarText(e)
-			if _, err := parsePrefix(text); err != nil {
+			text, _ := values.ScalarText(e)
+			if _, err := reach.Prefix(text); err != nil {
 				return out, err
 			}
 			*l.into = append(*l.into, text)
@@ -295,38 +298,38 @@ func (g *giver) check(c *check, from, interval string, replace bool) {
 		g.one(g.scope, c, from, interval, replace)
 		return
 	}
-	list, _ := g.scope.lookup(c.Each)
+	list, _ := g.scope.Lookup(c.Each)
 	if len(list) == 0 {
-		g.failed(c.at, c.IfMissing, &missing{c.Each})
+		g.failed(c.at, c.IfMissing, &values.Missing{Name: c.Each})
 		return
 	}
 	for i, item := range list {
-		g.one(g.scope.with(item, i+1), c, from, interval, replace)
+		g.one(g.scope.With(item, i+1), c, from, interval, replace)
 	}
 }
 
 // one makes one check.
-func (g *giver) one(s *scope, c *check, from, interval string, replace bool) {
-	name, err := s.text(c.Name)
+func (g *giver) one(s *values.Scope, c *check, from, interval string, replace bool) {
+	name, err := s.Text(c.Name)
 	if err == nil {
 		err = probes.CheckName(name)
 	}
 	if g.failed(c.at, c.IfMissing, err) || g.omits(name) {
 		return
 	}
-	before := s.used
-	s.used = map[string]bool{}
-	defer func() { s.used = before }()
+	before := s.Used
+	s.Used = map[string]bool{}
+	defer func() { s.Used = before }()
 	out := Check{Name: name, Kind: c.Kind, Path: c.Path, Layer: c.Layer, From: from}
-	if out.Address, err = s.text(c.Address); g.failed(c.at, c.IfMissing, err) {
+	if out.Address, err = s.Text(c.Address); g.failed(c.at, c.IfMissing, err) {
 		return
 	}
 	every := c.Interval
-	if every == "" && ownInterval(c.Kind) == 0 {
+	if every == "" && kinds.Own(c.Kind) == 0 {
 		every = interval
 	}
 	if every != "" {
-		text, err := s.text(every)
+		text, err := s.Text(every)
 		if err == nil {
 			out.Interval, err = parseInterval(text, minInterval, maxInterval)
 		}
@@ -335,18 +338,18 @@ func (g *giver) one(s *scope, c *check, from, interval string, replace bool) {
 		}
 	}
 	if len(c.options) > 0 {
-		tree, err := s.tree(c.options)
+		tree, err := s.Tree(c.options)
 		if g.failed(c.at+".options", c.IfMissing, err) {
 			return
 		}
 		out.Options, _ = tree.(map[string]any)
 	}
-	for _, p := range places(out.Kind, out.Address, out.Options) {
-		if why := g.plan.refuses(p); why != "" {
-			g.problem(c.at+"."+p.at, "%s: %s", name, why)
+	for _, p := range reach.Places(out.Kind, out.Address, out.Options) {
+		if why := g.plan.rule.Refuses(p); why != "" {
+			g.problem(c.at+"."+p.At, "%s: %s", name, why)
 		}
 	}
-	for secret := range s.used {
+	for secret := range s.Used {
 		before[secret] = true
 	}
 	g.add(out, c.at, replace)
@@ -429,7 +432,7 @@ func (g *giver) finish() {
 			g.problem("", "an agent's work has %d bytes, more than the %d that one may have", len(text), maxDocument)
 		}
 		out.Document = text
-		out.Secrets = sorted(g.scope.used)
+		out.Secrets = sorted(g.scope.Used)
 	}
 	for _, list := range [][]Problem{out.Problems, out.Notes} {
 		for i := range list {

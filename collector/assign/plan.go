@@ -9,6 +9,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"communewatch/collector/assign/kinds"
+	"communewatch/collector/assign/reach"
+	"communewatch/collector/assign/values"
 	"communewatch/inventory"
 	"communewatch/probes"
 	"communewatch/probes/settings"
@@ -27,13 +30,11 @@ const (
 
 // Plan is what the fleet is to do. Get one from Parse.
 type Plan struct {
-	file  file
-	doc   *settings.Doc
-	allow []netip.Prefix
+	file file
+	doc  *settings.Doc
+	rule reach.Rule
 
-	loopback bool // checks may speak to the agent's own machine
-
-	values    map[string]*Value
+	values    map[string]*values.Value
 	templates map[string]*template
 	groups    []*group
 	sites     map[string]*site
@@ -41,13 +42,13 @@ type Plan struct {
 
 // file is a plan as it is written.
 type file struct {
-	Note      string              `yaml:"note"`
-	Allow     []string            `yaml:"allow"`
-	Values    map[string]Value    `yaml:"values"`
-	Secrets   []string            `yaml:"secrets"`
-	Templates map[string]template `yaml:"templates"`
-	Groups    []group             `yaml:"groups"`
-	Sites     map[string]site     `yaml:"sites"`
+	Note      string                  `yaml:"note"`
+	Allow     []string                `yaml:"allow"`
+	Values    map[string]values.Value `yaml:"values"`
+	Secrets   []string                `yaml:"secrets"`
+	Templates map[string]template     `yaml:"templates"`
+	Groups    []group                 `yaml:"groups"`
+	Sites     map[string]site         `yaml:"sites"`
 }
 
 // template is what several sites do alike.
@@ -175,14 +176,14 @@ func (p *Plan) Note() string { return p.file.Note }
 
 // AllowLoopback lets checks speak to the agent's own machine, for a province on one machine. It is not to be called while
 // others use the plan.
-func (p *Plan) AllowLoopback() { p.loopback = true }
+func (p *Plan) AllowLoopback() { p.rule.Loopback = true }
 
 // Secrets lists the secrets that the plan's checks may name.
 func (p *Plan) Secrets() []string { return slices.Sorted(slices.Values(p.file.Secrets)) }
 
 // Values lists the declared values by name.
-func (p *Plan) Values() map[string]Value {
-	out := make(map[string]Value, len(p.values))
+func (p *Plan) Values() map[string]values.Value {
+	out := make(map[string]values.Value, len(p.values))
 	for name, v := range p.values {
 		out[name] = *v
 	}
@@ -223,22 +224,22 @@ func (r *reader) note(at, note string) {
 func (r *reader) head() {
 	f := &r.file
 	r.note("note", f.Note)
-	r.allow = DefaultAllow()
+	r.rule.Allow = DefaultAllow()
 	if f.Allow != nil {
-		r.allow = nil
+		r.rule.Allow = nil
 	}
 	for i, text := range f.Allow {
 		at := fmt.Sprintf("allow[%d]", i)
-		p, err := parsePrefix(text)
+		p, err := reach.Prefix(text)
 		if err != nil {
 			r.problem(at, "%v", err)
 			continue
 		}
-		if why := wholly(p); why != "" {
+		if why := reach.Wholly(p); why != "" {
 			r.problem(at, "%s is %s, which no check from here may speak to", p, why)
 			continue
 		}
-		r.allow = append(r.allow, p)
+		r.rule.Allow = append(r.rule.Allow, p)
 	}
 	for i, name := range f.Secrets {
 		r.name(fmt.Sprintf("secrets[%d]", i), name)
@@ -247,7 +248,7 @@ func (r *reader) head() {
 		}
 		r.secrets[name] = true
 	}
-	r.values = make(map[string]*Value, len(f.Values))
+	r.values = make(map[string]*values.Value, len(f.Values))
 	if len(f.Values) > maxValues {
 		r.problem("values", "%d values are too many; the most is %d", len(f.Values), maxValues)
 	}
@@ -257,17 +258,17 @@ func (r *reader) head() {
 		r.valueName(at, name)
 		r.note(at+".note", v.Note)
 		if v.Type == "" {
-			v.Type = TypeText
+			v.Type = values.TypeText
 		}
-		if !slices.Contains(Types(), v.Type) {
-			r.problem(at+".type", "%.40q is no type of a value; use one of %s", string(v.Type), joinAll(Types()))
-			v.Type = TypeText
+		if !slices.Contains(values.Types(), v.Type) {
+			r.problem(at+".type", "%.40q is no type of a value; use one of %s", string(v.Type), joinAll(values.Types()))
+			v.Type = values.TypeText
 		}
 		r.values[name] = &v
 	}
 	for name, v := range r.values { // when all are known, secrets too
 		if !v.Default.IsZero() {
-			v.fallback = r.entries("values."+name+".default", name, v.Default)
+			v.Fallback = r.entries("values."+name+".default", name, v.Default)
 		}
 	}
 }
@@ -275,7 +276,7 @@ func (r *reader) head() {
 // valueName refuses names that have a meaning of their own.
 func (r *reader) valueName(at, name string) {
 	r.name(at, name)
-	if slices.Contains(ownNames(), name) {
+	if slices.Contains(values.OwnNames(), name) {
 		r.problem(at, "%q has a meaning of its own in checks; choose another name", name)
 	}
 }
@@ -284,7 +285,7 @@ func (r *reader) valueName(at, name string) {
 func (r *reader) entries(at, name string, n settings.Node) []string {
 	v, ok := r.values[name]
 	if !ok {
-		r.problem(at, "there is no value %q%s", name, near(name, sorted(r.values)))
+		r.problem(at, "there is no value %q%s", name, values.Near(name, sorted(r.values)))
 		return nil
 	}
 	var list []string
@@ -297,7 +298,7 @@ func (r *reader) entries(at, name string, n settings.Node) []string {
 			return nil
 		}
 		for _, e := range got {
-			text, ok := scalarText(e)
+			text, ok := values.ScalarText(e)
 			if !ok {
 				r.problem(at, "expected single values in the list")
 				return nil
@@ -305,14 +306,14 @@ func (r *reader) entries(at, name string, n settings.Node) []string {
 			list = append(list, text)
 		}
 	default:
-		text, ok := scalarText(got)
+		text, ok := values.ScalarText(got)
 		if !ok {
 			r.problem(at, "expected a single value or a list of them")
 			return nil
 		}
 		list = []string{text}
 	}
-	if err := v.check(list, r.secrets); err != nil {
+	if err := v.Check(list, r.secrets); err != nil {
 		r.problem(at, "%v", err)
 		return nil
 	}
@@ -355,7 +356,7 @@ func (r *reader) duration(at, text string, least, most time.Duration) {
 		return
 	}
 	r.tree(at, text, false)
-	if parts, err := split(text); err != nil || len(parts) > 1 || parts[0].name != "" {
+	if parts, err := values.Split(text); err != nil || len(parts) > 1 || parts[0].Name != "" {
 		return // known when its values are
 	}
 	if _, err := parseInterval(text, least, most); err != nil {
@@ -419,11 +420,11 @@ func (r *reader) checks(at string, list []check) {
 
 func (r *reader) check(c *check) {
 	r.tree(c.at+".name", c.Name, false)
-	parts, _ := split(c.Name) // what is wrong with it was told
+	parts, _ := values.Split(c.Name) // what is wrong with it was told
 	switch {
 	case c.Name == "":
 		r.problem(c.at+".name", "is missing; every check needs a name")
-	case len(parts) == 1 && parts[0].name == "":
+	case len(parts) == 1 && parts[0].Name == "":
 		r.name(c.at+".name", c.Name)
 	}
 	if !slices.Contains(probes.Kinds(), c.Kind) {
@@ -447,14 +448,14 @@ func (r *reader) check(c *check) {
 	}
 	if c.Each != "" {
 		if v := r.values[c.Each]; v == nil {
-			r.problem(c.at+".each", "there is no value %.60q%s", c.Each, near(c.Each, sorted(r.values)))
+			r.problem(c.at+".each", "there is no value %.60q%s", c.Each, values.Near(c.Each, sorted(r.values)))
 		} else if !v.List {
 			r.problem(c.at+".each", "%s is one value and no list, unless its declaration says list: true", c.Each)
 		}
-		if !slices.ContainsFunc(parts, func(p part) bool { return p.name == nameItem || p.name == nameNumber }) {
+		if !slices.ContainsFunc(parts, func(p values.Part) bool { return p.Name == values.NameItem || p.Name == values.NameNumber }) {
 			r.problem(c.at+".name", "needs ${item} or ${number}, since there is one check for each of %s", c.Each)
 		}
-	} else if slices.ContainsFunc(parts, func(p part) bool { return p.name == nameItem || p.name == nameNumber }) {
+	} else if slices.ContainsFunc(parts, func(p values.Part) bool { return p.Name == values.NameItem || p.Name == values.NameNumber }) {
 		r.problem(c.at+".name", "${item} and ${number} are those of each, which is not given")
 	}
 	c.options, _ = r.doc.Plain(c.Options, c.at+".options").(map[string]any)
@@ -466,10 +467,10 @@ func (r *reader) check(c *check) {
 
 // options checks the keys of a check's options, and that no secret stands among them.
 func (r *reader) options(c *check) {
-	known := optionKeys()[c.Kind]
+	known := kinds.Options()[c.Kind]
 	for _, key := range sorted(c.options) {
 		if known != nil && !slices.Contains(known, key) {
-			r.problem(c.at+".options."+key, "unknown option of %s checks%s", c.Kind, near(key, known))
+			r.problem(c.at+".options."+key, "unknown option of %s checks%s", c.Kind, values.Near(key, known))
 		}
 	}
 	r.tree(c.at+".options", c.options, true)
@@ -482,9 +483,9 @@ func (r *reader) tree(at string, v any, options bool) {
 		for _, key := range sorted(v) {
 			place := at + "." + key
 			switch text, _ := v[key].(string); {
-			case options && machineFile(key, v[key]):
+			case options && kinds.MachineFile(key, v[key]):
 				r.problem(place, "names a file, folder or variable of the agent's machine, which can't be done from here; of what holds a secret write %s: ${secret:NAME}", strings.TrimSuffix(strings.TrimSuffix(key, "_file"), "_env"))
-			case options && secretKey(key) && v[key] != nil && !r.secretReference(text):
+			case options && kinds.Secret(key) && v[key] != nil && !r.secretReference(text):
 				r.problem(place, "is a secret and must not stand in a plan; write ${secret:NAME}, and keep it with: communewatch-collector work secret set NAME")
 				continue
 			}
@@ -497,8 +498,8 @@ func (r *reader) tree(at string, v any, options bool) {
 	case string:
 		parts := r.references(at, v)
 		for _, p := range parts {
-			isSecret := p.secret || r.values[p.name] != nil && r.values[p.name].Type == TypeSecret
-			if isSecret && (!options || len(parts) > 1 || !secretPlace(at)) {
+			isSecret := p.Secret || r.values[p.Name] != nil && r.values[p.Name].Type == values.TypeSecret
+			if isSecret && (!options || len(parts) > 1 || !kinds.SecretPlace(at)) {
 				r.problem(at, "is no place for a secret; one is the whole of community, auth_key, priv_key, token, or of a header")
 			}
 		}
@@ -507,32 +508,32 @@ func (r *reader) tree(at string, v any, options bool) {
 
 // secretReference reports whether a text is nothing but a reference to a secret.
 func (r *reader) secretReference(text string) bool {
-	parts, err := split(text)
+	parts, err := values.Split(text)
 	if err != nil {
 		return true // told elsewhere
 	}
 	if len(parts) != 1 {
 		return false
 	}
-	v := r.values[parts[0].name]
-	return parts[0].secret || v != nil && v.Type == TypeSecret && !v.List
+	v := r.values[parts[0].Name]
+	return parts[0].Secret || v != nil && v.Type == values.TypeSecret && !v.List
 }
 
 // references takes a text apart and checks that what it refers to is declared. nil tells of a mistake.
-func (r *reader) references(at, text string) []part {
-	parts, err := split(text)
+func (r *reader) references(at, text string) []values.Part {
+	parts, err := values.Split(text)
 	if err != nil {
 		r.problem(at, "%v", err)
 		return nil
 	}
 	for _, p := range parts {
 		switch {
-		case p.name == "" || slices.Contains(ownNames(), p.name) && !p.secret:
-		case p.secret && !r.secrets[p.name]:
-			r.problem(at, "secret %q is not listed under secrets%s", p.name, near(p.name, sorted(r.secrets)))
+		case p.Name == "" || slices.Contains(values.OwnNames(), p.Name) && !p.Secret:
+		case p.Secret && !r.secrets[p.Name]:
+			r.problem(at, "secret %q is not listed under secrets%s", p.Name, values.Near(p.Name, sorted(r.secrets)))
 			return nil
-		case !p.secret && r.values[p.name] == nil:
-			r.problem(at, "there is no value %q%s; declare it under values", p.name, near(p.name, sorted(r.values)))
+		case !p.Secret && r.values[p.Name] == nil:
+			r.problem(at, "there is no value %q%s; declare it under values", p.Name, values.Near(p.Name, sorted(r.values)))
 			return nil
 		}
 	}
@@ -575,7 +576,7 @@ func (r *reader) readGroups() {
 func (r *reader) templateNames(at string, names []string) {
 	for i, name := range names {
 		if r.templates[name] == nil {
-			r.problem(fmt.Sprintf("%s[%d]", at, i), "there is no template %.60q%s", name, near(name, sorted(r.templates)))
+			r.problem(fmt.Sprintf("%s[%d]", at, i), "there is no template %.60q%s", name, values.Near(name, sorted(r.templates)))
 		}
 	}
 }

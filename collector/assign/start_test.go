@@ -6,6 +6,7 @@ import (
 
 	"communewatch/agent"
 	"communewatch/collector/assign"
+	"communewatch/collector/assign/values"
 )
 
 // agentTakes has an agent read a document as it reads its settings file.
@@ -31,7 +32,7 @@ func TestTheStartingPlan(t *testing.T) {
 		t.Error("nobody is told what is left out")
 	}
 	p := parse(t, strings.Replace(assign.Start(), "secrets: []", "secrets: [snmp-doc, hub]", 1))
-	table := assign.Table{"s1": {
+	table := values.Table{"s1": {
 		"gateway": {"192.168.1.1"}, "switches": {"192.168.1.2", "192.168.1.3"}, "snmp": {"snmp-doc"},
 		"broadband_anchor": {"100.64.0.1"}, "broadband_hop": {"100.64.0.0/10"}, "dedicated_anchor": {"10.100.0.1"}, "dedicated_hop": {"10.100.0.0/16"}, "resolver": {"10.100.0.53"},
 		"portal": {"https://portal.example.gov.vn/"}, "hub": {"https://hub.example.gov.vn/whip/echo"}, "hub_token": {"hub"}, "conference_server": {"sip:10.100.0.20;transport=tcp"},

@@ -7,7 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"communewatch/collector/assign"
+	"communewatch/collector/assign/values"
 	"communewatch/collector/registry/work"
 	"communewatch/probes"
 )
@@ -77,11 +77,11 @@ func (s *Service) back(ctx context.Context, id int) (*Preview, work.Version, err
 	if err != nil {
 		return nil, old, err
 	}
-	values, err := assign.ParseTable(old.Values)
+	table, err := values.ParseTable(old.Values)
 	if err != nil {
 		return nil, old, err
 	}
-	p, err := s.preview(ctx, Draft{Name: fmt.Sprintf("version %d of the plan", id), Plan: &old.Plan, Values: values, Whole: true, Base: -1})
+	p, err := s.preview(ctx, Draft{Name: fmt.Sprintf("version %d of the plan", id), Plan: &old.Plan, Values: table, Whole: true, Base: -1})
 	return p, old, err
 }
 
@@ -113,7 +113,7 @@ func checkNote(note string) error {
 }
 
 // Values returns what sites have, as people's lists said it last.
-func (s *Service) Values(ctx context.Context) (assign.Table, error) {
+func (s *Service) Values(ctx context.Context) (values.Table, error) {
 	caller, err := looks(ctx)
 	if err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func (s *Service) Values(ctx context.Context) (assign.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen := assign.Table{}
+	seen := values.Table{}
 	for _, site := range sites {
 		if values, ok := c.values[site.ID]; ok && caller.Sees(site.Parent) {
 			seen[site.ID] = values
@@ -136,7 +136,7 @@ func (s *Service) Values(ctx context.Context) (assign.Table, error) {
 }
 
 // Declared returns the values that the current plan declares, and the secrets that its checks may name.
-func (s *Service) Declared(ctx context.Context) (map[string]assign.Value, []string, error) {
+func (s *Service) Declared(ctx context.Context) (map[string]values.Value, []string, error) {
 	if _, err := looks(ctx); err != nil {
 		return nil, nil, err
 	}

@@ -18,6 +18,7 @@ import (
 
 	"communewatch/collector/assign"
 	"communewatch/collector/assign/cost"
+	"communewatch/collector/assign/values"
 	"communewatch/collector/audit"
 	"communewatch/collector/people"
 	"communewatch/collector/registry/work"
@@ -64,7 +65,7 @@ type Service struct {
 type parsed struct {
 	version work.Version
 	plan    *assign.Plan
-	values  assign.Table
+	values  values.Table
 }
 
 // Errors; compare with errors.Is. Those of collector/registry/work are returned as they are.
@@ -150,8 +151,8 @@ func (s *Service) record(ctx context.Context, act, what, detail string, ok bool)
 }
 
 // fleet reads whom the plan is for.
-func (s *Service) fleet(ctx context.Context, values assign.Table) (f assign.Fleet, err error) {
-	f.Values = values
+func (s *Service) fleet(ctx context.Context, has values.Table) (f assign.Fleet, err error) {
+	f.Values = has
 	if f.Sites, err = s.o.Sites(ctx, s.o.Now().In(s.o.Zone)); err != nil {
 		return f, err
 	}
@@ -203,11 +204,11 @@ func (s *Service) readVersion(v work.Version) (parsed, error) {
 	if err != nil {
 		return parsed{}, fmt.Errorf("version %d of the plan is not understood by this version of the program: %w", v.ID, err)
 	}
-	values, err := assign.ParseTable(v.Values)
+	table, err := values.ParseTable(v.Values)
 	if err != nil {
 		return parsed{}, fmt.Errorf("version %d of the plan: %w", v.ID, err)
 	}
-	return parsed{version: v, plan: plan, values: values}, nil
+	return parsed{version: v, plan: plan, values: table}, nil
 }
 
 // Current returns the current version; the zero Version where there is none yet.
@@ -238,7 +239,7 @@ func (s *Service) Versions(ctx context.Context, limit int) ([]work.Version, erro
 type Draft struct {
 	Name   string       // of the file it comes from, for messages; may be empty
 	Plan   *string      // nil: as it is
-	Values assign.Table // what of the sites' values is set anew; nil: nothing. An empty list takes a value away
+	Values values.Table // what of the sites' values is set anew; nil: nothing. An empty list takes a value away
 	// Whole says that Values is all that sites have, and what it lacks is taken away.
 	Whole bool
 	Note  string // why, for people
@@ -346,11 +347,11 @@ func (s *Service) preview(ctx context.Context, d Draft) (*Preview, error) {
 	}
 	was := before.values
 	if was == nil {
-		was, _ = assign.ParseTable(base.Values)
+		was, _ = values.ParseTable(base.Values)
 	}
 	after.values = was
 	if d.Whole {
-		after.values = assign.Table{}.Set(d.Values)
+		after.values = values.Table{}.Set(d.Values)
 	} else if d.Values != nil {
 		after.values = was.Set(d.Values)
 	}
@@ -374,16 +375,16 @@ func (s *Service) preview(ctx context.Context, d Draft) (*Preview, error) {
 	return p, s.compare(ctx, p, fleet, &old, &now)
 }
 
-func differing(a, b assign.Table) (n int) {
-	for id, values := range a {
-		for name, list := range values {
+func differing(a, b values.Table) (n int) {
+	for id, has := range a {
+		for name, list := range has {
 			if !slices.Equal(list, b[id][name]) {
 				n++
 			}
 		}
 	}
-	for id, values := range b {
-		for name := range values {
+	for id, has := range b {
+		for name := range has {
 			if _, both := a[id][name]; !both {
 				n++
 			}

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"communewatch/collector/assign"
+	"communewatch/collector/assign/values"
 	"communewatch/collector/audit"
 	"communewatch/collector/people"
 	"communewatch/collector/plans"
@@ -184,13 +184,13 @@ func TestFromPreviewToAgentsAndBack(t *testing.T) {
 func TestValuesGoBackWithThePlan(t *testing.T) {
 	o, ctx := newOffice(t), t.Context()
 	text := strings.Replace(plan, "districts: [Sông Lô]", "districts: [nowhere]", 1)
-	o.apply(t, plans.Draft{Plan: &text, Values: assign.Table{"s1": {"anchor": {"10.0.0.1"}}}, Base: 0})
+	o.apply(t, plans.Draft{Plan: &text, Values: values.Table{"s1": {"anchor": {"10.0.0.1"}}}, Base: 0})
 	first, _, _ := o.Work(ctx, "s1", "pc", "")
-	p, err := o.Preview(ctx, plans.Draft{Values: assign.Table{"s1": {"anchor": {"10.0.0.2"}}, "s2": {"anchor": {"10.0.0.3"}}}, Base: -1})
+	p, err := o.Preview(ctx, plans.Draft{Values: values.Table{"s1": {"anchor": {"10.0.0.2"}}, "s2": {"anchor": {"10.0.0.3"}}}, Base: -1})
 	if err != nil || p.Values != 2 || len(p.Agents) != 2 || p.Agents[0].Changed[0].Fields[0].After != "10.0.0.2" {
 		t.Fatalf("%+v, %v", p, err)
 	}
-	o.apply(t, plans.Draft{Values: assign.Table{"s1": {"anchor": {"10.0.0.2"}}}, Base: 1})
+	o.apply(t, plans.Draft{Values: values.Table{"s1": {"anchor": {"10.0.0.2"}}}, Base: 1})
 	if got, err := o.Values(ctx); err != nil || got["s1"]["anchor"][0] != "10.0.0.2" {
 		t.Error(got, err)
 	}
@@ -200,10 +200,10 @@ func TestValuesGoBackWithThePlan(t *testing.T) {
 	if now, _, _ := o.Work(ctx, "s1", "pc", ""); now.Document != first.Document {
 		t.Error(now.Document)
 	}
-	if _, _, err := o.Apply(ctx, plans.Draft{Values: assign.Table{"s1": {"anchor": {"127.0.0.1"}}}, Base: -1}); err == nil || !strings.Contains(err.Error(), "the agent's own machine") {
+	if _, _, err := o.Apply(ctx, plans.Draft{Values: values.Table{"s1": {"anchor": {"127.0.0.1"}}}, Base: -1}); err == nil || !strings.Contains(err.Error(), "the agent's own machine") {
 		t.Error("a list led agents to themselves:", err)
 	}
-	if _, _, err := o.Apply(ctx, plans.Draft{Values: assign.Table{"s1": {"anchor": {"10.0.0.9"}}}, Base: 1}); !errors.Is(err, kept.ErrOvertaken) {
+	if _, _, err := o.Apply(ctx, plans.Draft{Values: values.Table{"s1": {"anchor": {"10.0.0.9"}}}, Base: 1}); !errors.Is(err, kept.ErrOvertaken) {
 		t.Error(err)
 	}
 	if _, _, err := o.Rollback(ctx, 99, ""); !errors.Is(err, kept.ErrUnknownVersion) {

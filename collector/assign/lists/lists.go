@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"communewatch/collector/assign"
+	"communewatch/collector/assign/values"
 	"communewatch/inventory"
 	"communewatch/inventory/purchases/headings"
 	"communewatch/inventory/purchases/places"
@@ -27,13 +27,13 @@ const (
 // Options are what a list is checked against.
 type Options struct {
 	Sites  []inventory.Site // all rows: a list may use a name that a site had before
-	Values map[string]assign.Value
+	Values map[string]values.Value
 }
 
 // Import is what a list holds. With Problems it holds no values. An empty cell says nothing; "-" takes a value away, and
 // so has an empty list in Values.
 type Import struct {
-	Values   assign.Table
+	Values   values.Table
 	Problems []inventory.Problem
 	Warnings []inventory.Problem
 }
@@ -68,7 +68,7 @@ type reader struct {
 // Read reads a list: an Excel file (.xlsx, its visible sheets) or text separated by commas, semicolons or tabs. name is
 // used for messages alone.
 func (o Options) Read(name string, data []byte) Import {
-	r := reader{o: o, places: places.New(o.Sites), fixed: siteColumns(), values: map[string]string{}, out: Import{Values: assign.Table{}}, rows: map[string]int{}}
+	r := reader{o: o, places: places.New(o.Sites), fixed: siteColumns(), values: map[string]string{}, out: Import{Values: values.Table{}}, rows: map[string]int{}}
 	for _, v := range slices.Sorted(maps.Keys(o.Values)) {
 		for _, h := range append([]string{v}, o.Values[v].Headings...) {
 			if key := headings.Fold(h); r.values[key] == "" && key != "" {
@@ -256,18 +256,18 @@ func (r *reader) row(row inventory.Row, l layout) {
 		return
 	}
 	r.rows[id] = row.Number
-	values := map[string][]string{}
+	found := map[string][]string{}
 	for _, i := range slices.Sorted(maps.Keys(l.values)) {
 		value := l.values[i]
 		if i >= len(row.Cells) {
 			continue
 		}
 		if list, said := r.value(row, i, value, l); said {
-			values[value] = list
+			found[value] = list
 		}
 	}
-	if len(values) > 0 {
-		r.out.Values[id] = values
+	if len(found) > 0 {
+		r.out.Values[id] = found
 	}
 }
 
@@ -299,7 +299,7 @@ func (r *reader) value(row inventory.Row, at int, name string, l layout) ([]stri
 	case len(list) == 1 && (list[0] == "-" || list[0] == "–"):
 		return []string{}, true
 	}
-	if err := v.Check(list); err != nil {
+	if err := v.Check(list, nil); err != nil {
 		r.problem(row.Number, l.names[at], "%v", err)
 		return nil, false
 	}
@@ -307,13 +307,13 @@ func (r *reader) value(row inventory.Row, at int, name string, l layout) ([]stri
 }
 
 // tidy writes a cell as values are written: spreadsheets write 20000 as 2E+04, and people TRUE as they like.
-func tidy(t assign.Type, text string) string {
+func tidy(t values.Type, text string) string {
 	switch t {
-	case assign.TypeNumber:
+	case values.TypeNumber:
 		if f, err := strconv.ParseFloat(text, 64); err == nil {
 			return strconv.FormatFloat(f, 'f', -1, 64)
 		}
-	case assign.TypeSwitch, assign.TypeName, assign.TypeSecret:
+	case values.TypeSwitch, values.TypeName, values.TypeSecret:
 		return strings.ToLower(text)
 	}
 	return text

@@ -9,6 +9,7 @@ import (
 
 	"communewatch/collector/assign"
 	"communewatch/collector/assign/lists"
+	"communewatch/collector/assign/values"
 	"communewatch/inventory"
 	"communewatch/inventory/sheet"
 )
@@ -33,12 +34,12 @@ secrets: [snmp-doc]
 func TestListsAsPeopleKeepThem(t *testing.T) {
 	const list = "DANH SÁCH GIÁ TRỊ;;;;;\nSTT;Đơn vị;Bộ định tuyến (IP);Thiết bị;Tốc độ (kbps);Ghi chú\n1;TT Tam Sơn;192.168.1.1;192.168.1.2, 192.168.1.3;20000;x\n2;08746;-;;;\n"
 	got := options(t).Read("l.csv", []byte(list))
-	want := assign.Table{"s08824": {"gateway": {"192.168.1.1"}, "switches": {"192.168.1.2", "192.168.1.3"}, "line_kbps": {"20000"}}, "s08746": {"gateway": {}}}
+	want := values.Table{"s08824": {"gateway": {"192.168.1.1"}, "switches": {"192.168.1.2", "192.168.1.3"}, "line_kbps": {"20000"}}, "s08746": {"gateway": {}}}
 	if len(got.Problems)+len(got.Warnings) > 0 || !reflect.DeepEqual(got.Values, want) {
 		t.Errorf("%v %v %v", got.Values, got.Problems, got.Warnings)
 	}
 	english := options(t).Read("l.csv", []byte("site,gateway,line_kbps,VLAN,SNMP,colour\ns08794,10.0.0.1,1e4,TRUE,SNMP-doc,red\n"))
-	want = assign.Table{"s08794": {"gateway": {"10.0.0.1"}, "line_kbps": {"10000"}, "vlan": {"true"}, "snmp": {"snmp-doc"}}}
+	want = values.Table{"s08794": {"gateway": {"10.0.0.1"}, "line_kbps": {"10000"}, "vlan": {"true"}, "snmp": {"snmp-doc"}}}
 	if len(english.Problems) > 0 || !reflect.DeepEqual(english.Values, want) || len(english.Warnings) != 1 || !strings.Contains(english.Warnings[0].Text, `"colour"`) {
 		t.Errorf("%v %v %v", english.Values, english.Problems, english.Warnings)
 	}
@@ -52,7 +53,7 @@ func TestAWorkbook(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := options(t).Read("l.xlsx", b.Bytes())
-	if want := (assign.Table{"s08824": {"switches": {"192.168.1.2", "192.168.1.3"}, "line_kbps": {"50000"}}}); !reflect.DeepEqual(got.Values, want) {
+	if want := (values.Table{"s08824": {"switches": {"192.168.1.2", "192.168.1.3"}, "line_kbps": {"50000"}}}); !reflect.DeepEqual(got.Values, want) {
 		t.Errorf("%v %v", got.Values, got.Problems)
 	}
 }
@@ -93,7 +94,7 @@ func FuzzRead(f *testing.F) {
 		if len(got.Problems) > 0 && got.Values != nil {
 			t.Error("a list with a mistake was taken")
 		}
-		if again, err := assign.ParseTable(got.Values.Text()); err != nil || again.Text() != got.Values.Text() {
+		if again, err := values.ParseTable(got.Values.Text()); err != nil || again.Text() != got.Values.Text() {
 			t.Errorf("%v: %v", got.Values, err)
 		}
 	})

@@ -1,4 +1,6 @@
-package assign
+// Package kinds is what the collector knows of the options of checks without being able to run any: which there are, which
+// hold secrets, and how often a check runs.
+package kinds
 
 import (
 	"slices"
@@ -8,9 +10,9 @@ import (
 	"communewatch/probes"
 )
 
-// optionKeys are the options that each kind of check knows, as agents have them (docs/agent.md). A test holds them
+// Options are the options that each kind of check knows, as agents have them (docs/agent.md). A test holds them
 // against the probes' own.
-func optionKeys() map[probes.Kind][]string {
+func Options() map[probes.Kind][]string {
 	return map[probes.Kind][]string{
 		probes.KindICMP:    {"count", "df_size_bytes", "interval", "network", "size_bytes", "wait"},
 		probes.KindTCP:     {"timeout"},
@@ -27,33 +29,33 @@ func optionKeys() map[probes.Kind][]string {
 	}
 }
 
-// secretKey reports whether an option of any depth holds what nobody may read.
-func secretKey(key string) bool {
+// Secret reports whether an option of any depth holds what nobody may read.
+func Secret(key string) bool {
 	return slices.Contains([]string{"community", "auth_key", "priv_key", "token"}, key) || slices.Contains([]string{"authorization", "cookie"}, strings.ToLower(key))
 }
 
-// secretPlace reports whether agents take a secret there: the options that hold one, and headers.
-func secretPlace(at string) bool {
+// SecretPlace reports whether agents take a secret there: the options that hold one, and headers.
+func SecretPlace(at string) bool {
 	return slices.Contains([]string{"community", "auth_key", "priv_key", "token"}, at[strings.LastIndexByte(at, '.')+1:]) || strings.Contains(at, ".options.headers.")
 }
 
-// machineFile reports whether an option names a file, folder or variable of the agent's machine: whoever may choose these
+// MachineFile reports whether an option names a file, folder or variable of the agent's machine: whoever may choose these
 // from afar can have any file sent to a server of theirs.
-func machineFile(key string, value any) bool {
+func MachineFile(key string, value any) bool {
 	_, text := value.(string)
 	return strings.HasSuffix(key, "_file") || strings.HasSuffix(key, "_env") || key == "rules" || key == "profiles" && text // of webrtc they are written out
 }
 
-// IntervalOf is how often a check of a kind runs that says nothing, in an agent whose defaults say nothing.
-func IntervalOf(kind probes.Kind) time.Duration {
-	if d := ownInterval(kind); d > 0 {
+// Interval is how often a check of a kind runs that says nothing, in an agent whose defaults say nothing.
+func Interval(kind probes.Kind) time.Duration {
+	if d := Own(kind); d > 0 {
 		return d
 	}
 	return 30 * time.Second
 }
 
-// ownInterval is the interval of kinds that run more seldom than an agent's defaults say; 0 for the others.
-func ownInterval(kind probes.Kind) time.Duration {
+// Own is the interval of kinds that run more seldom than an agent's defaults say; 0 for the others.
+func Own(kind probes.Kind) time.Duration {
 	switch kind {
 	case probes.KindSNMP, probes.KindSIP, probes.KindH323:
 		return time.Minute

@@ -1,4 +1,7 @@
-package assign
+// Package reach says what a check speaks to, as far as its settings tell, and whether it may. What no check may speak to
+// that was planned from afar is the agent's own machine, its link and groups: what listens there relies on nobody from
+// outside reaching it. Names are looked up by agents alone, which guard every socket.
+package reach
 
 import (
 	"fmt"
@@ -11,8 +14,8 @@ import (
 	"communewatch/probes"
 )
 
-// parsePrefix reads an address or a prefix.
-func parsePrefix(s string) (netip.Prefix, error) {
+// Prefix reads an address or a prefix.
+func Prefix(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
 		a = a.Unmap()
 		return netip.PrefixFrom(a, a.BitLen()), nil
@@ -44,8 +47,8 @@ func never() []struct {
 	}
 }
 
-// wholly says what a prefix is of which no address may be spoken to; "" where some may.
-func wholly(p netip.Prefix) string {
+// Wholly says what a prefix is of which no address may be spoken to; "" where some may.
+func Wholly(p netip.Prefix) string {
 	for _, n := range never() {
 		if n.prefix.Bits() <= p.Bits() && n.prefix.Contains(p.Addr()) {
 			return n.what
@@ -64,17 +67,17 @@ func forbiddenPrefix(p netip.Prefix) string {
 	return ""
 }
 
-// place is what a check speaks to.
-type place struct {
-	at   string // below the check: "address" or "options.gatekeeper_address"
-	text string
-	net  bool // a prefix, and not a host
+// Place is what a check speaks to.
+type Place struct {
+	At   string // below the check: "address" or "options.gatekeeper_address"
+	Text string
+	Net  bool // a prefix, and not a host
 }
 
-// places lists what a check speaks to, as far as it says.
-func places(kind probes.Kind, address string, options map[string]any) []place {
-	var out []place
-	add := func(at, text string) { out = append(out, place{at: at, text: text}) }
+// Places lists what a check speaks to, as far as it says.
+func Places(kind probes.Kind, address string, options map[string]any) []Place {
+	var out []Place
+	add := func(at, text string) { out = append(out, Place{At: at, Text: text}) }
 	switch kind {
 	case probes.KindMachine:
 	case probes.KindDNS: // asks about the address
@@ -86,11 +89,11 @@ func places(kind probes.Kind, address string, options map[string]any) []place {
 			}
 		}
 	case probes.KindSweep:
-		out = append(out, place{at: "address", text: address, net: true})
+		out = append(out, Place{At: "address", Text: address, Net: true})
 		allow, _ := options["allow"].([]any)
 		for i, a := range allow {
-			text, _ := scalarText(a)
-			out = append(out, place{at: fmt.Sprintf("options.allow[%d]", i), text: text, net: true})
+			text, _ := a.(string)
+			out = append(out, Place{At: fmt.Sprintf("options.allow[%d]", i), Text: text, Net: true})
 		}
 	case probes.KindHTTP, probes.KindWebRTC:
 		u, err := url.Parse(address)
@@ -135,46 +138,52 @@ func hostOf(text string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")
 }
 
-// refuses says why the plan does not let a check speak to a place; "" where it does. Of names only agents can tell.
-func (p *Plan) refuses(at place) string {
-	if at.net {
-		prefix, err := parsePrefix(at.text)
+// Rule is whom checks may speak to.
+type Rule struct {
+	Allow    []netip.Prefix
+	Loopback bool // the agent's own machine too: a province on one machine
+}
+
+// Refuses says why a check may not speak to a place; "" where it may. Of names only agents can tell.
+func (r *Rule) Refuses(at Place) string {
+	if at.Net {
+		prefix, err := Prefix(at.Text)
 		if err != nil {
 			return err.Error()
 		}
-		return p.refusesPrefix(prefix)
+		return r.prefix(prefix)
 	}
-	if a, err := netip.ParseAddr(at.text); err == nil {
+	if a, err := netip.ParseAddr(at.Text); err == nil {
 		if a.Zone() != "" {
 			return fmt.Sprintf("%s is link-local, which no check from here may speak to", a)
 		}
 		a = a.Unmap()
-		return p.refusesPrefix(netip.PrefixFrom(a, a.BitLen()))
+		return r.prefix(netip.PrefixFrom(a, a.BitLen()))
 	}
-	name := strings.TrimSuffix(strings.ToLower(at.text), ".")
+	name := strings.TrimSuffix(strings.ToLower(at.Text), ".")
 	switch {
-	case !host(at.text):
-		return fmt.Sprintf("%.60q is neither an IP address nor a name that can be looked up", at.text)
-	case p.loopback:
+	case !Host(at.Text):
+		return fmt.Sprintf("%.60q is neither an IP address nor a name that can be looked up", at.Text)
+	case r.Loopback:
 	case name == "localhost" || strings.HasSuffix(name, ".localhost"):
-		return fmt.Sprintf("%.60q is the agent's own machine, which no check from here may speak to", at.text)
+		return fmt.Sprintf("%.60q is the agent's own machine, which no check from here may speak to", at.Text)
 	}
 	return ""
 }
 
-func (p *Plan) refusesPrefix(prefix netip.Prefix) string {
+func (r *Rule) prefix(prefix netip.Prefix) string {
 	text := prefix.String()
 	if prefix.IsSingleIP() {
 		text = prefix.Addr().String()
 	}
-	if p.loopback && prefix.Addr().IsLoopback() {
+	if r.Loopback && prefix.Addr().IsLoopback() {
 		return ""
 	}
 	if why := forbiddenPrefix(prefix); why != "" {
 		return fmt.Sprintf("%s is %s, which no check from here may speak to", text, why)
 	}
-	if !slices.ContainsFunc(p.allow, func(a netip.Prefix) bool { return a.Bits() <= prefix.Bits() && a.Contains(prefix.Addr()) }) {
-		return fmt.Sprintf("%s lies in none of the networks that the plan allows (%s); add it under allow if it is meant", text, prefixes(p.allow))
+	if !slices.ContainsFunc(r.Allow, func(a netip.Prefix) bool { return a.Bits() <= prefix.Bits() && a.Contains(prefix.Addr()) }) {
+		return fmt.Sprintf("%s lies in none of the networks that the plan allows (%s); add it under allow if it is meant", text, prefixes(r.Allow))
 	}
 	return ""
 }
@@ -189,4 +198,20 @@ func prefixes(list []netip.Prefix) string {
 		words = append(words, "...")
 	}
 	return strings.Join(words, ", ")
+}
+
+// Host reports whether a text is an address or a name that can be looked up.
+func Host(text string) bool {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return a.Zone() == ""
+	}
+	labels := strings.Split(strings.TrimSuffix(text, "."), ".")
+	for _, l := range labels {
+		if l == "" || len(l) > 63 || strings.Trim(strings.ToLower(l), "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return false
+		}
+	}
+	// Some systems read 127.1, 0x7f.1 and 2130706433 as addresses.
+	last := strings.ToLower(labels[len(labels)-1])
+	return strings.Trim(last, "0123456789") != "" && !strings.HasPrefix(last, "0x")
 }

@@ -1,10 +1,13 @@
-package assign
+// Package values is what differs from site to site: how it is declared, how it is kept, and how it comes into the texts of a
+// plan in the place of ${name}.
+package values
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -15,6 +18,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"communewatch/collector/assign/reach"
 	"communewatch/probes"
 	"communewatch/probes/settings"
 )
@@ -50,7 +54,7 @@ type Value struct {
 	Headings []string      `yaml:"headings"` // of its column in lists of sites, beside its own name
 	Default  settings.Node `yaml:"default"`  // of sites that have none
 
-	fallback []string
+	Fallback []string `yaml:"-"` // the default, read
 }
 
 // Bounds of what a value is set to.
@@ -60,10 +64,8 @@ const (
 	maxTables  = 4 << 20
 )
 
-// Check tells whether a value may be set to a list of texts. Which secrets there are it does not know.
-func (v *Value) Check(list []string) error { return v.check(list, nil) }
-
-func (v *Value) check(list []string, secrets map[string]bool) error {
+// Check tells whether a value may be set to a list of texts. secrets are those there are; nil: nobody knows.
+func (v *Value) Check(list []string, secrets map[string]bool) error {
 	if len(list) > 1 && !v.List {
 		return fmt.Errorf("there are %d, and it is one value and no list", len(list))
 	}
@@ -75,7 +77,7 @@ func (v *Value) check(list []string, secrets map[string]bool) error {
 			return err
 		}
 		if v.Type == TypeSecret && secrets != nil && !secrets[text] {
-			return fmt.Errorf("secret %.60q is not listed under secrets%s", text, near(text, sorted(secrets)))
+			return fmt.Errorf("secret %.60q is not listed under secrets%s", text, Near(text, slices.Sorted(maps.Keys(secrets))))
 		}
 		if slices.Contains(list[:i], text) {
 			return fmt.Errorf("%.60q is there twice", text)
@@ -117,12 +119,12 @@ func (t Type) check(text string) error {
 			return wrong("a prefix such as 192.168.1.0/24")
 		}
 	case TypeHost:
-		if !host(text) {
+		if !reach.Host(text) {
 			return wrong("an IP address or a name such as hub.example.gov.vn")
 		}
 	case TypeHostPort:
 		h, port, err := net.SplitHostPort(text)
-		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n == 0 || !host(h) {
+		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n == 0 || !reach.Host(h) {
 			return wrong("a host with a port, such as 10.100.0.20:5061")
 		}
 	case TypeURL:
@@ -131,22 +133,6 @@ func (t Type) check(text string) error {
 		}
 	}
 	return nil
-}
-
-// host reports whether a text is an address or a name that can be looked up.
-func host(text string) bool {
-	if a, err := netip.ParseAddr(text); err == nil {
-		return a.Zone() == ""
-	}
-	labels := strings.Split(strings.TrimSuffix(text, "."), ".")
-	for _, l := range labels {
-		if l == "" || len(l) > 63 || strings.Trim(strings.ToLower(l), "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-			return false
-		}
-	}
-	// Some systems read 127.1, 0x7f.1 and 2130706433 as addresses.
-	last := strings.ToLower(labels[len(labels)-1])
-	return strings.Trim(last, "0123456789") != "" && !strings.HasPrefix(last, "0x")
 }
 
 // Table is what sites have, by site and value: what people keep as a list. A nil Table is an empty one.
@@ -236,25 +222,26 @@ func (t Table) Set(other Table) Table {
 	return out
 }
 
-// check tells what of the table the plan can't take.
-func (p *Plan) checkTable(t Table, known func(site string) bool) (problems []Problem) {
-	secrets := map[string]bool{}
-	for _, s := range p.file.Secrets {
-		secrets[s] = true
-	}
-	for _, id := range sorted(t) {
-		for _, name := range sorted(t[id]) {
-			v := p.values[name]
-			switch {
-			case v == nil:
-				problems = append(problems, Problem{At: "values." + name, Text: fmt.Sprintf("sites have the value %s, which the plan does not declare%s", name, near(name, sorted(p.values))), Sites: []string{id}})
-			case !known(id):
-			default:
-				if err := v.check(t[id][name], secrets); err != nil {
-					problems = append(problems, Problem{At: "values." + name, Text: fmt.Sprintf("%s: %v", name, err), Sites: []string{id}})
-				}
-			}
+// Near names the known name that is most like one that is not, for a message: the longest common beginning and end.
+func Near(name string, known []string) string {
+	best, most := "", len(name)/2
+	for _, k := range known {
+		head, tail, least := 0, 0, min(len(k), len(name))
+		for head < least && k[head] == name[head] {
+			head++
+		}
+		for tail < least-head && k[len(k)-1-tail] == name[len(name)-1-tail] {
+			tail++
+		}
+		if alike := head + tail - max(0, len(k)-len(name)); alike > most {
+			best, most = k, alike
 		}
 	}
-	return problems
+	switch {
+	case best != "":
+		return fmt.Sprintf("; did you mean %q?", best)
+	case len(known) > 0 && len(known) <= 12:
+		return "; there are " + strings.Join(known, ", ")
+	}
+	return ""
 }
