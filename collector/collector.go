@@ -2,12 +2,10 @@ package collector
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,16 +14,22 @@ import (
 	"time"
 
 	"communewatch/collector/api"
+	"communewatch/collector/authority"
+	"communewatch/collector/callers"
+	"communewatch/collector/doors"
+	"communewatch/collector/enroll"
 	"communewatch/collector/export/remote"
 	"communewatch/collector/health"
 	"communewatch/collector/history"
 	rollups "communewatch/collector/history/desk"
 	"communewatch/collector/ingest"
 	"communewatch/collector/orders"
+	"communewatch/collector/people/door"
 	"communewatch/collector/registry"
 	"communewatch/collector/rehearsal/conduct"
 	"communewatch/collector/rehearsal/desk"
 	"communewatch/collector/rehearsal/hub"
+	"communewatch/collector/releases"
 	"communewatch/collector/reports"
 	"communewatch/collector/stock"
 	"communewatch/collector/store"
@@ -51,6 +55,13 @@ type Collector struct {
 	log *slog.Logger
 	o   Options
 
+	doors     *doors.Doors
+	authority *authority.Authority
+	callers   *callers.Callers
+	enroll    *enroll.Door
+	releases  *releases.Keeper
+	people    *door.Door
+
 	reg    *registry.Registry
 	store  store.Store
 	keeper *history.Keeper
@@ -72,16 +83,13 @@ type Collector struct {
 	unwritten []registry.Change // what came of that, for watch
 }
 
-// How often things are looked at, and how long stopping may take.
+// How often things are looked at.
 const (
 	tickEvery    = time.Second     // the judge's resolution
 	aliveEvery   = 5 * time.Second // what a restart knows of when this run ended
 	sitesEvery   = 2 * time.Second // an import by the command line shows after that
 	retainEvery  = time.Minute     // rows go by blocks of hours and days
-	drainTimeout = 5 * time.Second // for requests under way when the collector stops
-	headerWait   = 10 * time.Second
 	maxUnwritten = 100_000         // changes kept while the registry takes none: a province changing for a day
-	idleTimeout  = 2 * time.Minute // above the agents' sending interval, so that they keep their connection
 )
 
 // New returns a collector that does nothing until Run. The config must have been validated.
@@ -96,11 +104,10 @@ func New(cfg Config, o Options) *Collector {
 func (c *Collector) Run(ctx context.Context) (err error) {
 	begin := time.Now()
 	// First of all, so that a port that is taken leaves no trace. Who connects early waits.
-	listener, err := net.Listen("tcp", c.cfg.Listen)
-	if err != nil {
-		return fmt.Errorf("listen: %w (`ss -ltnp` says who has the port)", err)
+	if c.doors, err = doors.Open(c.cfg.Listen, c.cfg.Doors, c.log); err != nil {
+		return err
 	}
-	defer listener.Close()
+	defer c.doors.Close()
 	if err := os.MkdirAll(c.cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("data_dir: %w", err)
 	}
@@ -108,6 +115,9 @@ func (c *Collector) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close("registry", c.reg.Close)) }()
+	if c.authority, err = OpenAuthority(&c.cfg, c.reg, c.cfg.Reach().ServerNames(), c.o.Now, c.log); err != nil {
+		return err
+	}
 	metrics := prometheus.NewRegistry()
 	if err := c.openReflector(metrics); err != nil {
 		return fmt.Errorf("reflector: %w", err)
@@ -149,9 +159,9 @@ func (c *Collector) Run(ctx context.Context) (err error) {
 	if err := c.build(metrics); err != nil {
 		return err
 	}
-	c.log.Info("collector started", "version", c.o.Version, "listen", listener.Addr().String(), "tls", c.cfg.TLS.CertFile != "",
+	c.log.Info("collector started", "version", c.o.Version, "listen", c.doors.Addr().String(), "tls", c.cfg.TLS.Mode,
 		"data_dir", c.cfg.DataDir, "took", time.Since(begin).Round(time.Millisecond))
-	return c.serve(ctx, listener)
+	return c.serve(ctx)
 }
 
 // ClosedTexts lists the texts of the contract's closed sets. States are judged by them, so they must never be among
@@ -166,12 +176,16 @@ func ClosedTexts() (all []string) {
 }
 
 func (c *Collector) build(metrics *prometheus.Registry) (err error) {
+	if err := c.openFleet(metrics); err != nil {
+		return err
+	}
 	c.ingest = ingest.New(ingest.Options{
-		Store: c.store, Registry: c.reg, Judge: c.judge, Devices: c.reg.Devices(), Rules: c.cfg.Health,
+		Store: c.store, Registry: c.reg, Who: c.callers.Writer, Judge: c.judge, Devices: c.reg.Devices(), Rules: c.cfg.Health,
 		Rollups: c.keeper, Ready: c.replayed.Load, Bucket: c.cfg.Bucket, Version: c.o.Version, Now: c.o.Now, Log: c.log, Metrics: metrics,
 		Limits: ingest.Limits{MaxAge: c.cfg.OutOfOrder, WriterSeries: c.cfg.WriterSeries},
 	})
-	c.orders = orders.New(orders.Options{Authenticate: c.agentOf, Log: c.log, Metrics: metrics, Now: c.o.Now})
+	c.orders = orders.New(orders.Options{Who: c.agentOf, Log: c.log, Metrics: metrics, Now: c.o.Now})
+	c.reg.Agents().OnRevoked(c.orders.Drop)
 	c.openRehearsals()
 	if c.stock, err = stock.New(stock.Options{Devices: c.reg.Devices(), Paper: c.reg.Paper(), Sites: c.reg, Now: c.o.Now, Log: c.log}); err != nil {
 		return err
@@ -180,51 +194,32 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 		return err
 	}
 	c.api = api.New(api.Options{
-		Judge: c.judge, Store: c.reader, Registry: c.reg, Inventory: c.stock, Rehearsals: c.rehearsals, Operators: c.reg, Reports: c.reports,
+		Judge: c.judge, Store: c.reader, Registry: c.reg, Inventory: c.stock, Rehearsals: c.rehearsals, Operators: c.reg, Reports: c.reports, Audit: c.reg.People(),
 		Status: c, Zone: c.cfg.Location(), Now: c.o.Now, Log: c.log, Metrics: metrics, Version: c.o.Version,
 	})
 	metrics.MustRegister(away(c.store)...)
 	c.web, err = web.New(web.Options{
 		Source: c.api, Stock: c.stock, Rehearsals: c.api.Rehearsals(), Reports: c.reports, Boundaries: c.cfg.Boundaries, Title: c.cfg.Title, DefaultLang: c.cfg.Language,
-		Status: c, Zone: c.cfg.Location(), Log: c.log, Now: c.o.Now,
+		Status: c, People: c.people, Zone: c.cfg.Location(), Log: c.log, Now: c.o.Now,
 	})
 	return err
 }
 
-// routes sends each request to its door.
+// routes are the handlers behind the port.
 func (c *Collector) routes() http.Handler {
-	mux := http.NewServeMux()
-	agents := c.ingest.Handler()
-	for _, p := range []string{"/api/v2/", "/write", "/ping", "/health"} {
-		mux.Handle(p, agents)
+	r := doors.Routes{
+		Ingest: c.ingest.Handler(), Orders: c.orders.Handler(), Enroll: c.enroll, Releases: c.releases.Handler(),
+		API: c.api.Handler(), Web: c.web.Handler(), People: c.people.Middleware,
 	}
-	mux.Handle("/api/agent/", c.orders.Handler())
-	people := c.api.Handler()
-	mux.Handle("/api/v1/", people)
-	mux.Handle("/metrics", people)
 	if c.reflector != nil {
-		mux.Handle("/whip/", c.reflector.Handler())
+		r.Reflector = c.reflector.Handler()
 	}
-	mux.Handle("/", c.web.Handler())
-	return mux
+	return r.Handler()
 }
 
 // serve runs the doors and everything behind them until ctx ends.
-func (c *Collector) serve(ctx context.Context, listener net.Listener) error {
-	server := &http.Server{
-		Handler:           c.routes(),
-		ReadHeaderTimeout: headerWait,
-		IdleTimeout:       idleTimeout,
-		ConnContext:       orders.WithConn,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug), // scanners and aborted handshakes
-		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12},
-	}
-	admin, err := c.adminListener()
-	if err != nil {
-		c.log.Warn("no backup while running", "error", err)
-	}
-
+func (c *Collector) serve(ctx context.Context) error {
+	c.doors.OpenSocket(c.cfg.socketFile())
 	group, run := errgroup.WithContext(ctx)
 	// What stands behind the doors outlives them by a moment: requests under way still need it.
 	behind, stopBehind := context.WithCancel(context.WithoutCancel(ctx))
@@ -245,44 +240,21 @@ func (c *Collector) serve(ctx context.Context, listener net.Listener) error {
 	group.Go(func() error { return c.keeper.Run(behind) })
 	group.Go(func() error { return c.watch(behind) })
 	group.Go(func() error { return c.stock.Run(run) })
+	group.Go(func() error { return c.authority.Run(behind) })
+	group.Go(func() error { return c.people.Run(run) })
+	group.Go(func() error { return c.releases.Run(run) })
 	group.Go(func() error {
-		var err error
-		if c.cfg.TLS.CertFile != "" {
-			err = server.ServeTLS(listener, c.cfg.TLS.CertFile, c.cfg.TLS.KeyFile)
-		} else {
-			err = server.Serve(listener)
+		defer stopBehind()
+		s := doors.Serve{Handler: c.routes(), Admin: c.adminRoutes()}
+		if c.cfg.TLS.Mode != authority.ModeOff {
+			s.TLS = c.authority.TLSConfig()
 		}
-		if errors.Is(err, http.ErrServerClosed) {
-			return nil
-		}
-		return err
-	})
-	adminServer := &http.Server{Handler: c.adminRoutes(), ReadHeaderTimeout: headerWait}
-	if admin != nil {
-		group.Go(func() error {
-			if err := adminServer.Serve(admin); !errors.Is(err, http.ErrServerClosed) {
-				return err
-			}
-			return nil
-		})
-	}
-	group.Go(func() error {
-		<-run.Done()
-		begin := time.Now()
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-		defer cancel()
-		adminServer.Shutdown(drain)
-		if err := server.Shutdown(drain); err != nil {
-			server.Close()
-		}
-		c.log.Info("stopped", "part", "doors", "took", time.Since(begin).Round(time.Millisecond))
-		stopBehind()
-		return nil
+		return c.doors.Run(run, s)
 	})
 	if c.o.Ready != nil {
-		c.o.Ready(listener.Addr().String())
+		c.o.Ready(c.doors.Addr().String())
 	}
-	err = group.Wait()
+	err := group.Wait()
 	if ctx.Err() != nil {
 		return nil // it was told to stop, and it did
 	}
@@ -390,23 +362,7 @@ func transitionOf(c registry.Change) health.Transition {
 	return t
 }
 
-// adminListener opens the socket for orders by programs of the same user. Its folder is closed to others.
-func (c *Collector) adminListener() (net.Listener, error) {
-	file := c.cfg.socketFile()
-	// The registry and the store are ours by now, so a socket that is still there belongs to nobody.
-	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	l, err := net.Listen("unix", file)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(file, 0o600); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, nil
-}
-
+// adminRoutes are what programs of the same user may order.
 func (c *Collector) adminRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(desk.Prefix, desk.Handler(c.rehearsals))

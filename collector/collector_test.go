@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"communewatch/collector/authority"
+	"communewatch/collector/people"
 	"communewatch/collector/registry"
 	"communewatch/inventory"
 )
@@ -60,7 +62,7 @@ func run(t *testing.T, cfg Config, client *http.Client) running {
 	select {
 	case address := <-ready:
 		scheme := "http"
-		if cfg.TLS.CertFile != "" {
+		if cfg.TLS.Mode != authority.ModeOff {
 			scheme = "https"
 		}
 		return running{scheme + "://" + address, client, stop}
@@ -141,9 +143,18 @@ func (r running) await(t *testing.T, want string) {
 	}
 }
 
+// openConfig are default settings of a collector on a free port of this machine, that serves anybody over plain HTTP.
+func openConfig(t *testing.T) Config {
+	t.Helper()
+	cfg := DefaultConfig()
+	cfg.Listen, cfg.DataDir = "127.0.0.1:0", filepath.Join(t.TempDir(), "data")
+	cfg.TLS.Mode, cfg.People.Anonymous = authority.ModeOff, people.RoleAdmin
+	return cfg
+}
+
 func testConfig(t *testing.T, dir string) Config {
 	t.Helper()
-	cfg, err := ParseConfig(filepath.Join(dir, "collector.yaml"), []byte("listen: 127.0.0.1:0\ndata_dir: data\n"))
+	cfg, err := ParseConfig(filepath.Join(dir, "collector.yaml"), []byte("listen: 127.0.0.1:0\ntls: {mode: off}\npeople: {anonymous: admin}\ndata_dir: data\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +207,7 @@ func TestCertificateFromTheConfig(t *testing.T) {
 	dir := t.TempDir()
 	pool := writeCertificate(t, dir)
 	cfg, err := ParseConfig(filepath.Join(dir, "collector.yaml"),
-		[]byte("listen: 127.0.0.1:0\ndata_dir: data\ntls: {cert_file: cert.pem, key_file: key.pem}\n"))
+		[]byte("listen: 127.0.0.1:0\ndata_dir: data\ntls: {cert_file: cert.pem, key_file: key.pem}\npeople: {anonymous: admin}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,17 +1,21 @@
 package collector
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
+	"communewatch/collector/authority"
+	"communewatch/collector/doors"
 	"communewatch/collector/health"
+	"communewatch/collector/people/door"
 	"communewatch/collector/rehearsal/plan"
+	"communewatch/collector/releases"
 	"communewatch/collector/reports/profiles"
 	"communewatch/collector/rollup"
 	"communewatch/collector/store/influx"
@@ -21,10 +25,16 @@ import (
 // Config is the collector's settings file. Get one from ReadConfig or ParseConfig, which validate it;
 // docs/collector.md describes every key.
 type Config struct {
-	Listen         string `yaml:"listen"`          // address and port of both doors, the agents' and the humans'
-	TLS            TLS    `yaml:"tls"`             // without it the collector speaks plain HTTP
-	AllowPlaintext bool   `yaml:"allow_plaintext"` // listen beyond this machine without TLS
-	DataDir        string `yaml:"data_dir"`
+	Listen         string             `yaml:"listen"` // address and port of both doors, the agents' and the humans'
+	TLS            authority.Settings `yaml:"tls"`
+	AllowPlaintext bool               `yaml:"allow_plaintext"` // listen beyond this machine without TLS
+	AgentsURL      []string           `yaml:"agents_url"`      // https://host:port for agents, in join codes; empty: what listen and names say
+	Doors          doors.Limits       `yaml:"doors"`
+	DataDir        string             `yaml:"data_dir"`
+
+	Agents  Agents            `yaml:"agents"`
+	People  door.Settings     `yaml:"people"`
+	Updates releases.Settings `yaml:"updates"`
 
 	Title      string `yaml:"title"`      // beside the name of the screens, such as the province's; empty for none
 	Language   string `yaml:"language"`   // vi or en: for those who did not choose
@@ -51,10 +61,10 @@ type Config struct {
 	Health health.Rules `yaml:"health"`
 }
 
-// TLS is the collector's certificate.
-type TLS struct {
-	CertFile string `yaml:"cert_file"`
-	KeyFile  string `yaml:"key_file"`
+// Agents is how agents get in.
+type Agents struct {
+	Tokens  bool `yaml:"tokens"`  // they may come with a token instead of a certificate
+	Approve bool `yaml:"approve"` // somebody has to approve each agent that comes with a join code
 }
 
 // The values of Config.Store.
@@ -96,6 +106,11 @@ const (
 func DefaultConfig() Config {
 	return Config{
 		Listen:    "127.0.0.1:8787",
+		TLS:       authority.Settings{Mode: authority.ModeOwn},
+		Doors:     doors.DefaultLimits(),
+		Agents:    Agents{Tokens: true},
+		People:    door.DefaultSettings(),
+		Updates:   releases.DefaultSettings(),
 		DataDir:   "/var/lib/communewatch-collector",
 		Language:  "vi",
 		Bucket:    "communewatch",
@@ -144,9 +159,11 @@ func ParseConfig(file string, data []byte) (Config, error) {
 
 // parseConfig lays what the file says over c.
 func parseConfig(file string, data []byte, c Config) (Config, error) {
+	c.TLS.Mode = "" // what the file's other keys imply, unless it says
 	doc := settings.Read(file, data, &c)
+	c.TLS.Resolve()
 	dir := filepath.Dir(file)
-	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.DataDir, &c.Boundaries, &c.Reflector.TokenFile, &c.Rehearsal.HubStatus.TokenFile, &c.Rehearsal.HubStatus.CAFile,
+	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.CAFile, &c.People.OIDC.ClientSecretFile, &c.People.OIDC.CAFile, &c.DataDir, &c.Boundaries, &c.Reflector.TokenFile, &c.Rehearsal.HubStatus.TokenFile, &c.Rehearsal.HubStatus.CAFile,
 		&c.Influx.TokenFile, &c.Influx.CAFile, &c.Reports.Profiles} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
@@ -158,21 +175,9 @@ func parseConfig(file string, data []byte, c Config) (Config, error) {
 }
 
 func (c *Config) validate(doc *settings.Doc) {
-	host, port, err := net.SplitHostPort(c.Listen)
-	if _, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil {
-		doc.Problem("listen", "%q: want address:port, for example 127.0.0.1:8787 or :8787", c.Listen)
-	} else if !loopback(host) && c.TLS.CertFile == "" && !c.AllowPlaintext {
-		doc.Problem("listen", "%q can be reached from other machines, and without tls tokens travel in the clear; "+
-			"give tls.cert_file and tls.key_file, listen on 127.0.0.1, or set allow_plaintext: true", c.Listen)
-	}
-	switch {
-	case (c.TLS.CertFile == "") != (c.TLS.KeyFile == ""):
-		doc.Problem("tls", "cert_file and key_file go together")
-	case c.TLS.CertFile != "":
-		if _, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile); err != nil {
-			doc.Problem("tls", "%v", err)
-		}
-	}
+	host := c.validateDoors(doc)
+	c.People.Validate(loopback(host), at(doc, "people"))
+	c.Updates.Validate(at(doc, "updates"))
 	if c.DataDir == "" {
 		doc.Problem("data_dir", "must name a folder for the databases")
 	}
@@ -195,7 +200,7 @@ func (c *Config) validate(doc *settings.Doc) {
 		doc.Problem("store", "%.40q is not embedded or influx", c.Store)
 	}
 	if c.Store != StoreEmbedded { // of a misspelt one too: whoever mends it wants to hear of all mistakes at once
-		c.Influx.Validate(func(at, format string, args ...any) { doc.Problem("influx."+at, format, args...) })
+		c.Influx.Validate(at(doc, "influx"))
 	}
 	if _, err := c.LineProfiles(); err != nil {
 		doc.Problem("reports.profiles", "%v", err)
@@ -207,16 +212,42 @@ func (c *Config) validate(doc *settings.Doc) {
 		doc.Problem("writer_series", "must be from 0 to 1000000")
 	}
 	c.Reflector.validate(doc)
-	c.Rehearsal.Validate(func(at, format string, args ...any) { doc.Problem("rehearsal."+at, format, args...) })
+	c.Rehearsal.Validate(at(doc, "rehearsal"))
 	validateHub(c.Rehearsal.HubStatus, doc)
-	c.Health.Validate(func(at, format string, args ...any) {
-		if at == "" {
-			at = "health"
-		} else {
-			at = "health." + at
-		}
-		doc.Problem(at, format, args...)
-	})
+	c.Health.Validate(at(doc, "health"))
+}
+
+// at is where mistakes in one part of the settings are reported.
+func at(doc *settings.Doc, part string) func(key, format string, args ...any) {
+	return func(key, format string, args ...any) {
+		doc.Problem(strings.TrimSuffix(part+"."+key, "."), format, args...)
+	}
+}
+
+// validateDoors checks how the collector is reached, and returns the host that it listens on.
+func (c *Config) validateDoors(doc *settings.Doc) (host string) {
+	host, port, err := net.SplitHostPort(c.Listen)
+	off := c.TLS.Mode == authority.ModeOff
+	if _, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil {
+		doc.Problem("listen", "%q: want address:port, for example 127.0.0.1:8787 or :8787", c.Listen)
+	} else if off && !loopback(host) && !c.AllowPlaintext {
+		doc.Problem("listen", "%q can be reached from other machines, and without tls passwords and tokens travel in the clear; "+
+			"leave tls.mode out, listen on 127.0.0.1, or set allow_plaintext: true", c.Listen)
+	}
+	if c.AllowPlaintext && !off {
+		doc.Problem("allow_plaintext", "the collector speaks TLS (tls.mode: %s), so this says nothing; leave it out, or say tls: {mode: off} where a proxy in front speaks TLS", c.TLS.Mode)
+	}
+	c.TLS.Validate(at(doc, "tls"))
+	if err := authority.CheckAddresses(c.AgentsURL); err != nil {
+		doc.Problem("agents_url", "%v", err)
+	}
+	c.Doors.Validate(at(doc, "doors"))
+	return host
+}
+
+// Reach is how the collector is reached.
+func (c *Config) Reach() doors.Reach {
+	return doors.Reach{Listen: c.Listen, Names: c.TLS.Names, URLs: c.AgentsURL}
 }
 
 // validateHistory checks how long what is kept.

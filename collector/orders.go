@@ -1,24 +1,22 @@
 package collector
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
+	"communewatch/collector/callers"
 	"communewatch/collector/orders"
-	"communewatch/collector/registry"
 )
 
-// agentOf says for which agent of which site a token was made, as the order channel asks it.
-func (c *Collector) agentOf(ctx context.Context, secret string) (orders.Identity, error) {
-	id, err := c.reg.Authenticate(ctx, secret)
+// agentOf says which agent of which site sends a request, as the order channel asks it.
+func (c *Collector) agentOf(r *http.Request) (orders.Identity, error) {
+	id, err := c.callers.Agent(r)
 	switch {
-	case errors.Is(err, registry.ErrUnknownToken), errors.Is(err, registry.ErrRevoked):
+	case errors.Is(err, callers.ErrUnauthorized):
 		return orders.Identity{}, fmt.Errorf("%w: %w", orders.ErrUnauthorized, err)
-	case err != nil:
-		return orders.Identity{}, err
-	case id.Kind != registry.KindAgent || id.Site == "":
-		return orders.Identity{}, fmt.Errorf("%w: this one is of kind %s", orders.ErrForbidden, id.Kind)
+	case errors.Is(err, callers.ErrForbidden):
+		return orders.Identity{}, fmt.Errorf("%w: %w", orders.ErrForbidden, err)
 	}
-	return orders.Identity{Site: id.Site, Agent: id.Agent}, nil
+	return orders.Identity{Site: id.Site, Agent: id.Agent}, err
 }

@@ -3,7 +3,6 @@ package collector
 import (
 	"io"
 	"net/http"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,8 +12,7 @@ import (
 
 // An agent's channel is open as long as the collector runs, and does not hold up its end.
 func TestOrderChannelEndsWithTheCollector(t *testing.T) {
-	cfg := DefaultConfig()
-	cfg.Listen, cfg.DataDir = "127.0.0.1:0", filepath.Join(t.TempDir(), "data")
+	cfg := openConfig(t)
 	secret := register(t, cfg, "s1")
 	c := run(t, cfg, &http.Client{Transport: &http.Transport{}})
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.url+orders.Path, nil)

@@ -18,8 +18,7 @@ import (
 
 // Agents call with their own tokens, others with those of the file, and what may only write may not call.
 func TestTheReflectorTakesAgentsTokens(t *testing.T) {
-	cfg := DefaultConfig()
-	cfg.Listen, cfg.DataDir = "127.0.0.1:0", t.TempDir()
+	cfg := openConfig(t)
 	cfg.Reflector.Media = "127.0.0.1:0"
 	cfg.Reflector.TokenFile = filepath.Join(t.TempDir(), "tokens")
 	if err := os.WriteFile(cfg.Reflector.TokenFile, []byte("0123456789abcdef\n"), 0o600); err != nil {
@@ -66,8 +65,7 @@ func TestACollectorWhoseReflectorHasNoPortDoesNotStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	cfg := DefaultConfig()
-	cfg.Listen, cfg.DataDir = "127.0.0.1:0", t.TempDir()
+	cfg := openConfig(t)
 	cfg.Reflector.Media = taken.LocalAddr().String()
 	err = New(cfg, Options{Log: slog.New(slog.DiscardHandler)}).Run(context.Background())
 	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "reflector: media: listen udp "+cfg.Reflector.Media) {

@@ -33,6 +33,7 @@ const (
 // Doors is a port that was taken. Make it with Open.
 type Doors struct {
 	listener *counted
+	socket   net.Listener // nil: there is none
 	log      *slog.Logger
 }
 
@@ -48,15 +49,29 @@ func Open(address string, limits Limits, log *slog.Logger) (*Doors, error) {
 // Addr is the address that was taken.
 func (d *Doors) Addr() net.Addr { return d.listener.Addr() }
 
-// Close gives the port back. It is harmless after Run.
-func (d *Doors) Close() error { return d.listener.Close() }
+// OpenSocket makes the socket for programs of the same user. Its folder is closed to others, and belongs to this process
+// by now. Without a socket the doors work all the same.
+func (d *Doors) OpenSocket(file string) {
+	var err error
+	if d.socket, err = listenSocket(file); err != nil {
+		d.log.Warn("the command line can't reach the running collector: no backup while it runs", "error", err)
+	}
+}
+
+// Close gives the port and the socket back. It is harmless after Run.
+func (d *Doors) Close() error {
+	err := d.listener.Close()
+	if d.socket != nil {
+		err = errors.Join(err, d.socket.Close())
+	}
+	return err
+}
 
 // Serve is what is behind the doors.
 type Serve struct {
 	Handler http.Handler
-	TLS     *tls.Config // nil: plain HTTP
-	Admin   http.Handler
-	Socket  string // file of the socket that Admin is behind
+	TLS     *tls.Config  // nil: plain HTTP
+	Admin   http.Handler // behind the socket
 }
 
 // Run serves until ctx ends or the port fails, and then lets requests that are under way end.
@@ -73,10 +88,6 @@ func (d *Doors) Run(ctx context.Context, s Serve) error {
 		TLSConfig:         s.TLS,
 	}
 	adminServer := &http.Server{Handler: s.Admin, ReadHeaderTimeout: headerWait, ErrorLog: quiet}
-	admin, err := listenSocket(s.Socket)
-	if err != nil {
-		d.log.Warn("the command line can't reach the running collector: no backup while it runs", "error", err)
-	}
 
 	group, run := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -88,8 +99,8 @@ func (d *Doors) Run(ctx context.Context, s Serve) error {
 		}
 		return unlessClosed(err)
 	})
-	if admin != nil {
-		group.Go(func() error { return unlessClosed(adminServer.Serve(admin)) })
+	if d.socket != nil {
+		group.Go(func() error { return unlessClosed(adminServer.Serve(d.socket)) })
 	}
 	group.Go(func() error {
 		<-run.Done()
@@ -113,9 +124,8 @@ func unlessClosed(err error) error {
 	return err
 }
 
-// listenSocket opens the socket for orders by programs of the same user. Its folder is closed to others.
 func listenSocket(file string) (net.Listener, error) {
-	// The registry and the store are ours by now, so a socket that is still there belongs to nobody.
+	// A socket that is still there belongs to nobody: this process has registry and store for itself.
 	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"communewatch/collector/callers"
 	"communewatch/collector/ingest/refusal"
 	"communewatch/collector/registry"
 	"communewatch/probes/wire"
@@ -159,7 +160,7 @@ func (in *Ingest) writeBatch(w http.ResponseWriter, r *http.Request, received ti
 			return p
 		}
 		if b.numbered && id.Agent != "" && b.agent != id.Agent {
-			return &problem{http.StatusForbidden, fmt.Sprintf("the token is for agent %s of site %s, not for agent %s", id.Agent, id.Site, b.agent), 0}
+			return &problem{http.StatusForbidden, fmt.Sprintf("this is agent %s of site %s, not agent %s", id.Agent, id.Site, b.agent), 0}
 		}
 	}
 	bucket, kind := query.Get("bucket"), "bucket"
@@ -226,7 +227,8 @@ func (in *Ingest) unavailable(doing string, err error) *problem {
 	return &problem{http.StatusServiceUnavailable, "the collector can't store this now; send it again later", retryStore}
 }
 
-// authenticate finds out who sends the request. InfluxDB's clients send a token in one of four ways.
+// authenticate finds out who sends the request: an agent has shown a certificate when it connected, and InfluxDB's clients
+// send a token in one of four ways.
 func (in *Ingest) authenticate(r *http.Request, v1 bool) (registry.Identity, *problem) {
 	secret := ""
 	scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -243,13 +245,19 @@ func (in *Ingest) authenticate(r *http.Request, v1 bool) (registry.Identity, *pr
 			secret = r.URL.Query().Get("p")
 		}
 	}
-	if secret == "" {
+	if secret == "" && !callers.Shows(r) {
 		return registry.Identity{}, &problem{http.StatusUnauthorized, "unauthorized access: send a token as \"Authorization: Token ...\"", 0}
 	}
-	id, err := in.o.Registry.Authenticate(r.Context(), secret)
+	id, err := in.o.Who(r, secret)
 	switch {
 	case err == nil:
 		return id, nil
+	case errors.Is(err, callers.ErrUnauthorized):
+		in.refused.Note("certificate", refusal.Token, 1, r.RemoteAddr)
+		return id, &problem{http.StatusUnauthorized, "unauthorized access: " + err.Error(), 0}
+	case errors.Is(err, callers.ErrForbidden):
+		in.refused.Note("forbidden", refusal.Token, 1, r.RemoteAddr)
+		return id, &problem{http.StatusForbidden, err.Error(), 0}
 	case errors.Is(err, registry.ErrUnknownToken):
 		in.refused.Note("unknown", refusal.Token, 1, r.RemoteAddr)
 		return id, &problem{http.StatusUnauthorized, "unauthorized access: " + registry.ErrUnknownToken.Error(), 0}
@@ -260,7 +268,7 @@ func (in *Ingest) authenticate(r *http.Request, v1 bool) (registry.Identity, *pr
 	if r.Context().Err() != nil { // the registry gave up because the client did; nobody hears this
 		return id, &problem{http.StatusServiceUnavailable, "the request was given up", 0}
 	}
-	return id, in.unavailable("look a token up", err)
+	return id, in.unavailable("look up who sends a batch", err)
 }
 
 func parsePrecision(s string, v1 bool) (time.Duration, bool) {

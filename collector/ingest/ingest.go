@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
+	"communewatch/collector/callers"
 	"communewatch/collector/health"
 	"communewatch/collector/ingest/contract"
 	"communewatch/collector/ingest/refusal"
@@ -27,7 +28,7 @@ import (
 
 // Registry is what ingest asks of the registry; *registry.Registry does it.
 type Registry interface {
-	Authenticate(ctx context.Context, secret string) (registry.Identity, error)
+	callers.Tokens
 	Take(ctx context.Context, r registry.Receipt) error
 	ClockShift(ctx context.Context, id registry.ClockID) (time.Duration, bool, error)
 	SetClockShift(ctx context.Context, id registry.ClockID, shift time.Duration) (time.Duration, error)
@@ -49,11 +50,14 @@ type Rollups interface {
 type Options struct {
 	Store    store.Store
 	Registry Registry
-	Judge    contract.Judge // nil: nothing is judged
-	Devices  Devices        // nil: no inventory is kept
-	Rollups  Rollups        // nil: there are none
-	Ready    func() bool    // while it says no, batches are refused and come again; nil: it always says yes
-	Rules    health.Rules   // only fields that they use are handed to the judge
+	// Who says who sends a request, by the certificate it came with or else by the secret that was found in it; nil: the
+	// registry, by the secret alone.
+	Who     func(r *http.Request, secret string) (registry.Identity, error)
+	Judge   contract.Judge // nil: nothing is judged
+	Devices Devices        // nil: no inventory is kept
+	Rollups Rollups        // nil: there are none
+	Ready   func() bool    // while it says no, batches are refused and come again; nil: it always says yes
+	Rules   health.Rules   // only fields that they use are handed to the judge
 
 	Bucket  string // the one bucket (or database) there is; "" means communewatch
 	Version string // of the program, for /ping and /health
@@ -207,6 +211,11 @@ func New(o Options) *Ingest {
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.Who == nil {
+		o.Who = func(r *http.Request, secret string) (registry.Identity, error) {
+			return o.Registry.Authenticate(r.Context(), secret)
+		}
 	}
 	in := &Ingest{o: o, limits: o.Limits.withDefaults(), log: o.Log, now: o.Now}
 	in.tenure.Store(newTenure())

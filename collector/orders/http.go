@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -82,42 +81,37 @@ func unavailable(retry time.Duration, message string) *problem {
 }
 
 // who finds out which agent of which site sends the request.
-func (h *Hub) who(r *http.Request) (site, agent, secret string, p *problem) {
-	scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	secret = strings.TrimSpace(rest)
-	if secret == "" || !strings.EqualFold(scheme, "bearer") {
-		return "", "", "", &problem{http.StatusUnauthorized, "unauthorized", `send the agent's token as "Authorization: Bearer ..."`, 0}
-	}
-	id, err := h.o.Authenticate(r.Context(), secret)
+func (h *Hub) who(r *http.Request) (site, agent string, p *problem) {
+	id, err := h.o.Who(r)
 	switch {
 	case errors.Is(err, ErrUnauthorized):
-		return "", "", "", &problem{http.StatusUnauthorized, "unauthorized", err.Error(), 0}
+		return "", "", &problem{http.StatusUnauthorized, "unauthorized", err.Error(), 0}
 	case errors.Is(err, ErrForbidden):
-		return "", "", "", forbidden("%v", err)
+		return "", "", forbidden("%v", err)
 	case err != nil:
-		h.log.Warn("order channel: can't look a token up", "error", err)
-		return "", "", "", unavailable(retryFull, "the collector can't look the token up now")
+		h.log.Warn("order channel: can't look an agent up", "error", err)
+		return "", "", unavailable(retryFull, "the collector can't look the agent up now")
 	}
 	agent = r.Header.Get(wire.HeaderAgent)
 	if err := probes.CheckName(agent); err != nil {
-		return "", "", "", &problem{http.StatusBadRequest, "invalid", wire.HeaderAgent + ": " + err.Error(), 0}
+		return "", "", &problem{http.StatusBadRequest, "invalid", wire.HeaderAgent + ": " + err.Error(), 0}
 	}
 	if id.Agent != "" && id.Agent != agent {
-		return "", "", "", forbidden("the token is for agent %s of site %s, not for agent %s", id.Agent, id.Site, agent)
+		return "", "", forbidden("this is agent %s of site %s, not agent %s", id.Agent, id.Site, agent)
 	}
-	return id.Site, agent, secret, nil
+	return id.Site, agent, nil
 }
 
 // orders is GET orders.Path.
 func (h *Hub) orders(w http.ResponseWriter, r *http.Request) *problem {
-	site, agent, secret, p := h.who(r)
+	site, agent, p := h.who(r)
 	if p != nil {
 		return p
 	}
 	control := http.NewResponseController(w)
 	s := &stream{
-		agent:  Agent{Site: site, Agent: agent, Since: h.o.Now(), Checks: parseChecks(r.Header.Get(orders.HeaderChecks))},
-		secret: secret, replaced: make(chan struct{}), control: control,
+		agent:    Agent{Site: site, Agent: agent, Since: h.o.Now(), Checks: parseChecks(r.Header.Get(orders.HeaderChecks))},
+		replaced: make(chan struct{}), control: control,
 	}
 	if refusal := h.join(s); refusal != "" {
 		return unavailable(retryFull, refusal)
@@ -135,9 +129,9 @@ func (h *Hub) orders(w http.ResponseWriter, r *http.Request) *problem {
 	return nil
 }
 
-// revoked reports whether a stream's token is no longer good. Trouble of the registry is no reason to end a stream.
-func (h *Hub) revoked(r *http.Request, s *stream) bool {
-	_, err := h.o.Authenticate(r.Context(), s.secret)
+// revoked reports whether a stream's agent may report no longer. Trouble of the registry is no reason to end a stream.
+func (h *Hub) revoked(r *http.Request) bool {
+	_, err := h.o.Who(r)
 	return errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrForbidden)
 }
 
@@ -145,7 +139,7 @@ func (h *Hub) revoked(r *http.Request, s *stream) bool {
 func (h *Hub) report(w http.ResponseWriter, r *http.Request) *problem {
 	// The server reads what is left of a body after an early answer too, and must not wait for it for ever.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(reportTime))
-	site, agent, _, p := h.who(r)
+	site, agent, p := h.who(r)
 	if p != nil {
 		return p
 	}

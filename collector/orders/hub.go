@@ -1,8 +1,8 @@
 // Package orders is the collector's end of the order channel (probes/orders): it keeps the connections that agents
 // open, tells orders down them, and takes the reports that come back. What orders are for, it does not know.
 //
-// An order goes to the agent that its token proves to be of the site. A report counts only if its order was told to
-// that very agent of that very site, and each phase of an order counts once, so that repeats and replays do no harm.
+// An order goes to the agent that its certificate or token proves to be of the site. A report counts only if its order was told to
+// that very agent of that very site, and each step of an order counts once, so that repeats and replays do no harm.
 //
 // Telling never waits: an order is put into its agent's short queue, or the teller is told that it can't be. An agent
 // whose connection broke gets what it has not reported on again when it is back, as long as that is still of use.
@@ -10,9 +10,11 @@ package orders
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -24,21 +26,22 @@ import (
 	"communewatch/probes/orders"
 )
 
-// Identity is whom a token was made for.
+// Identity is who sends a request.
 type Identity struct {
 	Site  string
 	Agent string // "": any agent of the site
 }
 
-// Errors by which Authenticate refuses a secret for good; they may be wrapped. Any other is trouble of its own.
+// Errors by which Who refuses a request for good; they may be wrapped. Any other is trouble of its own.
 var (
-	ErrUnauthorized = errors.New("no token in force") // unknown or revoked
-	ErrForbidden    = errors.New("not an agent's token")
+	ErrUnauthorized = errors.New("no agent that may report") // unknown or revoked
+	ErrForbidden    = errors.New("not an agent's")
 )
 
-// Options of a Hub. Authenticate is required.
+// Options of a Hub. Who is required.
 type Options struct {
-	Authenticate func(ctx context.Context, secret string) (Identity, error) // quick: it is asked once a minute per agent
+	// Who says which agent sends a request. It is to be quick: it is asked again for each open channel once a minute.
+	Who func(r *http.Request) (Identity, error)
 
 	Log     *slog.Logger          // nil: slog.Default
 	Metrics prometheus.Registerer // nil: none
@@ -54,7 +57,7 @@ const (
 	maxSiteStreams = 16 // a commune office has one agent, maybe two
 
 	heartbeat = 10 * time.Second
-	// recheck is after how many heartbeats a token is looked at again.
+	// recheck is after how many heartbeats it is asked again who an agent is: what is revoked elsewhere ends here too.
 	recheck = 6
 	// writeWait is how long one write may take. Writes end up in the system's buffer, so this says only that the buffer
 	// is full; silence of the other side is noticed by the system, see watchPeer.
@@ -175,6 +178,23 @@ func (h *Hub) Connected() []Agent {
 	return out
 }
 
+// Drop ends the channel of an agent that was thrown out, and forgets what it was told: an agent that gets its name
+// another day is another one.
+func (h *Hub) Drop(site, agent string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	key := agentKey{site, agent}
+	h.tellings -= len(h.told[key])
+	delete(h.told, key)
+	s := h.sites[site][agent]
+	if s == nil {
+		return
+	}
+	h.remove(s)
+	close(s.replaced)
+	s.hurry()
+}
+
 // OnReport adds a function that is told of every report that counts: of an order told by this Hub, in a phase that has
 // not been reported yet. It is to be quick, and may be called by several goroutines at once.
 func (h *Hub) OnReport(f func(site, agent string, r orders.Report)) {
@@ -185,7 +205,7 @@ func (h *Hub) OnReport(f func(site, agent string, r orders.Report)) {
 
 // Tell tells an order to a site. A call goes to one agent: of those that have the check it names (or any check to call
 // with, if it names none) the first by name, so that the steps of a rehearsal are made by the same one. A site whose
-// agents can't make the call has it refused by the first of them, with the reason. A stop and a hold go to all agents
+// agents can't make the call has it refused by the first of them, with the reason. All other orders go to all agents
 // of the site. An error means that nobody was told.
 func (h *Hub) Tell(site string, o orders.Order) error {
 	line, err := prepare(&o)
@@ -218,6 +238,20 @@ func (h *Hub) Tell(site string, o orders.Order) error {
 		return errors.Join(errs...)
 	}
 	return nil
+}
+
+// lookWorth is how long it is worth telling an agent that lost its line to look for something: what it looks for by
+// itself, it looks for every ten minutes.
+const lookWorth = 10 * time.Minute
+
+// Look has the agents of a site look for something at the collector, such as orders.LookWork; agent, if not empty, is the
+// one that is told. An error means that nobody was.
+func (h *Hub) Look(site, agent, what string) error {
+	o := orders.Order{ID: "look-" + what + "-" + rand.Text(), Kind: orders.KindLook, Expires: orders.Seconds(lookWorth), Look: what}
+	if agent != "" {
+		return h.TellAgent(site, agent, o)
+	}
+	return h.Tell(site, o)
 }
 
 // TellAgent tells an order to one agent of a site.
@@ -255,7 +289,7 @@ type agentKey struct{ site, agent string }
 type told struct {
 	order orders.Order
 	at    time.Time
-	rank  int // of the last phase reported; 0 for none
+	rank  int // of the last report; 0 for none
 }
 
 // tell puts an order into an agent's queue and remembers it. The caller holds h.mu.
@@ -341,9 +375,9 @@ func (h *Hub) count(site, agent string, r *orders.Report) (hear []func(string, s
 	if t == nil {
 		return nil, false
 	}
-	if r.Phase.Rank() <= t.rank {
+	if r.Rank() <= t.rank {
 		return nil, true // came again, or late
 	}
-	t.rank = r.Phase.Rank()
+	t.rank = r.Rank()
 	return h.hear, true
 }

@@ -36,9 +36,10 @@ type tokens struct {
 	fails   bool
 }
 
-func (k *tokens) authenticate(_ context.Context, secret string) (hub.Identity, error) {
+func (k *tokens) who(r *http.Request) (hub.Identity, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	secret, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	site, agent, _ := strings.Cut(secret, "/")
 	switch {
 	case k.fails:
@@ -65,7 +66,7 @@ type centre struct {
 func newCentre(t *testing.T, o hub.Options) *centre {
 	t.Helper()
 	c := &centre{t: t, tokens: &tokens{revoked: map[string]bool{}}, metrics: prometheus.NewRegistry()}
-	o.Authenticate, o.Metrics, o.Log = c.tokens.authenticate, c.metrics, slog.New(slog.DiscardHandler)
+	o.Who, o.Metrics, o.Log = c.tokens.who, c.metrics, slog.New(slog.DiscardHandler)
 	c.hub = hub.New(o)
 	server := httptest.NewUnstartedServer(c.hub.Handler())
 	server.Config.ConnContext = hub.WithConn
@@ -461,6 +462,39 @@ func TestSlowReportsAreBounded(t *testing.T) {
 	})
 	if status, answer := c.post("s2", "pc", reportOf("halt", orders.PhaseDone)); status != 204 {
 		t.Errorf("another site: %d %s", status, answer)
+	}
+}
+
+// An agent that is thrown out has no channel from that moment on, and what it was told is not told to the next of its name.
+func TestDroppedAgentIsGoneAtOnce(t *testing.T) {
+	c := newCentre(t, hub.Options{})
+	out, stays := c.connect("s1", "a", ""), c.connect("s1", "b", "")
+	if err := c.hub.TellAgent("s1", "a", orders.Order{ID: "r1", Expires: orders.Seconds(time.Minute), Kind: orders.KindStop}); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.next(); got != "r1" {
+		t.Fatalf("got %s", got)
+	}
+	c.hub.Drop("s1", "a")
+	c.hub.Drop("s1", "a") // again, and who never was there
+	c.hub.Drop("s9", "x")
+	if got := out.next(); got != "end" {
+		t.Errorf("got %s, want the channel's end", got)
+	}
+	if list := c.hub.Connected(); len(list) != 1 || list[0].Agent != "b" {
+		t.Errorf("connected are %v", list)
+	}
+	if status, _ := c.post("s1", "a", reportOf("r1", orders.PhaseDone)); status != http.StatusNotFound {
+		t.Errorf("a report on what it was told: %d, want 404", status)
+	}
+	again := c.connect("s1", "a", "")
+	for _, agent := range []string{"a", "b"} {
+		if err := c.hub.TellAgent("s1", agent, orders.Order{ID: "r2", Expires: orders.Seconds(time.Minute), Kind: orders.KindStop}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a, b := again.next(), stays.next(); a != "r2" || b != "r2" {
+		t.Errorf("got %s and %s, want r2 alone on both", a, b)
 	}
 }
 

@@ -11,9 +11,8 @@ import (
 // stream is one open channel.
 type stream struct {
 	agent    Agent
-	secret   string
 	queue    chan []byte   // lines to write
-	replaced chan struct{} // closed when the agent has opened another one
+	replaced chan struct{} // closed when the agent has opened another one, or was thrown out
 	control  *http.ResponseController
 }
 
@@ -57,16 +56,22 @@ func (h *Hub) join(s *stream) (refusal string) {
 func (h *Hub) leave(s *stream) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if site := h.sites[s.agent.Site]; site[s.agent.Agent] == s {
-		h.streams--
-		if delete(site, s.agent.Agent); len(site) == 0 {
-			delete(h.sites, s.agent.Site)
-		}
+	if h.sites[s.agent.Site][s.agent.Agent] == s {
+		h.remove(s)
 	}
 	// The request is over but for the answer's last bytes, by which the agent knows this end from a broken line.
 	_ = s.control.SetWriteDeadline(time.Now().Add(time.Second))
 	s.control = nil
 	h.open.Done()
+}
+
+// remove takes a stream that is an agent's one out of the books. The caller holds h.mu.
+func (h *Hub) remove(s *stream) {
+	site := h.sites[s.agent.Site]
+	h.streams--
+	if delete(site, s.agent.Agent); len(site) == 0 {
+		delete(h.sites, s.agent.Site)
+	}
 }
 
 // hurry ends a write that is under way. The caller holds the hub's lock, by which the request is not over yet.
@@ -115,7 +120,7 @@ func (h *Hub) serve(w http.ResponseWriter, r *http.Request, s *stream, control *
 				return
 			}
 		case <-beat.C:
-			if beats%recheck == 0 && h.revoked(r, s) {
+			if beats%recheck == 0 && h.revoked(r) {
 				return
 			}
 			beats++

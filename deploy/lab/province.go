@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 
 	"communewatch/agent"
 	"communewatch/collector"
+	"communewatch/collector/people"
 	"communewatch/collector/registry"
 	"communewatch/deploy/lab/database"
 	"communewatch/deploy/lab/fleet"
@@ -226,9 +228,19 @@ func (p *Province) socket() string { return SocketFile(p.cfg.Dir) }
 // SocketFile is where the lab of a folder takes orders.
 func SocketFile(dir string) string { return filepath.Join(dir, "lab.sock") }
 
+// visitors is what who is not signed in may do: everything on this machine, and look on from elsewhere.
+func (p *Province) visitors() people.Role {
+	host, _, err := net.SplitHostPort(p.cfg.Listen)
+	if a, perr := netip.ParseAddr(host); err == nil && (host == "localhost" || perr == nil && a.IsLoopback()) {
+		return people.RoleAdmin
+	}
+	return people.RoleViewer
+}
+
 func (p *Province) writeCollector() (collector.Config, error) {
 	title := "Tỉnh Vĩnh Phúc (mô phỏng)"
-	text := fmt.Sprintf("# Made by communewatch-lab.\nlisten: %q\nallow_plaintext: true\ndata_dir: data\ntitle: %q\n", p.cfg.Listen, title)
+	text := fmt.Sprintf("# Made by communewatch-lab.\nlisten: %q\nallow_plaintext: true\ntls: {mode: off}\npeople: {anonymous: %s}\ndata_dir: data\ntitle: %q\n",
+		p.cfg.Listen, p.visitors(), title)
 	if p.database != nil {
 		text += fmt.Sprintf("store: influx\ninflux: {url: %q}\n", p.database.URL())
 	}

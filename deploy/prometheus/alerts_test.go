@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"communewatch/collector"
+	"communewatch/collector/authority"
 	"communewatch/collector/registry"
 	"communewatch/inventory"
 )
@@ -22,7 +23,7 @@ import (
 func exported(t *testing.T) string {
 	t.Helper()
 	cfg := collector.DefaultConfig()
-	cfg.Listen, cfg.DataDir = "127.0.0.1:0", t.TempDir()
+	cfg.Listen, cfg.DataDir, cfg.TLS.Mode = "127.0.0.1:0", t.TempDir(), authority.ModeOff
 	reg, err := registry.Open(t.Context(), cfg.RegistryFile(), registry.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"communewatch/collector"
+	"communewatch/collector/authority"
 	"communewatch/collector/registry"
 	"communewatch/inventory"
 )
@@ -40,7 +41,7 @@ func settings(t *testing.T, file string) map[string][]string {
 func start(t *testing.T) (address, token string) {
 	t.Helper()
 	cfg := collector.DefaultConfig()
-	cfg.Listen, cfg.DataDir = "127.0.0.1:0", t.TempDir()
+	cfg.Listen, cfg.DataDir, cfg.TLS.Mode = "127.0.0.1:0", t.TempDir(), authority.ModeOff
 	reg, err := registry.Open(t.Context(), cfg.RegistryFile(), registry.Options{})
 	if err != nil {
 		t.Fatal(err)

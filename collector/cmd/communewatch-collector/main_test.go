@@ -37,7 +37,7 @@ func must(t *testing.T, args ...string) (stdout, stderr string) {
 func setup(t *testing.T) (dir, config string) {
 	t.Helper()
 	dir = t.TempDir()
-	write(t, dir, "collector.yaml", "listen: 127.0.0.1:0\ndata_dir: data\n")
+	write(t, dir, "collector.yaml", "listen: 127.0.0.1:0\ntls: {mode: off}\npeople: {anonymous: admin}\ndata_dir: data\n")
 	return dir, "--config=" + filepath.Join(dir, "collector.yaml")
 }
 

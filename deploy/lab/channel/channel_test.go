@@ -37,8 +37,8 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // hub starts a hub behind a server; a token is the name of its site. more, if not nil, serves what is not the hub's.
 func hub(t *testing.T, more http.Handler) (*orders.Hub, string) {
 	t.Helper()
-	h := orders.New(orders.Options{Log: quiet(), Authenticate: func(_ context.Context, secret string) (orders.Identity, error) {
-		return orders.Identity{Site: secret}, nil
+	h := orders.New(orders.Options{Log: quiet(), Who: func(r *http.Request) (orders.Identity, error) {
+		return orders.Identity{Site: strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")}, nil
 	}})
 	mux := http.NewServeMux()
 	mux.Handle("/api/agent/", h.Handler())

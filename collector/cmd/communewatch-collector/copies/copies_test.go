@@ -95,7 +95,7 @@ func settingsFile(t *testing.T, more string) (file string, cfg collector.Config)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	file = filepath.Join(dir, "collector.yaml")
-	if err := os.WriteFile(file, []byte("listen: 127.0.0.1:0\ndata_dir: data\nretention: 240h\nout_of_order: 48h\n"+more), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("listen: 127.0.0.1:0\ntls: {mode: off}\npeople: {anonymous: admin}\ndata_dir: data\nretention: 240h\nout_of_order: 48h\n"+more), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if cfg, err = collector.ReadConfig(file); err != nil {

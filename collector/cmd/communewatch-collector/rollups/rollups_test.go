@@ -35,7 +35,7 @@ type place struct {
 func newPlace(t *testing.T) *place {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "collector.yaml")
-	if err := os.WriteFile(file, []byte("listen: 127.0.0.1:0\ndata_dir: data\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("listen: 127.0.0.1:0\ntls: {mode: off}\npeople: {anonymous: admin}\ndata_dir: data\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cfg, err := collector.ReadConfig(file)

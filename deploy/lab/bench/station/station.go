@@ -40,7 +40,7 @@ func Prepare(ctx context.Context, dir string, n int, settings string) (*Station,
 		return nil, err
 	}
 	s := &Station{URL: "http://" + address, Config: filepath.Join(dir, "collector.yaml")}
-	text := fmt.Sprintf("listen: %q\ndata_dir: data\n", address) + settings
+	text := fmt.Sprintf("listen: %q\ntls: {mode: off}\npeople: {anonymous: admin}\ndata_dir: data\n", address) + settings
 	if err := os.WriteFile(s.Config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

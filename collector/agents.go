@@ -1,0 +1,122 @@
+package collector
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"communewatch/collector/authority"
+	"communewatch/collector/callers"
+	"communewatch/collector/enroll"
+	"communewatch/collector/people/door"
+	"communewatch/collector/registry"
+	"communewatch/collector/releases"
+	"communewatch/collector/releases/stages"
+	codes "communewatch/probes/enroll"
+)
+
+// AuthorityDir is the folder of the fleet's certificate authority.
+func (c *Config) AuthorityDir() string { return filepath.Join(c.DataDir, "authority") }
+
+// ReleasesDir is the folder of the agents' releases.
+func (c *Config) ReleasesDir() string { return filepath.Join(c.DataDir, "releases") }
+
+// OpenAuthority opens the fleet's certificate authority, and makes it where there is none. The collector that runs gives
+// names, for its own certificate; programs beside it give none.
+func OpenAuthority(cfg *Config, reg *registry.Registry, names []string, now func() time.Time, log *slog.Logger) (*authority.Authority, error) {
+	if cfg.TLS.Mode == authority.ModeOff {
+		names = nil
+	}
+	return authority.Open(cfg.AuthorityDir(), authority.Options{Names: names, Files: cfg.TLS.Files(), Agents: reg.Agents().Agents, Now: now, Log: log})
+}
+
+// Carry is what join codes carry beside their secret: the pin of who vouches for the collector, and its addresses.
+func Carry(cfg *Config, a *authority.Authority) func() (codes.Pin, []string, error) {
+	return func() (codes.Pin, []string, error) {
+		addresses := cfg.Reach().AgentAddresses()
+		switch {
+		case cfg.TLS.Mode == authority.ModeOff:
+			return codes.Pin{}, nil, errors.New("agents can't enrol while tls.mode is off: they prove who they are by TLS with the collector itself; leave it out of the settings")
+		case a.Pin() == codes.Pin{}:
+			return codes.Pin{}, nil, errors.New("agents have to know who vouches for the certificate in tls.cert_file; give that authority's certificate as tls.ca_file")
+		case len(addresses) == 0:
+			return codes.Pin{}, nil, errors.New("it is not known how agents reach this collector; give agents_url, such as [https://collector.example.gov.vn:8787]")
+		}
+		return a.Pin(), addresses, nil
+	}
+}
+
+// openFleet makes what finds out who sends a request, and the doors of identities and releases.
+func (c *Collector) openFleet(metrics *prometheus.Registry) (err error) {
+	agents := c.reg.Agents()
+	c.callers = callers.New(callers.Options{Authority: c.authority, Agents: agents, Tokens: c.reg, AgentTokens: c.cfg.Agents.Tokens, Now: c.o.Now})
+	c.enroll = enroll.New(enroll.Options{
+		Authority: c.authority, Agents: agents, Callers: c.callers, Addresses: c.cfg.Reach().AgentAddresses, Approve: c.cfg.Agents.Approve,
+		Judge: c.judge, Log: c.log, Now: c.o.Now, Metrics: metrics,
+	})
+	c.releases, err = releases.New(releases.Options{
+		Dir: c.cfg.ReleasesDir(), Settings: c.cfg.Updates, Store: c.reg.Releases(), Audit: c.reg.People(), Agents: agents.Agents, Reported: c.reported,
+		Who: c.whoAsks, Now: c.o.Now, Log: c.log,
+	})
+	if err != nil {
+		return err
+	}
+	c.people, err = door.New(door.Options{
+		Store: c.reg.People(), Settings: c.cfg.People, Dir: c.cfg.DataDir, URL: c.url, Now: c.o.Now, Log: c.log,
+	})
+	return err
+}
+
+// url is where people find the collector.
+func (c *Collector) url() string {
+	if c.cfg.TLS.Mode == authority.ModeOff {
+		return "http://" + c.doors.Addr().String()
+	}
+	if list := c.cfg.Reach().AgentAddresses(); len(list) > 0 && len(c.cfg.AgentsURL) > 0 {
+		return list[0]
+	}
+	return "https://" + c.doors.Addr().String()
+}
+
+// reported is when each agent last brought results.
+func (c *Collector) reported(ctx context.Context) (map[stages.Name]time.Time, error) {
+	accounts, err := c.reg.Accounts(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[stages.Name]time.Time, len(accounts))
+	for _, a := range accounts {
+		name := stages.Name{Site: a.Site, Agent: a.Agent}
+		if a.Last.After(out[name]) {
+			out[name] = a.Last
+		}
+	}
+	return out, nil
+}
+
+// whoAsks says which agent sends a request, or answers it where that can't be said.
+func (c *Collector) whoAsks(w http.ResponseWriter, r *http.Request) (site, agent string, ok bool) {
+	id, err := c.callers.Agent(r)
+	if err == nil {
+		return id.Site, id.Agent, true
+	}
+	status, code, text := http.StatusServiceUnavailable, "unavailable", "the collector can't look the agent up now"
+	switch {
+	case errors.Is(err, callers.ErrUnauthorized):
+		status, code, text = http.StatusUnauthorized, "unauthorized", err.Error()
+	case errors.Is(err, callers.ErrForbidden):
+		status, code, text = http.StatusForbidden, "forbidden", err.Error()
+	default:
+		c.log.Warn("an agent can't be looked up", "error", err)
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(codes.Refusal{Code: code, Message: text}) // who is gone needs no answer
+	return "", "", false
+}
