@@ -16,6 +16,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -107,4 +109,50 @@ func (n *Notifier) Watch(ctx context.Context, alive func() bool, log *slog.Logge
 		case <-tick.C:
 		}
 	}
+}
+
+// Serve runs a program as a service: once the program calls ready, the manager is told, and alive is asked from then on;
+// when ctx ends the manager is told of the stop. Serve returns what the program does, when nothing of it runs any more.
+func (n *Notifier) Serve(ctx context.Context, alive func() bool, log *slog.Logger, program func(ctx context.Context, ready func()) error) error {
+	tell := func(err error) {
+		if err != nil {
+			log.Error("systemd does not hear how this service fares", "error", err)
+		}
+	}
+	var watching sync.WaitGroup
+	watched, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer watching.Wait()
+	defer end()
+	var once sync.Once
+	ready := func() {
+		once.Do(func() {
+			tell(n.Ready())
+			watching.Go(func() { n.Watch(watched, alive, log) })
+		})
+	}
+	stopping := make(chan struct{})
+	unstopped := context.AfterFunc(ctx, func() {
+		defer close(stopping)
+		tell(n.Stopping())
+	})
+	err := program(ctx, ready)
+	if !unstopped() {
+		<-stopping
+	}
+	return err
+}
+
+// Pulse is a sign of life that work gives by the way, and a watchdog looks at. The zero Pulse has never been beaten.
+type Pulse struct{ last atomic.Pointer[time.Time] }
+
+// Beat says that the work gets on.
+func (p *Pulse) Beat() {
+	now := time.Now() // with its monotonic part: a clock that jumps is no death
+	p.last.Store(&now)
+}
+
+// Beats says whether there was a beat within a time. Before the first it does: work has not begun.
+func (p *Pulse) Beats(within time.Duration) bool {
+	last := p.last.Load()
+	return last == nil || time.Since(*last) < within
 }

@@ -2,12 +2,14 @@ package systemd
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -144,5 +146,47 @@ func TestEnvironmentThatMakesNoSenseIsRefused(t *testing.T) {
 	}
 	if n, err := New(environment("NOTIFY_SOCKET=/run/x", "WATCHDOG_USEC=5", "WATCHDOG_PID=8"), 7); err != nil || n.watchdog != 0 {
 		t.Errorf("another process's watchdog: %v, %v", n, err)
+	}
+}
+
+func TestAPulseBeatsForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p Pulse
+		time.Sleep(time.Hour)
+		if !p.Beats(time.Minute) {
+			t.Error("dead before it was ever beaten")
+		}
+		p.Beat()
+		time.Sleep(59 * time.Second)
+		if !p.Beats(time.Minute) {
+			t.Error("dead within the minute")
+		}
+		time.Sleep(2 * time.Second)
+		if p.Beats(time.Minute) {
+			t.Error("alive after the minute")
+		}
+	})
+}
+
+func TestServeTellsOfReadinessOnceAndOfTheStop(t *testing.T) {
+	conn, name := listen(t)
+	n, err := New(environment("NOTIFY_SOCKET="+name), 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	err = n.Serve(ctx, func() bool { return true }, slog.New(slog.DiscardHandler), func(ctx context.Context, ready func()) error {
+		ready()
+		ready()
+		stop()
+		return context.Cause(ctx)
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("returned %v", err)
+	}
+	for _, want := range []string{"READY=1", "STOPPING=1", ""} {
+		if got := next(t, conn, 20*time.Millisecond); got != want {
+			t.Errorf("told %q, want %q", got, want)
+		}
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -96,9 +95,8 @@ type Session struct {
 	notify *systemd.Notifier
 	why    func() presence.Reason
 
-	once  sync.Once
-	watch func() // begins to tell signs of life
 	alive atomic.Pointer[func() bool]
+	ready func() // tells that the program has started, and has alive asked from then on
 }
 
 // Log is where the program's lines go.
@@ -111,12 +109,7 @@ func (s *Session) Why() presence.Reason { return s.why() }
 // does not for some minutes systemd starts it anew. A later call has another alive asked.
 func (s *Session) Ready(alive func() bool) {
 	s.alive.Store(&alive)
-	s.once.Do(func() {
-		if err := s.notify.Ready(); err != nil {
-			s.log.Error("systemd does not hear that this service is ready", "error", err)
-		}
-		s.watch()
-	})
+	s.ready()
 }
 
 // Status is one line for `systemctl status` about what the program does.
@@ -128,23 +121,9 @@ func (s *Session) Status(text string) {
 
 // run runs the program and what watches it.
 func (s *Session) run(ctx context.Context, p Program) error {
-	var watching sync.WaitGroup
-	watched, end := context.WithCancel(context.WithoutCancel(ctx))
-	defer watching.Wait()
-	defer end()
-	s.watch = func() {
-		watching.Go(func() { s.notify.Watch(watched, func() bool { return (*s.alive.Load())() }, s.log) })
-	}
-	stopping := make(chan struct{})
-	told := context.AfterFunc(ctx, func() {
-		defer close(stopping)
-		if err := s.notify.Stopping(); err != nil {
-			s.log.Error("systemd does not hear that this service stops", "error", err)
-		}
+	alive := func() bool { return (*s.alive.Load())() }
+	return s.notify.Serve(ctx, alive, s.log, func(ctx context.Context, ready func()) error {
+		s.ready = ready
+		return p(ctx, s)
 	})
-	err := p(ctx, s)
-	if !told() {
-		<-stopping
-	}
-	return err
 }
