@@ -64,10 +64,12 @@ type Door struct {
 	log      *slog.Logger
 	hasher   *password.Hasher
 	tries    *tries
-	recorded allowance // failed sign-ins in the record
+	recorded allowance // what strangers can have written into the record: wrong passwords, what was refused
+	paused   allowance // and that they were not even looked at
 	keys     *tries    // wrong API keys
 	cross    *http.CrossOriginProtection
 	table    *table
+	look     time.Duration    // how often open streams are looked at
 	sso      *province.SignOn // nil: there is none
 }
 
@@ -76,8 +78,8 @@ const hashesAtOnce = 2
 
 // New returns a Door. It asks nobody: a sign-on of the province that does not answer stops nothing but itself.
 func New(o Options) (*Door, error) {
-	d := &Door{o: o, store: o.Store, now: o.Now, log: o.Log, cross: http.NewCrossOriginProtection(), table: newTable(addresses()),
-		recorded: allowance{burst: 60, every: 10 * time.Second}}
+	d := &Door{o: o, store: o.Store, now: o.Now, log: o.Log, cross: http.NewCrossOriginProtection(), table: newTable(addresses()), look: watchEvery,
+		recorded: allowance{burst: 60, every: 30 * time.Second}, paused: allowance{burst: 20, every: 10 * time.Minute}}
 	if d.store == nil {
 		return nil, errors.New("people: no store of accounts is given")
 	}
@@ -390,7 +392,7 @@ func (d *Door) turnAway(w http.ResponseWriter, r *http.Request, c people.Caller,
 	}
 	if !safe(r.Method) {
 		// Who asks for a page by its address is curious; who sends a form did not get it from us.
-		d.record(r, audit.Entry{Act: "refused", What: r.Method + " " + r.URL.Path, Detail: "needs " + string(n.act)})
+		d.record(r, &d.recorded, audit.Entry{Act: "refused", What: r.Method + " " + r.URL.Path, Detail: "needs " + string(n.act)})
 	}
 	d.refuse(w, r, http.StatusForbidden, "forbidden", "your account may not do this")
 }
@@ -448,7 +450,7 @@ const watchEvery = 5 * time.Second
 
 // watch ends a stream of events when who asked for it may not any more: a stream stays open for days.
 func (d *Door) watch(ctx context.Context, stop context.CancelFunc, r *http.Request, was people.Caller) {
-	tick := time.NewTicker(watchEvery)
+	tick := time.NewTicker(d.look)
 	defer tick.Stop()
 	for {
 		select {
@@ -466,8 +468,8 @@ func (d *Door) watch(ctx context.Context, stop context.CancelFunc, r *http.Reque
 }
 
 // record writes a line into the record; of what strangers can cause without end only so much.
-func (d *Door) record(r *http.Request, e audit.Entry) {
-	ok, held := d.recorded.take(d.now())
+func (d *Door) record(r *http.Request, of *allowance, e audit.Entry) {
+	ok, held := of.take(d.now())
 	if !ok {
 		return
 	}

@@ -64,7 +64,7 @@ func (d *Door) SignIn(w http.ResponseWriter, r *http.Request, name, secret strin
 		}
 	}
 	if wait := d.tries.wait(name, from, known); wait > 0 {
-		d.record(r, audit.Entry{Act: "sign_in.paused", Who: name, What: name, Via: "screen", Address: at})
+		d.record(r, &d.paused, audit.Entry{Act: "sign_in.paused", Who: name, What: name, Via: "screen", Address: at})
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
 		return kept.Person{}, &Wait{For: wait}
 	}
@@ -75,7 +75,7 @@ func (d *Door) SignIn(w http.ResponseWriter, r *http.Request, name, secret strin
 		return kept.Person{}, err
 	}
 	if !ok || !exists || !p.Disabled.IsZero() {
-		d.record(r, audit.Entry{Act: "sign_in.failed", Who: name, What: name, Via: "screen", Address: at})
+		d.record(r, &d.recorded, audit.Entry{Act: "sign_in.failed", Who: name, What: name, Via: "screen", Address: at})
 		return kept.Person{}, ErrWrong
 	}
 	d.tries.passed(name, from)
@@ -151,7 +151,7 @@ func (d *Door) ChangePassword(w http.ResponseWriter, r *http.Request, old, chose
 		return err
 	}
 	if !ok {
-		d.record(r, audit.Entry{Act: "person.password", What: c.Name})
+		d.record(r, &d.recorded, audit.Entry{Act: "person.password", What: c.Name})
 		return ErrWrong
 	}
 	d.tries.passed(c.Name, from)
@@ -269,11 +269,11 @@ func (d *Door) EndSignOn(w http.ResponseWriter, r *http.Request) (next string, e
 	}
 	said, next, err := d.sso.End(w, r)
 	if err != nil {
-		d.record(r, audit.Entry{Act: "sign_in.failed", What: "sign-on of the province", Via: "screen", Address: address(r), Detail: err.Error()})
+		d.record(r, &d.recorded, audit.Entry{Act: "sign_in.failed", What: "sign-on of the province", Via: "screen", Address: address(r), Detail: err.Error()})
 		return "", err
 	}
 	fail := func(err error) (string, error) {
-		d.record(r, audit.Entry{Act: "sign_in.failed", Who: said.Name, What: said.Name, Via: "screen", Address: address(r), Detail: err.Error()})
+		d.record(r, &d.recorded, audit.Entry{Act: "sign_in.failed", Who: said.Name, What: said.Name, Via: "screen", Address: address(r), Detail: err.Error()})
 		return "", errors.Join(ErrNotHere, err)
 	}
 	rules := d.o.Settings.OIDC

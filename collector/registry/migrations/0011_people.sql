@@ -83,3 +83,6 @@ END;
 CREATE TRIGGER audit_not_removed BEFORE DELETE ON audit WHEN OLD.at_ms >= (SELECT max(from_ms) FROM audit_kept) BEGIN
     SELECT raise(ABORT, 'the record of changes is only added to');
 END;
+CREATE TRIGGER audit_not_replaced BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id) BEGIN
+    SELECT raise(ABORT, 'the record of changes is only added to');
+END;
