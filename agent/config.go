@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net/netip"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"communewatch/agent/collectors"
 	"communewatch/agent/identity"
 	"communewatch/agent/kinds"
 	"communewatch/agent/orders"
@@ -30,9 +30,9 @@ type Config struct {
 	StateDir     string        `yaml:"state_dir"`     // holds the spool and the identity
 	SelfInterval time.Duration `yaml:"self_interval"` // between reports of the agent about itself
 
-	Collectors []Collector `yaml:"collectors"` // in order of preference; default: those of the identity
-	Org        string      `yaml:"org"`        // both are InfluxDB's; the collector ignores them
-	Bucket     string      `yaml:"bucket"`
+	Collectors []collectors.Collector `yaml:"collectors"` // in order of preference; default: those of the identity
+	Org        string                 `yaml:"org"`        // both are InfluxDB's; the collector ignores them
+	Bucket     string                 `yaml:"bucket"`
 
 	Spool                 Spool `yaml:"spool"`
 	BacklogBytesPerSecond int   `yaml:"backlog_bytes_per_second"` // what old batches may take of the line
@@ -55,21 +55,6 @@ type Config struct {
 	holds    string             // file that a hold of the collector's is kept in; "" where it gives no orders
 	enrolled *identity.Set      // nil where nothing in the settings asks for an identity
 	identity *identity.Identity // enrolled in use; set by New
-}
-
-// Collector is one address of the collector.
-type Collector struct {
-	URL            string      `yaml:"url"`
-	Identity       bool        `yaml:"identity"` // exactly one of the four: by the certificate of the agent's identity
-	Token          string      `yaml:"token"`
-	TokenFile      string      `yaml:"token_file"` // relative to the settings file
-	TokenEnv       string      `yaml:"token_env"`
-	Path           probes.Path `yaml:"path"`    // which way to send; empty: whichever the system takes
-	CAFile         string      `yaml:"ca_file"` // PEM file of the authorities to trust instead of the system's
-	AllowPlaintext bool        `yaml:"allow_plaintext"`
-
-	secret string
-	tls    *tls.Config
 }
 
 // Spool bounds the results kept on disk.

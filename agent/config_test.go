@@ -93,7 +93,7 @@ checks:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := cfg.Collectors[0].secret; got != "s3cret" {
+	if got := cfg.ways()[0].Token; got != "s3cret" {
 		t.Errorf("token %q was read from the file, want s3cret", got)
 	}
 	hub, call := cfg.Checks[0], cfg.Checks[1]

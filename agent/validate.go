@@ -2,21 +2,17 @@ package agent
 
 import (
 	"cmp"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
-	"net/url"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"communewatch/agent/checks"
+	"communewatch/agent/collectors"
 	"communewatch/agent/identity"
 	"communewatch/agent/kinds"
 	"communewatch/probes"
@@ -27,9 +23,7 @@ import (
 
 // Bounds of a config.
 const (
-	maxChecks     = 2000 // far more than a commune office has; a file with more was made by a mistake
-	maxCollectors = 8
-	maxToken      = 512 // bytes
+	maxChecks = 2000 // far more than a commune office has; a file with more was made by a mistake
 
 	minInterval = time.Second
 	maxInterval = 24 * time.Hour
@@ -64,7 +58,7 @@ func (v *validator) identity(c *Config) {
 // enrolled fills in what the settings leave to the agent's identity. It reports false where there is one that can't be
 // read.
 func (v *validator) enrolled(c *Config) bool {
-	asks := slices.IndexFunc(c.Collectors, func(to Collector) bool { return to.Identity })
+	asks := slices.IndexFunc(c.Collectors, func(to collectors.Collector) bool { return to.Identity })
 	if c.StateDir == "" || asks < 0 && c.Site != "" && len(c.Collectors) > 0 {
 		return true
 	}
@@ -89,7 +83,7 @@ func (v *validator) enrolled(c *Config) bool {
 	c.Site, c.Agent = set.Name.Site, set.Name.Agent
 	if len(c.Collectors) == 0 {
 		for _, address := range set.Collectors {
-			c.Collectors = append(c.Collectors, Collector{URL: address, Identity: true})
+			c.Collectors = append(c.Collectors, collectors.Collector{URL: address, Identity: true})
 		}
 	}
 	return true
@@ -112,11 +106,20 @@ func (v *validator) between(at string, d, least, most time.Duration) bool {
 }
 
 func (v *validator) delivery(c *Config) {
-	if len(c.Collectors) == 0 && !v.unread || len(c.Collectors) > maxCollectors {
-		v.doc.Problem("collectors", "name 1 to %d collectors, each with url and token", maxCollectors)
+	if len(c.Collectors) == 0 && !v.unread || len(c.Collectors) > collectors.Most {
+		v.doc.Problem("collectors", "name 1 to %d collectors, each with url and token", collectors.Most)
 	}
 	for i := range c.Collectors {
-		v.collector(fmt.Sprintf("collectors[%d]", i), &c.Collectors[i])
+		at, to := fmt.Sprintf("collectors[%d]", i), &c.Collectors[i]
+		if to.Path != "" {
+			v.path(at+".path", to.Path)
+		}
+		to.Validate(v.dir, func(key, format string, args ...any) {
+			if key != "" {
+				key = "." + key
+			}
+			v.doc.Problem(at+key, format, args...)
+		})
 	}
 	for _, name := range []struct{ at, value string }{{"org", c.Org}, {"bucket", c.Bucket}} {
 		if name.value == "" || len(name.value) > 100 || strings.ContainsFunc(name.value, func(r rune) bool { return r < ' ' }) {
@@ -134,94 +137,6 @@ func (v *validator) delivery(c *Config) {
 	if c.BacklogBytesPerSecond < 1024 || c.BacklogBytesPerSecond > 1<<30 {
 		v.doc.Problem("backlog_bytes_per_second", "%d is out of range; use 1024 to 1073741824", c.BacklogBytesPerSecond)
 	}
-}
-
-func (v *validator) collector(at string, c *Collector) {
-	u, err := url.Parse(c.URL)
-	switch {
-	case c.URL == "":
-		v.doc.Problem(at+".url", "is missing; for example https://collector.example.gov.vn:8443")
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		v.doc.Problem(at+".url", "%q is not a URL such as https://collector.example.gov.vn:8443", c.URL)
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		v.doc.Problem(at+".url", "must not hold a user, a query or a fragment; the token goes into its own key")
-	case u.Scheme == "http" && c.Identity:
-		v.doc.Problem(at+".url", "must be https: by http nobody can prove an identity")
-	case u.Scheme == "http" && !c.AllowPlaintext && !isLoopback(u.Hostname()):
-		v.doc.Problem(at+".url", "sends the token unprotected; use https, or say allow_plaintext: true if that is meant")
-	}
-	if c.Path != "" && !c.Path.Valid() {
-		v.path(at+".path", c.Path)
-	}
-	v.token(at, c)
-	if c.CAFile == "" {
-		return
-	}
-	if c.Identity {
-		v.doc.Problem(at+".ca_file", "leave it out: the agent's identity brings the authorities that it believes")
-		return
-	}
-	pem, err := os.ReadFile(v.file(c.CAFile))
-	if err != nil {
-		v.doc.Problem(at+".ca_file", "%v", err)
-		return
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		v.doc.Problem(at+".ca_file", "%s holds no PEM certificate", c.CAFile)
-		return
-	}
-	c.tls = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
-}
-
-// token finds the collector's token, wherever the config says it is.
-func (v *validator) token(at string, c *Collector) {
-	given := 0
-	for _, is := range []bool{c.Identity, c.Token != "", c.TokenFile != "", c.TokenEnv != ""} {
-		if is {
-			given++
-		}
-	}
-	if given != 1 {
-		v.doc.Problem(at, "give exactly one of identity, token, token_file and token_env (found %d); `communewatch-collector token create` makes a token", given)
-		return
-	}
-	switch {
-	case c.Identity:
-		return
-	case c.Token != "":
-		at, c.secret = at+".token", c.Token
-	case c.TokenEnv != "":
-		at, c.secret = at+".token_env", os.Getenv(c.TokenEnv)
-		if c.secret == "" {
-			v.doc.Problem(at, "the environment has no variable %q, or it is empty", c.TokenEnv)
-			return
-		}
-	default:
-		at += ".token_file"
-		data, err := os.ReadFile(v.file(c.TokenFile))
-		if err != nil {
-			v.doc.Problem(at, "%v", err)
-			return
-		}
-		c.secret = strings.TrimSpace(string(data))
-	}
-	if c.secret == "" || len(c.secret) > maxToken || strings.ContainsFunc(c.secret, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		v.doc.Problem(at, "is not a token: want 1 to %d printable ASCII characters without spaces", maxToken)
-	}
-}
-
-// file resolves a file name relative to the settings file.
-func (v *validator) file(name string) string {
-	if filepath.IsAbs(name) {
-		return name
-	}
-	return filepath.Join(v.dir, name)
 }
 
 func (v *validator) path(at string, p probes.Path) {

@@ -31,11 +31,7 @@ func openDisk(a *Agent) (results, sender, error) {
 // ways are the collector's addresses as they are used.
 func (c *Config) ways() (list []ship.Collector) {
 	for _, to := range c.Collectors {
-		way := ship.Collector{URL: to.URL, Token: to.secret, Binding: c.binding(to.Path).Binding, TLS: to.tls}
-		if to.Identity {
-			way.TLS, way.Renewed = c.identity.TLS(way.Host()), c.identity.Renewed
-		}
-		list = append(list, way)
+		list = append(list, to.Way(c.binding(to.Path).Binding, c.identity))
 	}
 	return list
 }
