@@ -11,6 +11,7 @@ import (
 
 	"communewatch/collector/fleet"
 	"communewatch/collector/people"
+	"communewatch/collector/registry"
 	kept "communewatch/collector/registry/releases"
 	"communewatch/collector/releases/stages"
 	"communewatch/probes/presence"
@@ -223,6 +224,21 @@ func describe(f *fleet.Agent, m *release.Manifest, now time.Time) stages.Agent {
 		a.Can = true
 	}
 	return a
+}
+
+// Reported makes an Options.Reported of the registry's accounts.
+func Reported(accounts func(ctx context.Context, site string) ([]registry.Account, error)) func(ctx context.Context) (map[stages.Name]time.Time, error) {
+	return func(ctx context.Context) (map[stages.Name]time.Time, error) {
+		list, err := accounts(ctx, "")
+		last := make(map[stages.Name]time.Time, len(list))
+		for _, a := range list {
+			name := stages.Name{Site: a.Site, Agent: a.Agent}
+			if a.Last.After(last[name]) {
+				last[name] = a.Last
+			}
+		}
+		return last, err
+	}
 }
 
 func nameOf(ctx context.Context) string { return people.From(ctx).Name }

@@ -4,10 +4,6 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -36,6 +32,7 @@ import (
 	"communewatch/probes/enroll"
 	"communewatch/probes/presence"
 	"communewatch/probes/release"
+	"communewatch/probes/release/releasetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -49,18 +46,6 @@ func v(t *testing.T, text string) release.Version {
 		t.Fatal(err)
 	}
 	return out
-}
-
-// program is the smallest file that has the header of a program for linux/amd64.
-func program(content string) []byte {
-	h := make([]byte, 64)
-	copy(h, "\x7fELF\x02\x01\x01")
-	binary.LittleEndian.PutUint16(h[16:], 2)  // ET_EXEC
-	binary.LittleEndian.PutUint16(h[18:], 62) // EM_X86_64
-	binary.LittleEndian.PutUint32(h[20:], 1)
-	binary.LittleEndian.PutUint16(h[52:], 64)
-	binary.LittleEndian.PutUint16(h[58:], 64) // of a section header; there are none
-	return append(h, content...)
 }
 
 type maker struct {
@@ -80,16 +65,11 @@ func newMaker(t *testing.T) maker {
 // release is a release's folder.
 func (m maker) release(t *testing.T, version string, file []byte) fstest.MapFS {
 	t.Helper()
-	sum := sha256.Sum256(file)
-	data, err := json.Marshal(release.Manifest{Product: release.Product, Version: v(t, version), Built: start, Expires: start.AddDate(1, 0, 0),
-		Files: []release.File{{OS: "linux", Arch: "amd64", Name: "agent_amd64", Size: int64(len(file)), SHA256: hex.EncodeToString(sum[:])}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := releasetest.Manifest(t, version, file, start)
 	return fstest.MapFS{
 		release.ManifestFile:  {Data: data},
 		release.SignatureFile: {Data: minisign.Sign(m.private, data)},
-		"agent_amd64":         {Data: file},
+		releasetest.File:      {Data: file},
 	}
 }
 
@@ -197,7 +177,7 @@ func (w *world) pass(d time.Duration, do func(a *fleet.Agent)) {
 
 func TestAReleaseIsTakenInOnlyAsItWasSigned(t *testing.T) {
 	m, other := newMaker(t), newMaker(t)
-	file := program("1.1.0")
+	file := releasetest.Program("1.1.0")
 	for name, c := range map[string]struct {
 		from fstest.MapFS
 		want error
@@ -209,12 +189,12 @@ func TestAReleaseIsTakenInOnlyAsItWasSigned(t *testing.T) {
 		"truncated":    {func() fstest.MapFS { f := m.release(t, "1.1.0", file); f["agent_amd64"].Data = file[:40]; return f }(), nil, "cut on its way"},
 		"changed": {func() fstest.MapFS {
 			f := m.release(t, "1.1.0", file)
-			f["agent_amd64"].Data = program("1.1.1")
+			f["agent_amd64"].Data = releasetest.Program("1.1.1")
 			return f
 		}(), nil, "not the file that was signed"},
 		"longer": {func() fstest.MapFS {
 			f := m.release(t, "1.1.0", file)
-			f["agent_amd64"].Data = program("1.1.0x")
+			f["agent_amd64"].Data = releasetest.Program("1.1.0x")
 			return f
 		}(), nil, "not the file that was signed"},
 		"for another machine": {m.release(t, "1.1.0", []byte("MZ and so on")), release.ErrBinary, ""},
@@ -233,7 +213,7 @@ func TestAReleaseIsTakenInOnlyAsItWasSigned(t *testing.T) {
 func TestAReleaseComesInAFolderOrAZipAndOnceOnly(t *testing.T) {
 	m := newMaker(t)
 	w := newWorld(t, m)
-	folder := m.release(t, "1.1.0", program("1.1.0"))
+	folder := m.release(t, "1.1.0", releasetest.Program("1.1.0"))
 	var packed bytes.Buffer
 	z := zip.NewWriter(&packed)
 	if err := z.AddFS(folder); err != nil {
@@ -251,7 +231,7 @@ func TestAReleaseComesInAFolderOrAZipAndOnceOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := w.Add(t.Context(), m.release(t, "1.1.0", program("another"))); !errors.Is(err, kept.ErrKnown) {
+	if _, err := w.Add(t.Context(), m.release(t, "1.1.0", releasetest.Program("another"))); !errors.Is(err, kept.ErrKnown) {
 		t.Errorf("another release of the same version: %v", err)
 	}
 	if list, err := w.Releases(t.Context()); err != nil || len(list) != 1 || list[0].By != "system" {
@@ -262,7 +242,7 @@ func TestAReleaseComesInAFolderOrAZipAndOnceOnly(t *testing.T) {
 func TestAReleaseGoesOut(t *testing.T) {
 	m := newMaker(t)
 	w := newWorld(t, m)
-	file := program("1.1.0")
+	file := releasetest.Program("1.1.0")
 	ctx := people.With(t.Context(), people.Caller{Name: "lan", Role: people.RoleAdmin, Via: "session"})
 	if err := w.Start(ctx, v(t, "1.1.0"), stages.DefaultPlan("s1")); !errors.Is(err, kept.ErrUnknown) {
 		t.Errorf("before there is one: %v", err)
@@ -347,7 +327,7 @@ func TestItHaltsAndGoesOnByWord(t *testing.T) {
 	m := newMaker(t)
 	w := newWorld(t, m)
 	ctx := t.Context()
-	if _, err := w.Add(ctx, m.release(t, "1.1.0", program("1.1.0"))); err != nil {
+	if _, err := w.Add(ctx, m.release(t, "1.1.0", releasetest.Program("1.1.0"))); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Start(ctx, v(t, "1.1.0"), stages.DefaultPlan("s1")); err != nil {
@@ -417,7 +397,7 @@ func TestDownloadsAreBounded(t *testing.T) {
 	m := newMaker(t)
 	w := newWorld(t, m)
 	ctx := t.Context()
-	big := program(strings.Repeat("x", 8<<20)) // more than sockets hold
+	big := releasetest.Program(strings.Repeat("x", 8<<20)) // more than sockets hold
 	if _, err := w.Add(ctx, m.release(t, "1.1.0", big)); err != nil {
 		t.Fatal(err)
 	}
@@ -440,7 +420,7 @@ func TestDownloadsAreBounded(t *testing.T) {
 func TestNothingGoesOutWhereUpdatesAreOff(t *testing.T) {
 	m := newMaker(t)
 	w := newWorld(t, m)
-	if _, err := w.Add(t.Context(), m.release(t, "1.1.0", program("1.1.0"))); err != nil {
+	if _, err := w.Add(t.Context(), m.release(t, "1.1.0", releasetest.Program("1.1.0"))); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Start(t.Context(), v(t, "1.1.0"), stages.DefaultPlan("s1")); err != nil {
