@@ -219,7 +219,10 @@ func TestLostAnswer(t *testing.T) {
 	if _, err := Enroll(t.Context(), o); err == nil || !strings.Contains(err.Error(), "used already") {
 		t.Errorf("a code used up, by a machine that forgot its request: %v", err)
 	}
-	c.Set(func(s *identitytest.State) { *s = fresh(*s); s.Refuse = &enroll.Refusal{Code: "trouble", Message: "no"} })
+	c.Set(func(s *identitytest.State) {
+		*s = fresh(*s)
+		s.Refuse = &enroll.Refusal{Code: "trouble", Message: "no"}
+	})
 	o.Code = c.Code()
 	if _, err := Enroll(t.Context(), o); err == nil {
 		t.Fatal("a refusal was taken for an answer")

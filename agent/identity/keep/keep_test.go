@@ -169,7 +169,9 @@ func TestWhatTheCollectorRefusesIsSaidOnceAndTriedOn(t *testing.T) {
 	e := enrol(t)
 	first := e.id.Set().Certificate
 	e.pass(70 * day)
-	e.c.Set(func(s *identitytest.State) { s.Refuse = &enroll.Refusal{Code: enroll.RefusedRevoked, Message: "stolen"} })
+	e.c.Set(func(s *identitytest.State) {
+		s.Refuse = &enroll.Refusal{Code: enroll.RefusedRevoked, Message: "stolen"}
+	})
 	last := time.Duration(0)
 	for i := range 10 {
 		e.keeper.retryAt, e.keeper.trustAt = time.Time{}, time.Now().Add(time.Hour)
