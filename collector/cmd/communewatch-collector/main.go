@@ -18,6 +18,7 @@ import (
 	"communewatch/collector"
 	"communewatch/collector/cmd/communewatch-collector/alone"
 	"communewatch/collector/cmd/communewatch-collector/copies"
+	"communewatch/collector/cmd/communewatch-collector/enroll"
 	"communewatch/collector/cmd/communewatch-collector/influxdb"
 	"communewatch/collector/cmd/communewatch-collector/lines"
 	"communewatch/collector/cmd/communewatch-collector/program"
@@ -90,7 +91,7 @@ func newRoot() *cobra.Command {
 		return withRegistry(cmd, &config, do)
 	}
 	access := program.Access{Config: config.read, Registry: open}
-	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), rehearse.New(access), lines.New(access), lines.NewReport(access),
+	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), enroll.New(access), enroll.NewAgents(access), enroll.NewAuthority(access), rehearse.New(access), lines.New(access), lines.NewReport(access),
 		copies.Backup(config.read), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), rollups.New(access), alone.Command(), newVersion())
 	return root
 }

@@ -3,9 +3,14 @@
 package program
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"os"
+	"os/user"
 
 	"communewatch/collector"
+	"communewatch/collector/people"
 	"communewatch/collector/registry"
 
 	"github.com/spf13/cobra"
@@ -36,4 +41,14 @@ func Exactly(n int, what string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// As returns a context that says who types a command: the user that sudo was asked by, or else the one that the program
+// runs as. It is for the record; whoever can open the registry may do everything.
+func As(ctx context.Context) context.Context {
+	name := os.Getenv("SUDO_USER")
+	if u, err := user.Current(); err == nil {
+		name = cmp.Or(name, u.Username)
+	}
+	return people.With(ctx, people.Caller{Name: cmp.Or(name, "unknown"), Role: people.RoleAdmin, Via: "command"})
 }
