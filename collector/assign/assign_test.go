@@ -12,21 +12,9 @@ import (
 	"time"
 
 	"communewatch/collector/assign"
-	"communewatch/collector/assign/kinds"
 	"communewatch/collector/assign/values"
 	"communewatch/inventory"
 	"communewatch/probes"
-	"communewatch/probes/dns"
-	"communewatch/probes/h323"
-	"communewatch/probes/http"
-	"communewatch/probes/icmp"
-	"communewatch/probes/machine"
-	"communewatch/probes/sip"
-	"communewatch/probes/snmp"
-	"communewatch/probes/stun"
-	"communewatch/probes/sweep"
-	"communewatch/probes/tcp"
-	"communewatch/probes/webrtc"
 	"communewatch/probes/work"
 )
 
@@ -303,6 +291,25 @@ func TestWhomChecksMayNotSpeakTo(t *testing.T) {
 	}
 }
 
+// Agents refuse a check that comes round while it runs, so the plan does.
+func TestChecksMustEndBeforeTheyComeRound(t *testing.T) {
+	text := "templates: {a: {defaults: {interval: 15s}, %s checks: [{name: x, kind: icmp, path: lan, address: 10.0.0.1, options: {count: 20, interval: 500ms}}]}}\ngroups: [{name: all, all: true, templates: [a]}]"
+	if got := parse(t, fmt.Sprintf(text, "")).All(assign.Fleet{Sites: sites()[:1]}).Problems; len(got) > 0 { // 3 s to look a name up, 9.5 of pings, 2.25 to wait, 1 to end
+		if !strings.Contains(got[0].Text, "every 15s is too often: a run may take 15.75s") {
+			t.Error(got)
+		}
+	} else {
+		t.Error("taken")
+	}
+	text = strings.Replace(text, "15s", "17s", 1)
+	if got := parse(t, fmt.Sprintf(text, "")).All(assign.Fleet{Sites: sites()[:1]}).Problems; len(got) > 0 {
+		t.Error(got)
+	}
+	if got := parse(t, fmt.Sprintf(text, "paths: {lan: {hop: {ttl: 1, expect: [10.0.0.1]}}},")).All(assign.Fleet{Sites: sites()[:1]}).Problems; len(got) != 1 {
+		t.Error("a path is proved first, which takes time:", got)
+	}
+}
+
 // A province on one machine has nothing but loopback.
 func TestAProvinceOnOneMachine(t *testing.T) {
 	p := parse(t, "templates: {a: {checks: [{name: x, kind: icmp, path: lan, address: 127.0.0.1}, {name: y, kind: http, path: lan, address: http://localhost:80/}, {name: z, kind: icmp, path: lan, address: 169.254.0.1}]}}\ngroups: [{name: all, all: true, templates: [a]}]")
@@ -393,46 +400,6 @@ func Test136SitesAreQuick(t *testing.T) {
 	if len(changes) != 272 {
 		t.Errorf("%d changes", len(changes))
 	}
-}
-
-// The table of options is that of the probes.
-func TestOptionsAreThoseOfTheProbes(t *testing.T) {
-	for kind, options := range map[probes.Kind]any{
-		probes.KindICMP: icmp.Options{}, probes.KindTCP: tcp.Options{}, probes.KindDNS: dns.Options{}, probes.KindHTTP: http.Options{}, probes.KindSNMP: snmp.Options{},
-		probes.KindSweep: sweep.Options{}, probes.KindMachine: machine.Options{}, probes.KindWebRTC: webrtc.Options{}, probes.KindSIP: sip.Options{},
-		probes.KindSTUN: stun.Options{}, probes.KindH323: h323.Options{},
-	} {
-		var keys []string
-		for f := range reflect.TypeOf(options).Fields() {
-			if key, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); key != "" && key != "-" {
-				keys = append(keys, key)
-			}
-		}
-		for _, key := range keys {
-			if got := unknownOption(t, kind, key); got {
-				t.Errorf("%s: option %s is not known here", kind, key)
-			}
-		}
-		want := 30 * time.Second
-		if own, ok := options.(interface{ Interval() time.Duration }); ok {
-			want = own.Interval()
-		}
-		if got := kinds.Interval(kind); got != want {
-			t.Errorf("%s runs every %v, not %v", kind, want, got)
-		}
-		if !unknownOption(t, kind, "zzzzz") {
-			t.Errorf("%s takes any option", kind)
-		}
-	}
-	if len(probes.Kinds()) != 11 {
-		t.Error("a new kind: add its options here")
-	}
-}
-
-func unknownOption(t *testing.T, kind probes.Kind, key string) bool {
-	t.Helper()
-	_, err := assign.Parse("p", []byte(fmt.Sprintf("templates: {a: {checks: [{name: x, kind: %s, path: lan, address: h, options: {%s: 1}}]}}", kind, key)))
-	return err != nil && strings.Contains(err.Error(), "unknown option")
 }
 
 func TestTablesKeepTheirForm(t *testing.T) {

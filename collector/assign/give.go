@@ -168,6 +168,7 @@ type giver struct {
 	omit  []string
 	out   Given
 	at    map[string]int // where a check is, by name
+	from  []string       // the places in the plan that they come from
 
 	lacks   bool // a check was left out since the site lacks something
 	omitted bool // one was left out since the plan says so
@@ -368,14 +369,14 @@ func (g *giver) add(c Check, at string, replace bool) {
 	i, taken := g.at[c.Name]
 	switch {
 	case taken && replace:
-		g.out.Checks[i] = c
+		g.out.Checks[i], g.from[i] = c, at
 	case taken:
 		g.problem(at+".name", "check %s comes from %s too, and a site gets both; rename one", c.Name, g.out.Checks[i].From)
 	case len(g.out.Checks) == maxAgentChecks:
 		g.problem(at, "an agent gets more than %d checks", maxAgentChecks)
 	case len(g.out.Checks) < maxAgentChecks:
 		g.at[c.Name] = len(g.out.Checks)
-		g.out.Checks = append(g.out.Checks, c)
+		g.out.Checks, g.from = append(g.out.Checks, c), append(g.from, at)
 	}
 }
 
@@ -401,9 +402,21 @@ type writtenCheck struct {
 	Options  map[string]any `yaml:"options,omitempty"`
 }
 
+// intervals refuses checks that come round while they run: agents do.
+func (g *giver) intervals() {
+	for i := range g.out.Checks {
+		c := &g.out.Checks[i]
+		_, proved := g.out.Hops[c.Path]
+		if longest := kinds.Longest(c.Kind, c.Options, proved); c.Every() < longest {
+			g.problem(g.from[i]+".interval", "%s: every %s is too often: a run may take %s by the check's timeouts; raise the interval or lower the timeouts", c.Name, short(c.Every()), short(longest))
+		}
+	}
+}
+
 // finish writes the document and puts problems into order.
 func (g *giver) finish() {
 	out := &g.out
+	g.intervals()
 	if !out.Assigned {
 		out.Settings = Settings{}
 	} else {

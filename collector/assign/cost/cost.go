@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"communewatch/collector/assign"
+	"communewatch/collector/assign/kinds"
 	"communewatch/probes"
 	"communewatch/probes/webrtc/media"
 )
@@ -127,7 +128,7 @@ func Reporting(checks []assign.Check) Cost {
 }
 
 func runOf(c *assign.Check) run {
-	o := options{c.Options}
+	o := kinds.Chosen(c.Options)
 	switch c.Kind {
 	case probes.KindICMP:
 		return icmp(o)
@@ -135,7 +136,7 @@ func runOf(c *assign.Check) run {
 		return connection()
 	case probes.KindDNS:
 		var r run
-		for range o.list("resolvers") {
+		for range o.List("resolvers") {
 			r = r.and(datagrams(dnsQuery, dnsAnswer))
 		}
 		return r
@@ -157,10 +158,10 @@ func runOf(c *assign.Check) run {
 		return asked(transport(c.Address, o, "stuns:"), header, header+address)
 	case probes.KindH323:
 		var r run
-		if o.flag("signalling", true) {
+		if o.Flag("signalling", true) {
 			r = connection()
 		}
-		if o.flag("gatekeeper", false) {
+		if o.Flag("gatekeeper", false) {
 			r = r.and(datagrams(gatekeep, gatekeep))
 		}
 		return r
@@ -177,15 +178,15 @@ func (r run) and(o run) run {
 }
 
 // icmp: every ping is answered by as much.
-func icmp(o options) run {
-	count := o.number("count", 10)
-	size := ipHeader + icmpHeader + o.number("size_bytes", 56)
+func icmp(o kinds.Chosen) run {
+	count := o.Number("count", 10)
+	size := ipHeader + icmpHeader + o.Number("size_bytes", 56)
 	r := run{up: count * size, down: count * size, packets: 2 * count}
-	gap := o.duration("interval", 200*time.Millisecond).Seconds()
+	gap := o.Duration("interval", 200*time.Millisecond).Seconds()
 	if gap > 0 {
 		r.peakUpBPS, r.peakDownBPS = 8*size/gap, 8*size/gap
 	}
-	if df := o.number("df_size_bytes", 0); df > 0 {
+	if df := o.Number("df_size_bytes", 0); df > 0 {
 		r = r.and(run{up: df, down: df, packets: 2})
 	}
 	return r
@@ -219,8 +220,8 @@ func asked(transport string, up, down float64) run {
 	return datagrams(up, down)
 }
 
-func transport(address string, o options, secure string) string {
-	if t := o.text("transport"); t != "" {
+func transport(address string, o kinds.Chosen, secure string) string {
+	if t := o.Text("transport"); t != "" {
 		return t
 	}
 	address = strings.ToLower(address)
@@ -235,13 +236,13 @@ func transport(address string, o options, secure string) string {
 	return "udp"
 }
 
-func web(address string, o options) run {
+func web(address string, o kinds.Chosen) run {
 	r := connection()
 	if strings.HasPrefix(strings.ToLower(address), "https:") {
 		r = r.and(stream(tlsUp, tlsDown))
 	}
-	body := min(page, o.number("max_body", 1<<20))
-	if strings.EqualFold(o.text("method"), "HEAD") {
+	body := min(page, o.Number("max_body", 1<<20))
+	if strings.EqualFold(o.Text("method"), "HEAD") {
 		body = 0
 	}
 	return r.and(stream(httpHead, httpHead+body))
@@ -263,37 +264,37 @@ func sweep(address string) run {
 }
 
 // call is a conference call; the reflector, or Janus, sends back what it gets.
-func call(o options) run {
-	name := o.text("profile")
+func call(o kinds.Chosen) run {
+	name := o.Text("profile")
 	if name == "" {
 		name = "720p"
 	}
 	p, _ := media.Named(name)
-	own := o.in("profiles").in(name)
+	own := o.In("profiles").In(name)
 	p.Name = name
-	p.AudioBPS = int(own.number("audio_kbps", float64(p.AudioBPS)/1000) * 1000)
-	p.VideoBPS = int(own.number("video_kbps", float64(p.VideoBPS)/1000) * 1000)
-	if p.FPS = int(own.number("fps", float64(p.FPS))); p.VideoBPS > 0 && p.FPS <= 0 {
+	p.AudioBPS = int(own.Number("audio_kbps", float64(p.AudioBPS)/1000) * 1000)
+	p.VideoBPS = int(own.Number("video_kbps", float64(p.VideoBPS)/1000) * 1000)
+	if p.FPS = int(own.Number("fps", float64(p.FPS))); p.VideoBPS > 0 && p.FPS <= 0 {
 		p.FPS = 30
 	}
 	if media.Check(p) != nil {
 		return run{} // no agent takes it
 	}
-	length := o.duration("duration", 15*time.Second)
+	length := o.Duration("duration", 15*time.Second)
 	bps := media.WireBPS(p) + rideAlong
 	r := run{media: length, peakUpBPS: bps, peakDownBPS: bps}
 	total := setup + bps/8*length.Seconds()
 	for _, s := range media.Streams(p) {
 		r.packets += 2 * float64(s.Packets()) * length.Seconds() / s.Interval.Seconds()
 	}
-	if ramp := o.in("ramp"); ramp.flag("enabled", false) {
-		step, budget := ramp.duration("step", 2*time.Second), o.number("share", 0.5)*o.number("line_kbps", 10_000)*1000
+	if ramp := o.In("ramp"); ramp.Flag("enabled", false) {
+		step, budget := ramp.Duration("step", 2*time.Second), o.Number("share", 0.5)*o.Number("line_kbps", 10_000)*1000
 		steps := []any{int64(500), int64(1000), int64(2000), int64(4000)}
-		if own := ramp.list("steps_kbps"); own != nil {
+		if own := ramp.List("steps_kbps"); own != nil {
 			steps = own
 		}
 		for _, kbps := range steps {
-			n, ok := toNumber(kbps)
+			n, ok := kinds.ToNumber(kbps)
 			if !ok || n*1000 < media.MinVideoBPS || n*1000 > media.MaxVideoBPS {
 				continue
 			}

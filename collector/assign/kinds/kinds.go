@@ -68,3 +68,66 @@ func Own(kind probes.Kind) time.Duration {
 	}
 	return 0
 }
+
+// What a run takes beside its own timeouts, as agents have it.
+const (
+	icmpLookup, icmpSlack  = 3 * time.Second, 250 * time.Millisecond
+	dfTries, dfGap, dfWait = 3, 250 * time.Millisecond, time.Second
+	callEnd, rampPause     = 12 * time.Second, 2 * time.Second
+	grace                  = time.Second
+	proving                = 3 * time.Second // of a path that a hop proves
+)
+
+// Longest is how long a run of a check may take: agents refuse a check that comes round sooner. Options that are wrong are
+// taken for what agents take where nothing is said.
+func Longest(kind probes.Kind, options map[string]any, proved bool) time.Duration {
+	d := bound(kind, options) + grace
+	if proved {
+		d += proving
+	}
+	return d
+}
+
+// bound is how long a run may take by its own timeouts.
+func bound(kind probes.Kind, o Chosen) time.Duration {
+	const second = time.Second
+	switch kind {
+	case probes.KindICMP:
+		wait := o.Duration("wait", 2*second)
+		d := icmpLookup + time.Duration(max(0, o.Number("count", 10)-1))*o.Duration("interval", 200*time.Millisecond) + wait + icmpSlack
+		if o.Number("df_size_bytes", 0) > 0 {
+			d += (dfTries-1)*dfGap + min(wait, dfWait) + icmpSlack
+		}
+		return d
+	case probes.KindDNS:
+		return time.Duration(len(o.List("resolvers"))) * time.Duration(o.Number("tries", 2)+1) * o.Duration("timeout", 2*second)
+	case probes.KindHTTP, probes.KindMachine:
+		return o.Duration("timeout", 10*second)
+	case probes.KindTCP, probes.KindSIP, probes.KindSTUN:
+		return o.Duration("timeout", 5*second)
+	case probes.KindH323:
+		timeout, sum := o.Duration("timeout", 5*second), time.Duration(0)
+		if o.Flag("signalling", true) {
+			sum += timeout
+		}
+		if o.Flag("gatekeeper", false) {
+			sum += timeout
+		}
+		return sum
+	case probes.KindSNMP:
+		return o.Duration("deadline", 45*second)
+	case probes.KindSweep:
+		return o.Duration("longest", 30*time.Minute)
+	case probes.KindWebRTC:
+		d := o.Duration("timeout", 20*second) + o.Duration("duration", 15*second) + callEnd
+		if ramp := o.In("ramp"); ramp.Flag("enabled", false) {
+			steps := 4
+			if own := ramp.List("steps_kbps"); own != nil {
+				steps = len(own)
+			}
+			d += time.Duration(steps) * (ramp.Duration("step", 2*second) + rampPause)
+		}
+		return d
+	}
+	return 0
+}
