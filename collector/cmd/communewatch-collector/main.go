@@ -24,6 +24,7 @@ import (
 	"communewatch/collector/cmd/communewatch-collector/program"
 	"communewatch/collector/cmd/communewatch-collector/rehearse"
 	"communewatch/collector/cmd/communewatch-collector/rollups"
+	"communewatch/collector/cmd/communewatch-collector/work"
 	"communewatch/collector/registry"
 	"communewatch/inventory"
 	"communewatch/probes/settings"
@@ -92,7 +93,7 @@ func newRoot() *cobra.Command {
 	}
 	access := program.Access{Config: config.read, Registry: open}
 	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), enroll.New(access), enroll.NewAgents(access), enroll.NewAuthority(access), rehearse.New(access), lines.New(access), lines.NewReport(access),
-		copies.Backup(config.read), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), rollups.New(access), alone.Command(), newVersion())
+		copies.Backup(config.read), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), rollups.New(access), work.New(access), alone.Command(), newVersion())
 	return root
 }
 
