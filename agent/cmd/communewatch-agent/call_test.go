@@ -11,12 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"communewatch/agent/cmd/communewatch-agent/call"
+	"communewatch/agent/cmd/communewatch-agent/exit"
 	"communewatch/probes/webrtc/reflector"
 )
 
 // The tests' own program is the process of a call, as the real one is.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && os.Args[1] == callCommand {
+	if len(os.Args) == 2 && os.Args[1] == call.Name {
 		os.Exit(execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
@@ -71,15 +73,15 @@ func TestProbeWebRTC(t *testing.T) {
 		`"8k" is no profile`:             {"--profile", "8k"},
 		"--duration: must be between":    {"--duration", "1h"},
 	} {
-		if code, _, errs := execTest(t, append(args, more...)...); code != exitOwn || !strings.Contains(errs, says) {
+		if code, _, errs := execTest(t, append(args, more...)...); code != exit.CodeOwn || !strings.Contains(errs, says) {
 			t.Errorf("%v: exit code %d: %s", more, code, errs)
 		}
 	}
-	if code, out, _ := execTest(t, "probe", "webrtc", s.URL+reflector.EchoPath, "--token", "wrong"); code != exitOwn || !strings.Contains(out, "token") {
+	if code, out, _ := execTest(t, "probe", "webrtc", s.URL+reflector.EchoPath, "--token", "wrong"); code != exit.CodeOwn || !strings.Contains(out, "token") {
 		t.Errorf("a wrong token: exit code %d\n%s", code, out)
 	}
 	// Nobody starts the process of a call by hand.
-	if code, _, errs := execTest(t, callCommand); code != exitOwn || !strings.Contains(errs, "for the agent itself") {
+	if code, _, errs := execTest(t, call.Name); code != exit.CodeOwn || !strings.Contains(errs, "for the agent itself") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 }
@@ -94,7 +96,7 @@ func TestProbeWebRTCKeepsOffAMeeting(t *testing.T) {
 		t.Fatal(err)
 	}
 	args := []string{"probe", "webrtc", "http://127.0.0.1:1/whip", "--token", "x", "--timeout", "2s", "--config", file}
-	if code, out, _ := execTest(t, args...); code != exitOwn || !strings.Contains(out, "held") || !strings.Contains(out, "Giao ban") {
+	if code, out, _ := execTest(t, args...); code != exit.CodeOwn || !strings.Contains(out, "held") || !strings.Contains(out, "Giao ban") {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}
 	if code, out, _ := execTest(t, append(args, "--during-meeting")...); code == 0 || strings.Contains(out, "held") {

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	"communewatch/agent"
+	"communewatch/agent/cmd/communewatch-agent/call"
+	"communewatch/agent/cmd/communewatch-agent/exit"
 	"communewatch/probes"
 
 	"github.com/spf13/cobra"
@@ -21,11 +23,11 @@ func newCheck() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := agent.ReadConfig(file)
 			if err != nil {
-				return &exit{exitOwn, err}
+				return exit.Own(err)
 			}
-			results, err := agent.Once(cmd.Context(), cfg, agent.Options{Log: slog.New(slog.DiscardHandler), Version: versionText(), Child: callProcess()})
+			results, err := agent.Once(cmd.Context(), cfg, agent.Options{Log: slog.New(slog.DiscardHandler), Version: versionText(), Child: call.Process()})
 			if err != nil {
-				return &exit{exitOwn, err}
+				return exit.Own(err)
 			}
 			if asJSON {
 				list := make([]report, len(results))
@@ -43,7 +45,7 @@ func newCheck() *cobra.Command {
 			}
 			for _, r := range results {
 				if r.Outcome != probes.OutcomeOK {
-					return &exit{code: exitNotUp}
+					return exit.Silent(exit.CodeNotUp)
 				}
 			}
 			return nil

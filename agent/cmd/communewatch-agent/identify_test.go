@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"communewatch/agent/cmd/communewatch-agent/exit"
 )
 
 const printerRecording = `1.3.6.1.2.1.1.1.0|4|Acme LaserWriter 9
@@ -80,7 +82,7 @@ func TestIdentifyTakesProfilesOfTheUsers(t *testing.T) {
 	}
 	write("profiles:\n  - name: acme\n    match: {descr: ['(']}\n    clas: printer\n")
 	code, _, stderr := execTest(t, "identify", "--replay", file, "--profiles", dir)
-	if code != exitOwn || !strings.Contains(stderr, "acme.yaml:3") || !strings.Contains(stderr, `did you mean "class"`) {
+	if code != exit.CodeOwn || !strings.Contains(stderr, "acme.yaml:3") || !strings.Contains(stderr, `did you mean "class"`) {
 		t.Errorf("exit code %d, and mistakes are told as %q", code, stderr)
 	}
 }
@@ -91,17 +93,17 @@ func TestIdentifySaysWhatIsWrong(t *testing.T) {
 		code int
 		want string
 	}{
-		"nothing to identify": {[]string{}, exitOwn, "want one HOST[:PORT]"},
-		"two ways":            {[]string{"10.0.0.1", "--sweep", "10.0.0.0/24"}, exitOwn, "want one HOST[:PORT]"},
-		"no such recording":   {[]string{"--replay", "/nowhere/x.snmprec"}, exitOwn, "no such file"},
-		"version":             {[]string{"127.0.0.1", "--snmp-version", "4"}, exitOwn, "--snmp-version"},
-		"no user":             {[]string{"127.0.0.1", "--snmp-version", "3"}, exitOwn, "--v3"},
-		"no auth key":         {[]string{"127.0.0.1", "--v3", "monitor", "--priv-key", "long enough"}, exitOwn, "--auth-key"},
-		"auth protocol":       {[]string{"127.0.0.1", "--v3", "monitor", "--auth-key", "long enough", "--auth", "sha3"}, exitOwn, "--auth"},
-		"no community file":   {[]string{"127.0.0.1", "--community-file", "/nowhere/community"}, exitOwn, "--community-file"},
-		"a foreign network":   {[]string{"--sweep", "198.51.100.0/24"}, exitOwn, "--sweep"},
-		"a large network":     {[]string{"--sweep", "10.0.0.0/8", "--allow", "10.0.0.0/8"}, exitOwn, "1024"},
-		"not allowed":         {[]string{"--sweep", "10.1.0.0/24", "--allow", "10.2.0.0/16"}, exitOwn, "--sweep"},
+		"nothing to identify": {[]string{}, exit.CodeOwn, "want one HOST[:PORT]"},
+		"two ways":            {[]string{"10.0.0.1", "--sweep", "10.0.0.0/24"}, exit.CodeOwn, "want one HOST[:PORT]"},
+		"no such recording":   {[]string{"--replay", "/nowhere/x.snmprec"}, exit.CodeOwn, "no such file"},
+		"version":             {[]string{"127.0.0.1", "--snmp-version", "4"}, exit.CodeOwn, "--snmp-version"},
+		"no user":             {[]string{"127.0.0.1", "--snmp-version", "3"}, exit.CodeOwn, "--v3"},
+		"no auth key":         {[]string{"127.0.0.1", "--v3", "monitor", "--priv-key", "long enough"}, exit.CodeOwn, "--auth-key"},
+		"auth protocol":       {[]string{"127.0.0.1", "--v3", "monitor", "--auth-key", "long enough", "--auth", "sha3"}, exit.CodeOwn, "--auth"},
+		"no community file":   {[]string{"127.0.0.1", "--community-file", "/nowhere/community"}, exit.CodeOwn, "--community-file"},
+		"a foreign network":   {[]string{"--sweep", "198.51.100.0/24"}, exit.CodeOwn, "--sweep"},
+		"a large network":     {[]string{"--sweep", "10.0.0.0/8", "--allow", "10.0.0.0/8"}, exit.CodeOwn, "1024"},
+		"not allowed":         {[]string{"--sweep", "10.1.0.0/24", "--allow", "10.2.0.0/16"}, exit.CodeOwn, "--sweep"},
 	} {
 		code, stdout, stderr := execTest(t, append([]string{"identify"}, c.args...)...)
 		if code != c.code || !strings.Contains(stderr, c.want) || stdout != "" {
@@ -118,7 +120,7 @@ func TestIdentifyNamesADeviceThatIsOff(t *testing.T) {
 	address := c.LocalAddr().String()
 	c.Close()
 	code, _, stderr := execTest(t, "identify", address, "--snmp-only", "--timeout", "200ms")
-	if code != exitNotUp || !strings.Contains(stderr, address) {
+	if code != exit.CodeNotUp || !strings.Contains(stderr, address) {
 		t.Errorf("exit code %d, %q", code, stderr)
 	}
 }

@@ -17,6 +17,9 @@ import (
 	"time"
 
 	"communewatch/agent"
+	"communewatch/agent/cmd/communewatch-agent/call"
+	"communewatch/agent/cmd/communewatch-agent/exit"
+	"communewatch/agent/cmd/communewatch-agent/identify"
 	"communewatch/agent/cmd/communewatch-agent/membership"
 	serving "communewatch/agent/cmd/communewatch-agent/service"
 	"communewatch/agent/cmd/communewatch-agent/update"
@@ -29,12 +32,6 @@ import (
 
 // version is set by the build: -ldflags "-X main.version=...".
 var version string
-
-// Exit codes. Those of `check` and `probe` tell scripts whose fault a failure is.
-const (
-	exitNotUp = 1 // a check failed; for other commands, any failure
-	exitOwn   = 2 // the agent could not measure: its config, its flags, its permissions
-)
 
 // memoryLimit is where the garbage collector begins to work harder. The live heap is a few MB; without a limit, a
 // backlog being sent would let it grow further than it must.
@@ -53,24 +50,10 @@ func main() {
 		stop() // a second signal ends the process at once
 		time.Sleep(stopWithin)
 		fmt.Fprintln(os.Stderr, "communewatch-agent: stopping took too long; ended by force")
-		os.Exit(exitNotUp)
+		os.Exit(exit.CodeNotUp)
 	}()
 	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
-
-// exit is an error with the exit code that it asks for. Without err nothing is printed.
-type exit struct {
-	code int
-	err  error
-}
-
-func (e *exit) Error() string {
-	if e.err == nil {
-		return fmt.Sprintf("exit code %d", e.code)
-	}
-	return e.err.Error()
-}
-func (e *exit) Unwrap() error { return e.err }
 
 // execute runs the command line and returns its exit code.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -78,15 +61,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return 0
-	}
-	code := exitOwn // cobra's own errors are mistakes in the command line
-	var e *exit
-	if errors.As(err, &e) {
-		code, err = e.code, e.err
-	}
+	code, err := exit.Of(root.ExecuteContext(ctx))
 	var bad *settings.Error
 	switch {
 	case errors.As(err, &bad):
@@ -105,7 +80,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newCheckConfig(), newCheck(), newProbe(), newIdentify(), newVersion(), newCall(), update.New())
+	root.AddCommand(newRun(), newCheckConfig(), newCheck(), newProbe(), identify.New(), newVersion(), call.New(), update.New())
 	root.AddCommand(serving.New(service.System(), filepath.Join(agent.DefaultConfig().StateDir, "agent.yaml"), failing))
 	for _, cmd := range membership.Commands(versionText()) {
 		root.AddCommand(failing(cmd))
@@ -118,7 +93,7 @@ func failing(cmd *cobra.Command) *cobra.Command {
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := run(cmd, args); err != nil {
-			return &exit{exitNotUp, err}
+			return exit.NotUp(err)
 		}
 		return nil
 	}
@@ -137,7 +112,7 @@ func newRun() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, least, err := newLog(cmd.ErrOrStderr(), level)
 			if err != nil {
-				return &exit{exitOwn, err}
+				return exit.Own(err)
 			}
 			return service.Run(cmd.Context(), service.Options{Log: log, Level: least}, func(ctx context.Context, s *service.Session) error {
 				return run(ctx, s, file)
@@ -153,7 +128,7 @@ func newRun() *cobra.Command {
 func run(ctx context.Context, s *service.Session, file string) error {
 	err := update.Run(ctx, file, versionText(), s.Log(), func(ctx context.Context, l launch.Launched) error { return measure(ctx, s, file, l) })
 	if errors.Is(err, update.ErrAgain) {
-		return &exit{launch.ExitAgain, nil}
+		return exit.Silent(launch.ExitAgain)
 	}
 	return err
 }
@@ -165,19 +140,19 @@ func measure(ctx context.Context, s *service.Session, file string, l launch.Laun
 	}
 	cfg, err := agent.ReadConfig(file)
 	if err != nil {
-		return &exit{exitOwn, err}
+		return exit.Own(err)
 	}
 	var a *agent.Agent
 	a, err = agent.New(cfg, agent.Options{
-		Log: s.Log(), Version: versionText(), Child: callProcess(), Life: agent.Life{Stopped: s.Why},
+		Log: s.Log(), Version: versionText(), Child: call.Process(), Life: agent.Life{Stopped: s.Why},
 		Releases: agent.Releases{Launched: l, Settings: file},
 		OnStart:  func() { s.Ready(a.Alive); s.Status("measuring") },
 	})
 	if err != nil {
-		return &exit{exitOwn, err}
+		return exit.Own(err)
 	}
 	if err := a.Run(ctx); err != nil {
-		return &exit{exitNotUp, err}
+		return exit.NotUp(err)
 	}
 	return nil
 }
@@ -197,7 +172,7 @@ func newCheckConfig() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := agent.ReadConfig(file)
 			if err != nil {
-				return &exit{exitNotUp, err}
+				return exit.NotUp(err)
 			}
 			summarize(cmd.OutOrStdout(), cfg)
 			return nil

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"communewatch/agent"
+	"communewatch/agent/cmd/communewatch-agent/call"
+	"communewatch/agent/cmd/communewatch-agent/exit"
 	"communewatch/probes"
 	"communewatch/probes/settings"
 	"communewatch/probes/snmp/session"
@@ -146,7 +148,7 @@ func newProbe() *cobra.Command {
 					names = append(names, string(k.kind))
 				}
 				last := len(names) - 1
-				return &exit{exitOwn, fmt.Errorf("%q is no kind of probe; use %s or %s", args[0], strings.Join(names[:last], ", "), names[last])}
+				return exit.Own(fmt.Errorf("%q is no kind of probe; use %s or %s", args[0], strings.Join(names[:last], ", "), names[last]))
 			}
 			return cmd.Help()
 		},
@@ -186,7 +188,7 @@ func newProbeOf(k probeKind) *cobra.Command {
 			}
 			cfg, err := k.config(cmd.Flags(), target, w)
 			if err != nil {
-				return &exit{exitOwn, err}
+				return exit.Own(err)
 			}
 			return repeat(cmd, cfg, w.json, max(count, 1), interval)
 		},
@@ -219,15 +221,15 @@ func repeat(cmd *cobra.Command, cfg agent.Config, asJSON bool, count int, interv
 		if i > 0 {
 			select {
 			case <-cmd.Context().Done():
-				return &exit{code: max(worst, exitOwn)}
+				return exit.Silent(max(worst, exit.CodeOwn))
 			case <-next.C:
 			}
 		}
 		var made *calls.Call
-		results, err := agent.Once(ctx, cfg, agent.Options{Log: slog.New(slog.DiscardHandler), Child: callProcess(),
+		results, err := agent.Once(ctx, cfg, agent.Options{Log: slog.New(slog.DiscardHandler), Child: call.Process(),
 			OnCall: func(_ string, c *calls.Call) { made = c }})
 		if err != nil {
-			return &exit{exitOwn, err}
+			return exit.Own(err)
 		}
 		r := results[0]
 		if asJSON {
@@ -246,13 +248,13 @@ func repeat(cmd *cobra.Command, cfg agent.Config, asJSON bool, count int, interv
 		}
 		switch {
 		case r.Outcome.Own(), r.Outcome == probes.OutcomeHeld:
-			worst = exitOwn
+			worst = exit.CodeOwn
 		case r.Outcome != probes.OutcomeOK:
-			worst = max(worst, exitNotUp)
+			worst = max(worst, exit.CodeNotUp)
 		}
 	}
 	if worst > 0 {
-		return &exit{code: worst}
+		return exit.Silent(worst)
 	}
 	return nil
 }

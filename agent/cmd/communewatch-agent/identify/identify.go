@@ -1,4 +1,5 @@
-package main
+// Package identify is the command that asks one device, or a network, what it is, and prints what it finds.
+package identify
 
 import (
 	"bytes"
@@ -16,6 +17,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"communewatch/agent/cmd/communewatch-agent/exit"
 	"communewatch/probes"
 	"communewatch/probes/snmp/identify"
 	"communewatch/probes/snmp/recording"
@@ -78,7 +80,8 @@ type asking struct {
 	port           string
 }
 
-func newIdentify() *cobra.Command {
+// New returns the command identify.
+func New() *cobra.Command {
 	var a asking
 	cmd := &cobra.Command{
 		Use:   "identify HOST[:PORT] | --replay FILE | --sweep PREFIX",
@@ -110,7 +113,7 @@ through is identified; JSON is then one object per line.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			engine, err := newEngine(a.profiles)
 			if err != nil {
-				return &exit{exitOwn, err}
+				return exit.Own(err)
 			}
 			if a.replay != "" {
 				return a.fromFile(cmd, engine)
@@ -121,7 +124,7 @@ through is identified; JSON is then one object per line.`,
 				return a.sweepNetwork(ctx, cmd, engine)
 			}
 			if err := a.complete(args[0]); err != nil {
-				return &exit{exitOwn, err}
+				return exit.Own(err)
 			}
 			return a.fromDevice(ctx, cmd, engine)
 		},
@@ -231,12 +234,12 @@ func (a *asking) complete(target string) error {
 func (a *asking) fromFile(cmd *cobra.Command, engine *identify.Engine) error {
 	f, err := os.Open(a.replay)
 	if err != nil {
-		return &exit{exitOwn, err}
+		return exit.Own(err)
 	}
 	defer f.Close()
 	rec, err := recording.Parse(f)
 	if err != nil {
-		return &exit{exitOwn, fmt.Errorf("%s: %w", a.replay, err)}
+		return exit.Own(fmt.Errorf("%s: %w", a.replay, err))
 	}
 	for _, p := range rec.Problems() {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", a.replay, p)
@@ -247,7 +250,7 @@ func (a *asking) fromFile(cmd *cobra.Command, engine *identify.Engine) error {
 	}
 	made, err := f.Stat()
 	if err != nil {
-		return &exit{exitOwn, err}
+		return exit.Own(err)
 	}
 	return a.print(cmd.OutOrStdout(), "", id.Facts, made.ModTime())
 }
@@ -260,7 +263,7 @@ func (a *asking) fromDevice(ctx context.Context, cmd *cobra.Command, engine *ide
 	}
 	id, err := engine.Identify(ctx, s)
 	if err != nil {
-		return &exit{exitNotUp, fmt.Errorf("%s: %w", a.Address, err)}
+		return exit.NotUp(fmt.Errorf("%s: %w", a.Address, err))
 	}
 	facts := id.Facts
 	if a.protocols { // it takes seconds of silence to know that a device does not speak version 3

@@ -1,4 +1,4 @@
-package main
+package identify
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"communewatch/agent"
+	"communewatch/agent/cmd/communewatch-agent/exit"
 	"communewatch/probes"
 	"communewatch/probes/bind"
 	"communewatch/probes/fingerprint"
@@ -48,12 +49,12 @@ func (a *asking) look(ctx context.Context) ([]probes.Fact, error) {
 // sweepNetwork identifies everything in a network that may be looked through, one after the other as it is found.
 func (a *asking) sweepNetwork(ctx context.Context, cmd *cobra.Command, engine *identify.Engine) error {
 	if err := a.complete("0.0.0.0"); err != nil {
-		return &exit{exitOwn, err}
+		return exit.Own(err)
 	}
 	o := sweep.DefaultOptions()
 	var err error
 	if o.Allow, err = a.allowed(); err != nil {
-		return &exit{exitOwn, err}
+		return exit.Own(err)
 	}
 	o.Exclude, o.Rate, o.Longest = a.exclude, a.rate, a.within
 	t := probes.Target{Name: "sweep", Kind: probes.KindSweep, Path: probes.PathLAN, Layer: probes.LayerLAN, Address: a.sweep}
@@ -66,7 +67,7 @@ func (a *asking) sweepNetwork(ctx context.Context, cmd *cobra.Command, engine *i
 		problems = append(problems, fmt.Errorf("%s: %s", flag, fmt.Sprintf(format, args...)))
 	})
 	if len(problems) > 0 {
-		return &exit{exitOwn, errors.Join(problems...)}
+		return exit.Own(errors.Join(problems...))
 	}
 	memory := session.NewMemory()
 	probe, err := sweep.New(t, bind.Binding{Path: t.Path, Device: a.Bind.Device, Source: a.Bind.Source}, o, sweep.SNMP{
@@ -89,12 +90,12 @@ func (a *asking) sweepNetwork(ctx context.Context, cmd *cobra.Command, engine *i
 		},
 	})
 	if err != nil {
-		return &exit{exitOwn, err}
+		return exit.Own(err)
 	}
 	begin := time.Now() // as in the rows of an agent: the time of a run is that of its beginning
 	points, err := probe.Probe(ctx)
 	if err != nil && len(points) == 0 {
-		return &exit{exitNotUp, err}
+		return exit.NotUp(err)
 	}
 	devices := byDevice(points)
 	if !a.json && len(devices) == 0 {
@@ -178,14 +179,14 @@ func (a *asking) allowed() ([]string, error) {
 func (a *asking) withoutSNMP(ctx context.Context, cmd *cobra.Command, err error) error {
 	failed := fmt.Errorf("%s: %w", a.Address, err)
 	if a.snmpOnly || probes.OutcomeOf(err).Own() || probes.OutcomeOf(err) == probes.OutcomeUnresolved {
-		return &exit{exitNotUp, failed}
+		return exit.NotUp(failed)
 	}
 	facts, lookErr := a.look(ctx)
 	if len(facts) == 0 {
 		if lookErr != nil {
 			failed = fmt.Errorf("%w; and without SNMP: %w", failed, lookErr)
 		}
-		return &exit{exitNotUp, failed}
+		return exit.NotUp(failed)
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "no SNMP (%s); this is what it says to anybody\n", strings.TrimSpace(err.Error()))
 	return a.print(cmd.OutOrStdout(), a.Address, fingerprint.Best(facts), time.Now())
