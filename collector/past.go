@@ -95,6 +95,13 @@ func (c *Collector) replay(ctx context.Context, p *past) error {
 		}
 	}
 	c.judge.SetSites(ids)
+	stops, err := c.reg.Agents().Stops(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range stops {
+		c.judge.ObserveStop(s.Site, s.Agent, s.At, string(s.Reason))
+	}
 	announced, err := c.reg.LastChanges(ctx)
 	if err != nil {
 		return err
