@@ -6,7 +6,6 @@ package guard
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"communewatch/collector/audit"
 	"communewatch/collector/people"
@@ -114,13 +113,15 @@ func (s *service) Get(ctx context.Context, id rehearsal.ID) (rehearsal.Report, e
 	for i := range v.Rows {
 		v.Counts[v.Rows[i].Overall]++
 	}
-	v.Actions = slices.Clone(v.Actions)
-	for i := range v.Actions {
-		v.Actions[i].Sites = keep(v.Actions[i].Sites, func(site *string) bool { return sees(*site) })
+	actions := v.Actions
+	v.Actions = []rehearsal.Action{}
+	for _, a := range actions {
+		some := len(a.Sites) > 0
+		a.Sites = keep(a.Sites, func(site *string) bool { return sees(*site) })
+		if (!some || len(a.Sites) > 0) && (a.Why.District == "" || caller.Sees(a.Why.District)) {
+			v.Actions = append(v.Actions, a)
+		}
 	}
-	v.Actions = slices.DeleteFunc(v.Actions, func(a rehearsal.Action) bool {
-		return a.Why.District != "" && !caller.Sees(a.Why.District)
-	})
 	return out, nil
 }
 
