@@ -108,6 +108,8 @@ var never = []struct{ from, to, why string }{
 	{"collector/dispatch", "collector/assign", "the door hands work out; what it is, others say"},
 	{"collector/seal", "collector/registry", "how secrets are sealed does not depend on where they are kept"},
 	{"collector/authority", "collector/registry", "who vouches for whom is apart from who is thrown out"},
+	{"collector/enroll", "collector/web", "the agents' door and the humans' door are two"},
+	{"collector/enroll", "collector/api", "the agents' door and the humans' door are two"},
 	{"collector/ingest", "collector/stock", "what is taken in is not judged on the way"},
 	{"collector/ingest", "collector/web", "the agents' door and the humans' door are two"},
 	{"collector/ingest", "collector/api", "the agents' door and the humans' door are two"},
