@@ -325,3 +325,58 @@ func TestWorkChangesWhileChecksRun(t *testing.T) {
 		t.Error("a secret is in the log")
 	}
 }
+
+// From the click to the row at the collector it takes no two seconds, though results are gathered for long by default.
+func TestRowsOfOrderedRunsAreThereAtOnce(t *testing.T) {
+	in := &inbox{points: map[string]int{}}
+	h := &head{orders: make(chan string), reports: make(chan said.Report, 100), checks: make(chan string, 1)}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v2/write" {
+			in.ServeHTTP(w, r)
+		} else {
+			h.ServeHTTP(w, r)
+		}
+	}))
+	defer server.Close()
+	cfg := realConfig(t, "s1", server.URL, listen(t))
+	cfg.Spool.SealAfter, cfg.Checks[0].Interval, cfg.SelfInterval = 10*time.Minute, 24*time.Hour, time.Hour
+	cfg.Checks = cfg.Checks[:1]
+	a, err := New(cfg, Options{Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	defer func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	<-h.checks
+	clicked := time.Now()
+	h.tell(t, said.Order{ID: "run1", Kind: said.KindRun, Expires: said.Seconds(20 * time.Second), Run: &said.Run{Checks: []string{"hub"}}})
+	if r := h.until(t, "run1"); r.Outcome != "ok" {
+		t.Errorf("got %+v", r)
+	}
+	arrived := func() bool {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		for series := range in.points {
+			if strings.HasPrefix(series, "check,") {
+				return true
+			}
+		}
+		return false
+	}
+	for !arrived() {
+		if time.Since(clicked) > 20*time.Second {
+			t.Fatal("the row did not come")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if took := time.Since(clicked); took > 2*time.Second {
+		t.Errorf("the row came after %v", took)
+	}
+}
