@@ -20,6 +20,7 @@ import (
 	"communewatch/collector/health"
 	"communewatch/collector/ingest/contract"
 	"communewatch/collector/ingest/refusal"
+	"communewatch/collector/ingest/writers"
 	"communewatch/collector/registry"
 	"communewatch/collector/registry/devices"
 	"communewatch/collector/store"
@@ -158,7 +159,7 @@ type Ingest struct {
 	rules   *contract.Contract
 	series  *contract.Cache
 	agents  *agentSeries
-	writers *writers
+	writers *writers.Writers
 	refused *refusal.Log
 	metrics *metrics
 	budget  budget
@@ -222,7 +223,7 @@ func New(o Options) *Ingest {
 	in.rules = contract.New(o.Rules)
 	in.series = contract.NewCache(in.limits.CacheSeries)
 	in.agents = newAgentSeries(in.limits.AgentSeries)
-	in.writers = newWriters(in.limits.WriterSeries)
+	in.writers = writers.New(in.limits.WriterSeries, in.rules)
 	in.refused = refusal.NewLog(o.Log)
 	in.metrics = newMetrics(o.Metrics, in)
 	in.budget.left.Store(in.limits.BudgetBytes)

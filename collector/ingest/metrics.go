@@ -39,7 +39,7 @@ func newMetrics(registerer prometheus.Registerer, in *Ingest) *metrics {
 		gauge("known_series", "Series whose checks are remembered.", func() float64 { return float64(in.series.Len()) }),
 		gauge("undurable_commits", "Acknowledgements not known to be on disk.", func() float64 { return float64(in.tenure.Load().undurable()) }),
 		seriesCounts{prometheus.NewDesc("communewatch_ingest_agent_series", "Field series that the agents of a site have brought since start.", []string{"site"}, nil), in.agents.counts},
-		seriesCounts{prometheus.NewDesc("communewatch_ingest_writer_series", "Field series that a writer token has brought since start.", []string{"token"}, nil), in.writers.series},
+		seriesCounts{prometheus.NewDesc("communewatch_ingest_writer_series", "Field series that a writer token has brought since start.", []string{"token"}, nil), in.writers.Series},
 	)
 	return m
 }

@@ -6,13 +6,14 @@ import (
 
 	"communewatch/collector/ingest"
 	"communewatch/collector/registry"
+	"communewatch/collector/registry/scope"
 )
 
 // A writer's token that is scoped writes what it names, and its site's name is looked at line by line.
 func TestAWriterStaysInItsScope(t *testing.T) {
 	h := open(t, ingest.Limits{})
-	h.clerk.tokens["scoped"] = registry.Identity{Token: "w2", Kind: registry.KindWriter, Scope: &registry.Scope{Sites: []string{"s1", "s2"}, Measurements: []string{"cpu", "disk*"}}}
-	h.clerk.tokens["measured"] = registry.Identity{Token: "w3", Kind: registry.KindWriter, Site: "s1", Scope: &registry.Scope{Measurements: []string{"cpu"}}}
+	h.clerk.tokens["scoped"] = registry.Identity{Token: "w2", Kind: registry.KindWriter, Scope: &scope.Scope{Sites: []string{"s1", "s2"}, Measurements: []string{"cpu", "disk*"}}}
+	h.clerk.tokens["measured"] = registry.Identity{Token: "w3", Kind: registry.KindWriter, Site: "s1", Scope: &scope.Scope{Measurements: []string{"cpu"}}}
 	for _, tc := range []struct {
 		name, secret, line, says string // says "" is taken
 	}{

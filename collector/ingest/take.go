@@ -13,6 +13,7 @@ import (
 
 	"communewatch/collector/ingest/contract"
 	"communewatch/collector/ingest/refusal"
+	"communewatch/collector/ingest/writers"
 	"communewatch/collector/registry"
 	"communewatch/collector/store"
 	"communewatch/probes/wire"
@@ -145,11 +146,11 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 	s.good = s.good[:0]
 	agents := j.id.Kind == registry.KindAgent
 	s.series = s.series[:0]
-	var writer *writer
+	var writer *writers.Writer
 	if agents {
 		s.series = in.series.Find(rows, s.series)
 	} else {
-		writer = in.writers.of(j.id.Token)
+		writer = in.writers.Of(j.id.Token)
 	}
 	defer func() { clear(s.good); clear(s.series) }()
 	earliest := j.received.Add(-in.limits.MaxAge).UnixNano()
@@ -166,7 +167,7 @@ func (in *Ingest) store(ctx context.Context, j *job, s *rowScratch, rows []wire.
 		case agents:
 			reason, class = in.checkAgentRow(&j.id, &s.series[i], row)
 		default:
-			reason, class = in.writers.check(writer, in.rules, &j.id, row)
+			reason, class = in.writers.Check(writer, &j.id, row)
 		}
 		if reason != "" {
 			j.reject(row.Line, reason, class)

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"communewatch/collector/registry/scope"
 )
 
 func TestScopeOfAWriter(t *testing.T) {
@@ -14,7 +16,7 @@ func TestScopeOfAWriter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Scope{Sites: []string{"s1", "s2"}, Measurements: []string{"cpu", "disk*"}}
+	want := &scope.Scope{Sites: []string{"s1", "s2"}, Measurements: []string{"cpu", "disk*"}}
 	for _, reg := range []*Registry{r, open(t, r.path)} {
 		id, err := reg.Authenticate(t.Context(), secret)
 		if diff := cmp.Diff(Identity{Token: made.ID, Kind: KindWriter, Scope: want}, id); err != nil || diff != "" {
@@ -48,7 +50,7 @@ func TestTokensWithoutScope(t *testing.T) {
 	if id, err := r.Authenticate(t.Context(), secret); err != nil || id != (Identity{Token: made.ID, Kind: KindWriter, Site: "s1"}) {
 		t.Errorf("%+v %v", id, err)
 	}
-	var none *Scope
+	var none *scope.Scope
 	if !none.Site("") || !none.Site("s9") || !none.Measurement("anything") {
 		t.Error("no scope restricts")
 	}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"communewatch/collector/registry/scope"
 )
 
 // cachedToken is a token as Authenticate needs it; read-only but for its use.
@@ -117,7 +119,7 @@ func (tc *tokenCache) load(ctx context.Context, asOf time.Time) (err error) {
 		if err := rows.Scan(&t.identity.Token, &t.identity.Kind, &t.identity.Site, &sites, &measurements, &t.identity.Agent, &hash, &t.revoked); err != nil {
 			return err
 		}
-		if t.identity.Scope, err = scopeOf(sites, measurements); err != nil {
+		if t.identity.Scope, err = scope.Parse(sites, measurements); err != nil {
 			return fmt.Errorf("token %s has a damaged scope; revoke it and make a new one: %w", t.identity.Token, err)
 		}
 		if copy(t.hash[:], hash) != len(t.hash) {

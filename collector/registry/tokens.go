@@ -15,6 +15,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"communewatch/collector/registry/scope"
 	"communewatch/probes"
 )
 
@@ -34,7 +35,7 @@ type Token struct {
 	ID   string
 	Kind TokenKind
 	Site string // "": a writer that belongs to no site, such as the province's own Telegraf, or an operator
-	// Sites and Measurements are what a writer is restricted to; see Scope. Site is empty where there are Sites.
+	// Sites and Measurements are what a writer is restricted to; see package scope. Site is empty where there are Sites.
 	Sites        []string
 	Measurements []string
 
@@ -49,9 +50,9 @@ type Token struct {
 type Identity struct {
 	Token string // the token's ID; of a certificate "cert:" and its serial number
 	Kind  TokenKind
-	Site  string // "": a writer that belongs to no site, or an operator
-	Agent string // "": any agent of the site
-	Scope *Scope // of a writer; nil: no more than Site says
+	Site  string       // "": a writer that belongs to no site, or an operator
+	Agent string       // "": any agent of the site
+	Scope *scope.Scope // of a writer; nil: no more than Site says
 }
 
 // A secret is cw1_<id>_<52 characters of base32>: a mark by which scanners for leaked secrets can know it, the
@@ -78,7 +79,7 @@ func (r *Registry) CreateToken(ctx context.Context, t Token) (secret string, mad
 		return "", Token{}, fmt.Errorf("token kind %q: use %s, %s or %s", t.Kind, KindAgent, KindWriter, KindOperator)
 	}
 	if err := t.checkScope(); err != nil {
-		return "", Token{}, err
+		return "", Token{}, fmt.Errorf("token: %w", err)
 	}
 	if t.Site != "" || t.Kind == KindAgent {
 		if err := probes.CheckName(t.Site); err != nil {
@@ -114,7 +115,7 @@ func (r *Registry) CreateToken(ctx context.Context, t Token) (secret string, mad
 			}
 		}
 		_, err := c.ExecContext(ctx, `INSERT INTO tokens (id, kind, site, sites, measurements, agent, note, hash, created_ms)
-			VALUES (?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?)`, t.ID, string(t.Kind), t.Site, scopeText(t.Sites), scopeText(t.Measurements), t.Agent, t.Note, hash[:], t.Created.UnixMilli())
+			VALUES (?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?)`, t.ID, string(t.Kind), t.Site, scope.Text(t.Sites), scope.Text(t.Measurements), t.Agent, t.Note, hash[:], t.Created.UnixMilli())
 		return err
 	})
 	if err != nil {
@@ -122,6 +123,26 @@ func (r *Registry) CreateToken(ctx context.Context, t Token) (secret string, mad
 	}
 	r.tokens.changes.Add(1)
 	return secret, t, nil
+}
+
+// checkScope sorts a token's sites and measurements and says what is wrong with them. One site alone stands where it
+// always stood.
+func (t *Token) checkScope() error {
+	in, err := scope.New(t.Sites, t.Measurements)
+	if err != nil || in == nil {
+		return err
+	}
+	t.Sites, t.Measurements = in.Sites, in.Measurements
+	if len(t.Sites) == 1 && t.Site == "" {
+		t.Site, t.Sites = t.Sites[0], nil
+	}
+	switch {
+	case t.Kind != KindWriter && len(t.Sites)+len(t.Measurements) > 0:
+		return fmt.Errorf("several sites, and measurements, are for tokens of kind %s", KindWriter)
+	case t.Site != "" && len(t.Sites) > 0:
+		return errors.New("give one site or several, not both")
+	}
+	return nil
 }
 
 // Tokens lists all tokens, revoked ones included, by site and age.
@@ -141,10 +162,10 @@ func (r *Registry) Tokens(ctx context.Context) ([]Token, error) {
 		if err := rows.Scan(&t.ID, &t.Kind, &t.Site, &sites, &measurements, &t.Agent, &t.Note, &created, &revoked, &used); err != nil {
 			return nil, r.fail("read tokens", err)
 		}
-		if scope, err := scopeOf(sites, measurements); err != nil {
+		if in, err := scope.Parse(sites, measurements); err != nil {
 			return nil, r.fail("read tokens", err)
-		} else if scope != nil {
-			t.Sites, t.Measurements = scope.Sites, scope.Measurements
+		} else if in != nil {
+			t.Sites, t.Measurements = in.Sites, in.Measurements
 		}
 		t.Created = time.UnixMilli(created).UTC()
 		if revoked.Valid {

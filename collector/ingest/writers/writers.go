@@ -1,4 +1,6 @@
-package ingest
+// Package writers checks what the tokens of kind writer bring: rows of other programs, which are stored and not judged.
+// They stay within what their token is for, leave the agents' measurements alone, and bring a bounded number of series.
+package writers
 
 import (
 	"fmt"
@@ -11,47 +13,49 @@ import (
 	"communewatch/probes/wire"
 )
 
-// writers counts the field series of the tokens of kind writer, so that a client that puts a request's number into a
+// Writers counts the field series of the tokens of kind writer, so that a client that puts a request's number into a
 // tag can't fill the store. They are counted from the start of the process, because the store has no tokens to count
 // by, and never forgotten, because the store keeps silent series too. Only hashes are kept: 64 bits under a secret
 // seed.
-type writers struct {
-	most    int
-	seed    maphash.Seed
-	mu      sync.Mutex // guards byToken
-	byToken map[string]*writer
+type Writers struct {
+	most     int
+	contract *contract.Contract
+	seed     maphash.Seed
+	mu       sync.Mutex // guards byToken
+	byToken  map[string]*Writer
 }
 
-// writer is one token's series.
-type writer struct {
+// Writer is one token's series.
+type Writer struct {
 	mu     sync.Mutex          // guards the fields below
 	keys   map[uint64]struct{} // that passed the check
 	fields map[uint64]struct{} // field series
 }
 
-func newWriters(most int) *writers {
-	return &writers{most: most, seed: maphash.MakeSeed(), byToken: map[string]*writer{}}
+// New returns Writers that may bring so many field series each, none of them of the agents' contract.
+func New(most int, c *contract.Contract) *Writers {
+	return &Writers{most: most, contract: c, seed: maphash.MakeSeed(), byToken: map[string]*Writer{}}
 }
 
-// of returns what is known of a token.
-func (ws *writers) of(token string) *writer {
+// Of returns what is known of a token.
+func (ws *Writers) Of(token string) *Writer {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	w := ws.byToken[token]
 	if w == nil {
-		w = &writer{keys: map[uint64]struct{}{}, fields: map[uint64]struct{}{}}
+		w = &Writer{keys: map[uint64]struct{}{}, fields: map[uint64]struct{}{}}
 		ws.byToken[token] = w
 	}
 	return w
 }
 
-// check says what is wrong with a row of w, "" if nothing.
-func (ws *writers) check(w *writer, c *contract.Contract, id *registry.Identity, row *wire.Row) (reason string, class refusal.Class) {
+// Check says what is wrong with a row of w, "" if nothing.
+func (ws *Writers) Check(w *Writer, id *registry.Identity, row *wire.Row) (reason string, class refusal.Class) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	key := maphash.Bytes(ws.seed, row.Key)
 	if _, known := w.keys[key]; !known {
-		if reason, class := checkWriterKey(c, id, row.Key); reason != "" {
+		if reason, class := checkKey(ws.contract, id, row.Key); reason != "" {
 			return reason, class
 		}
 	}
@@ -76,12 +80,12 @@ func (ws *writers) check(w *writer, c *contract.Contract, id *registry.Identity,
 }
 
 // fieldHash joins the hash of a series with that of a field's name.
-func (ws *writers) fieldHash(key uint64, name []byte) uint64 {
+func (ws *Writers) fieldHash(key uint64, name []byte) uint64 {
 	return (key ^ maphash.Bytes(ws.seed, name)) * 0x9E3779B97F4A7C15 // odd, so nothing is lost
 }
 
-// series returns the number of field series by token.
-func (ws *writers) series() map[string]int {
+// Series returns the number of field series by token.
+func (ws *Writers) Series() map[string]int {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	out := make(map[string]int, len(ws.byToken))
@@ -93,7 +97,7 @@ func (ws *writers) series() map[string]int {
 	return out
 }
 
-func checkWriterKey(c *contract.Contract, id *registry.Identity, key []byte) (string, refusal.Class) {
+func checkKey(c *contract.Contract, id *registry.Identity, key []byte) (string, refusal.Class) {
 	parsed, err := wire.ParseKey(key)
 	if err != nil {
 		return err.Error(), refusal.Schema
