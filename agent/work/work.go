@@ -13,6 +13,7 @@ package work
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ import (
 
 	"communewatch/agent/seal"
 	"communewatch/agent/ship"
+	"communewatch/probes/enroll"
 	"communewatch/probes/wire"
 	"communewatch/probes/work"
 )
@@ -50,7 +52,8 @@ const (
 	backoffMin = 5 * time.Second
 	askTime    = 30 * time.Second // a work of 1 MiB over 512 kbit/s, and a slow start
 	// maxTag bounds an ETag, which is a hash.
-	maxTag = 100
+	maxTag     = 100
+	maxRefusal = 4 << 10 // bytes
 )
 
 // Fetcher gets an agent's work. Make it with New.
@@ -193,7 +196,7 @@ func (f *Fetcher) ask(ctx context.Context, p *peer) error {
 	case !genuine:
 		return fmt.Errorf("answered %s, but not as a collector that gives work does", resp.Status)
 	default:
-		return fmt.Errorf("answered %s", resp.Status)
+		return fmt.Errorf("answered %s%s", resp.Status, refusal(resp.Body))
 	}
 	w, err := work.Read(resp.Body)
 	if err != nil {
@@ -204,6 +207,15 @@ func (f *Fetcher) ask(ctx context.Context, p *peer) error {
 		tag = ""
 	}
 	return f.given(w, tag)
+}
+
+// refusal is why a collector gives nothing, in its words; "" if it does not say.
+func refusal(body io.Reader) string {
+	var r enroll.Refusal
+	if json.NewDecoder(io.LimitReader(body, maxRefusal)).Decode(&r) != nil || r.Message == "" {
+		return ""
+	}
+	return ": " + work.Problem(r.Message)
 }
 
 // given has work that the collector gave examined.

@@ -65,6 +65,8 @@ func (c *centre) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("%s with %v", req.URL, req.Header)
 	case c.portal:
 		return answer(404, "log in first")
+	case c.body != "" && c.body[0] == '!':
+		return answer(403, c.body[1:])
 	case c.body != "":
 		return answer(200, c.body)
 	case c.given == nil:
@@ -244,6 +246,19 @@ func TestWithoutCollectorTheAgentGoesOn(t *testing.T) {
 			t.Errorf("%s: it does %q, %+v", name, got, s)
 		}
 		c.set(func() { c.down, c.portal, c.body = false, false, "" })
+	}
+}
+
+func TestRefusalIsToldInTheCollectorsWords(t *testing.T) {
+	o := &office{t: t, dir: t.TempDir()}
+	for body, want := range map[string]string{
+		`!{"code":"plaintext","message":"connect by https"}`: "answered 403: connect by https",
+		`!{"message":"a\nb"}`:                                "answered 403: a b",
+		"!<html>":                                            "answered 403",
+	} {
+		if err := o.fetcher(&centre{body: body}).Look(t.Context()); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v", body, err)
+		}
 	}
 }
 

@@ -243,7 +243,7 @@ func (l *Lab) runAgent(ctx context.Context, site string, p *part) (err error) {
 	}
 	defer func() { err = errors.Join(err, book.close()) }()
 	a, err := agent.New(cfg, agent.Options{
-		Log: slog.New(warnings{l.log.With("site", site).Handler()}), Version: "lab", OnTaken: book.taken,
+		Log: slog.New(warnings{l.log.With("site", site).Handler()}), Version: "lab", OnTaken: book.taken, Loopback: true,
 		Now: func() time.Time { return time.Now().Add(time.Duration(p.skew.Load())) },
 	})
 	if err != nil {

@@ -41,7 +41,8 @@ func hub(t *testing.T, more http.Handler) (*orders.Hub, string) {
 		return orders.Identity{Site: strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")}, nil
 	}})
 	mux := http.NewServeMux()
-	mux.Handle("/api/agent/", h.Handler())
+	mux.Handle(said.Path, h.Handler())
+	mux.Handle(said.ReportPath, h.Handler())
 	if more != nil {
 		mux.Handle("/", more)
 	}
