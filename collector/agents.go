@@ -1,11 +1,9 @@
 package collector
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
-	"net/http"
+	"net"
 	"path/filepath"
 	"time"
 
@@ -13,12 +11,14 @@ import (
 
 	"communewatch/collector/authority"
 	"communewatch/collector/callers"
+	"communewatch/collector/dispatch"
 	"communewatch/collector/enroll"
 	"communewatch/collector/people/door"
+	"communewatch/collector/plans"
 	"communewatch/collector/registry"
 	"communewatch/collector/releases"
-	"communewatch/collector/releases/stages"
 	codes "communewatch/probes/enroll"
+	"communewatch/probes/orders"
 )
 
 // AuthorityDir is the folder of the fleet's certificate authority.
@@ -55,18 +55,24 @@ func Carry(cfg *Config, a *authority.Authority) func() (codes.Pin, []string, err
 // openFleet makes what finds out who sends a request, and the doors of identities and releases.
 func (c *Collector) openFleet(metrics *prometheus.Registry) (err error) {
 	agents := c.reg.Agents()
-	c.callers = callers.New(callers.Options{Authority: c.authority, Agents: agents, Tokens: c.reg, AgentTokens: c.cfg.Agents.Tokens, Now: c.o.Now})
+	c.callers = callers.New(callers.Options{Authority: c.authority, Agents: agents, Tokens: c.reg, AgentTokens: c.cfg.Agents.Tokens, Now: c.o.Now, Log: c.log})
 	c.enroll = enroll.New(enroll.Options{
 		Authority: c.authority, Agents: agents, Callers: c.callers, Addresses: c.cfg.Reach().AgentAddresses, Approve: c.cfg.Agents.Approve,
 		Judge: c.judge, Log: c.log, Now: c.o.Now, Metrics: metrics,
 	})
 	c.releases, err = releases.New(releases.Options{
-		Dir: c.cfg.ReleasesDir(), Settings: c.cfg.Updates, Store: c.reg.Releases(), Audit: c.reg.People(), Agents: agents.Agents, Reported: c.reported,
-		Who: c.whoAsks, Now: c.o.Now, Log: c.log,
+		Dir: c.cfg.ReleasesDir(), Settings: c.cfg.Updates, Store: c.reg.Releases(), Audit: c.reg.People(), Agents: agents.Agents, Reported: releases.Reported(c.reg.Accounts),
+		Who: c.callers.Who, Now: c.o.Now, Log: c.log,
 	})
 	if err != nil {
 		return err
 	}
+	host, _, err := net.SplitHostPort(c.cfg.Listen)
+	if err != nil {
+		return err
+	}
+	c.plans = plans.Of(c.reg, c.cfg.DataDir, plans.Options{Changed: c.lookForWork, Loopback: loopback(host), Zone: c.cfg.Location(), Now: c.o.Now, Log: c.log})
+	c.dispatch = dispatch.New(dispatch.Options{Agent: c.callers.Agent, Work: c.plans.Work, Plaintext: c.cfg.AllowPlaintext, Log: c.log, Metrics: metrics, Now: c.o.Now})
 	c.people, err = door.New(door.Options{
 		Store: c.reg.People(), Settings: c.cfg.People, Dir: c.cfg.DataDir, URL: c.url, Now: c.o.Now, Log: c.log,
 	})
@@ -84,39 +90,9 @@ func (c *Collector) url() string {
 	return "https://" + c.doors.Addr().String()
 }
 
-// reported is when each agent last brought results.
-func (c *Collector) reported(ctx context.Context) (map[stages.Name]time.Time, error) {
-	accounts, err := c.reg.Accounts(ctx, "")
-	if err != nil {
-		return nil, err
+// lookForWork tells agents whose work has become another one. Who is not connected finds it by itself.
+func (c *Collector) lookForWork(list []plans.Agent) {
+	for _, a := range list {
+		_ = c.orders.Look(a.Site, a.Name, orders.LookWork)
 	}
-	out := make(map[stages.Name]time.Time, len(accounts))
-	for _, a := range accounts {
-		name := stages.Name{Site: a.Site, Agent: a.Agent}
-		if a.Last.After(out[name]) {
-			out[name] = a.Last
-		}
-	}
-	return out, nil
-}
-
-// whoAsks says which agent sends a request, or answers it where that can't be said.
-func (c *Collector) whoAsks(w http.ResponseWriter, r *http.Request) (site, agent string, ok bool) {
-	id, err := c.callers.Agent(r)
-	if err == nil {
-		return id.Site, id.Agent, true
-	}
-	status, code, text := http.StatusServiceUnavailable, "unavailable", "the collector can't look the agent up now"
-	switch {
-	case errors.Is(err, callers.ErrUnauthorized):
-		status, code, text = http.StatusUnauthorized, "unauthorized", err.Error()
-	case errors.Is(err, callers.ErrForbidden):
-		status, code, text = http.StatusForbidden, "forbidden", err.Error()
-	default:
-		c.log.Warn("an agent can't be looked up", "error", err)
-	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(codes.Refusal{Code: code, Message: text}) // who is gone needs no answer
-	return "", "", false
 }

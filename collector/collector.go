@@ -16,6 +16,7 @@ import (
 	"communewatch/collector/api"
 	"communewatch/collector/authority"
 	"communewatch/collector/callers"
+	"communewatch/collector/dispatch"
 	"communewatch/collector/doors"
 	"communewatch/collector/enroll"
 	"communewatch/collector/export/remote"
@@ -25,12 +26,15 @@ import (
 	"communewatch/collector/ingest"
 	"communewatch/collector/orders"
 	"communewatch/collector/people/door"
+	"communewatch/collector/plans"
 	"communewatch/collector/registry"
 	"communewatch/collector/rehearsal/conduct"
 	"communewatch/collector/rehearsal/desk"
 	"communewatch/collector/rehearsal/hub"
 	"communewatch/collector/releases"
 	"communewatch/collector/reports"
+	reporting "communewatch/collector/reports/desk"
+	"communewatch/collector/runs"
 	"communewatch/collector/stock"
 	"communewatch/collector/store"
 	"communewatch/collector/web"
@@ -47,6 +51,7 @@ type Options struct {
 	Version string
 	Now     func() time.Time     // nil: time.Now
 	Ready   func(address string) // called once, when the doors are open, with the address they listen on
+	Beat    func()               // called about once a second as long as the judge gets on; nil: nobody watches
 }
 
 // Collector is the centre of the fleet. Make it with New.
@@ -60,6 +65,9 @@ type Collector struct {
 	callers   *callers.Callers
 	enroll    *enroll.Door
 	releases  *releases.Keeper
+	plans     *plans.Service
+	dispatch  *dispatch.Door
+	runs      *runs.Service
 	people    *door.Door
 
 	reg    *registry.Registry
@@ -186,6 +194,8 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 	})
 	c.orders = orders.New(orders.Options{Who: c.agentOf, Log: c.log, Metrics: metrics, Now: c.o.Now})
 	c.reg.Agents().OnRevoked(c.orders.Drop)
+	c.runs = runs.New(runs.Options{Tell: c.orders.TellAgent, Connected: c.orders.Connected, Record: c.reg.People(), Now: c.o.Now})
+	c.orders.OnReport(c.runs.Hear)
 	c.openRehearsals()
 	if c.stock, err = stock.New(stock.Options{Devices: c.reg.Devices(), Paper: c.reg.Paper(), Sites: c.reg, Now: c.o.Now, Log: c.log}); err != nil {
 		return err
@@ -208,7 +218,7 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 // routes are the handlers behind the port.
 func (c *Collector) routes() http.Handler {
 	r := doors.Routes{
-		Ingest: c.ingest.Handler(), Orders: c.orders.Handler(), Enroll: c.enroll, Releases: c.releases.Handler(),
+		Ingest: c.ingest.Handler(), Orders: c.orders.Handler(), Enroll: c.enroll, Work: c.dispatch, Releases: c.releases.Handler(),
 		API: c.api.Handler(), Web: c.web.Handler(), People: c.people.Middleware,
 	}
 	if c.reflector != nil {
@@ -243,6 +253,7 @@ func (c *Collector) serve(ctx context.Context) error {
 	group.Go(func() error { return c.authority.Run(behind) })
 	group.Go(func() error { return c.people.Run(run) })
 	group.Go(func() error { return c.releases.Run(run) })
+	group.Go(func() error { return c.plans.Run(run) })
 	group.Go(func() error {
 		defer stopBehind()
 		s := doors.Serve{Handler: c.routes(), Admin: c.adminRoutes()}
@@ -317,6 +328,9 @@ func (c *Collector) watch(ctx context.Context) error {
 			c.log.Error("can't keep the registry current; trying on", "error", err)
 		}
 		failing = err != nil
+		if c.o.Beat != nil {
+			c.o.Beat()
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -367,7 +381,7 @@ func (c *Collector) adminRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(desk.Prefix, desk.Handler(c.rehearsals))
 	mux.Handle(rollups.Prefix, rollups.Handler(c.keeper))
-	mux.HandleFunc("POST /report", c.reportRoute(c.reports))
+	mux.Handle("POST "+reporting.Path, reporting.Handler(c.reports, c.cfg.Location(), c.log))
 	mux.Handle(remote.Prefix, remote.Handler(c.store))
 	mux.HandleFunc("POST /backup", func(w http.ResponseWriter, r *http.Request) {
 		var order backupOrder

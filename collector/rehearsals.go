@@ -8,16 +8,13 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
-	"time"
 
-	"communewatch/collector/readiness"
-	"communewatch/collector/readiness/facts"
 	"communewatch/collector/rehearsal"
 	"communewatch/collector/rehearsal/conduct"
 	"communewatch/collector/rehearsal/desk"
+	"communewatch/collector/rehearsal/evidence"
 	"communewatch/collector/rehearsal/hub"
 	"communewatch/collector/rehearsal/plan"
-	"communewatch/probes"
 	"communewatch/probes/settings"
 )
 
@@ -39,7 +36,7 @@ func (c *Config) RehearsalSettings() plan.Settings {
 
 // openRehearsals makes the service of rehearsals; what agents report of orders goes to it.
 func (c *Collector) openRehearsals() {
-	o := conduct.Options{Store: c.reg.Rehearsals(), Channel: c.orders, Sites: c.reg, Evidence: c.evidence, Settings: c.cfg.RehearsalSettings(), Now: c.o.Now, Log: c.log}
+	o := conduct.Options{Store: c.reg.Rehearsals(), Channel: c.orders, Sites: c.reg, Evidence: evidence.Of{Judge: c.judge, Store: c.store, Now: c.o.Now, Log: c.log}.Sites, Settings: c.cfg.RehearsalSettings(), Now: c.o.Now, Log: c.log}
 	if c.hub != nil {
 		o.Hub = c.askHub
 	} else if c.reflector != nil {
@@ -74,48 +71,6 @@ func validateHub(s plan.HubStatus, doc *settings.Doc) {
 		key, what, _ := strings.Cut(err.Error(), ": ")
 		doc.Problem("rehearsal.hub_status."+key, "%s", what)
 	}
-}
-
-// evidenceWait bounds how long a rehearsal waits for what is known of rooms: its agents are to be told soon.
-const evidenceWait = 5 * time.Second
-
-// evidence is what is known of sites beside the calls of a rehearsal: their layers and rooms.
-func (c *Collector) evidence(ctx context.Context, sites []string) []rehearsal.Evidence {
-	ctx, cancel := context.WithTimeout(ctx, evidenceWait)
-	defer cancel()
-	now := c.o.Now()
-	out := make([]rehearsal.Evidence, 0, len(sites))
-	var failed error // of reading what endpoints say; the judge's states are known all the same
-	for _, site := range sites {
-		e := rehearsal.Evidence{Site: site}
-		status, checks, ok := c.judge.Site(site)
-		if !ok {
-			out = append(out, e)
-			continue
-		}
-		if !status.LastSeen.IsZero() {
-			e.Heard = &status.LastSeen
-		}
-		for i, l := range probes.Layers() {
-			e.Layers = append(e.Layers, rehearsal.LayerState{Layer: l, State: status.Layers[i].State.String(), Since: status.Layers[i].Since, Reason: status.Layers[i].Reason})
-		}
-		said, err := facts.Read(ctx, c.store, site, now)
-		if err != nil {
-			failed = err
-		}
-		for _, r := range readiness.Of(checks, said, now) {
-			room := rehearsal.Room{Endpoint: r.Name, Level: int(r.Level), Known: r.Known}
-			if !r.At.IsZero() {
-				room.At = &r.At
-			}
-			e.Rooms = append(e.Rooms, room)
-		}
-		out = append(out, e)
-	}
-	if failed != nil {
-		c.log.Warn("a rehearsal begins without all that endpoints say of themselves", "error", failed)
-	}
-	return out
 }
 
 // Rehearsals returns a client of the rehearsals of the collector that runs with these settings. Its errors are told by

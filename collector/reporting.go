@@ -1,20 +1,16 @@
 package collector
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"time"
 
 	"communewatch/collector/history"
 	"communewatch/collector/registry"
 	"communewatch/collector/reports"
+	"communewatch/collector/reports/desk"
 	"communewatch/collector/reports/figures"
 	"communewatch/collector/store"
 )
@@ -33,7 +29,7 @@ func newReporter(cfg *Config, st store.Rolled, reg *registry.Registry, progress 
 // LineReport makes a report on lines. A collector that runs with these settings makes it; where none does, this program
 // opens the stores itself.
 func LineReport(ctx context.Context, cfg Config, q reports.Query) (*reports.Report, error) {
-	r, err := askForReport(ctx, cfg.socketFile(), q)
+	r, err := desk.Ask(ctx, socketClient(cfg.socketFile()), q)
 	if !NotRunning(err) {
 		return r, err
 	}
@@ -79,60 +75,4 @@ func StoredProgress(ctx context.Context, cfg Config, reg *registry.Registry) (p 
 		p.Pending++
 	}
 	return p, nil
-}
-
-const (
-	// maxReportQuery bounds a question over the socket.
-	maxReportQuery = 64 << 10
-	// maxReport bounds an answer: ten thousand lines are some 10 MB.
-	maxReport = 256 << 20
-)
-
-// reportRoute answers questions for reports by programs of the same user.
-func (c *Collector) reportRoute(from reports.Reporter) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		var q reports.Query
-		if err := json.NewDecoder(io.LimitReader(r.Body, maxReportQuery)).Decode(&q); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		zone := c.cfg.Location() // a time that was sent knows its offset, and no calendar
-		q.Period.From, q.Period.To = q.Period.From.In(zone), q.Period.To.In(zone)
-		report, err := from.Report(r.Context(), q)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		if err := json.NewEncoder(w).Encode(report); err != nil {
-			c.log.Debug("a report was not taken", "error", err)
-		}
-	}
-}
-
-func askForReport(ctx context.Context, socket string, q reports.Query) (*reports.Report, error) {
-	client := socketClient(socket)
-	defer client.CloseIdleConnections()
-	body, err := json.Marshal(q)
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://collector/report", bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("ask the running collector: %w", err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
-		return nil, fmt.Errorf("the running collector could not: %s", bytes.TrimSpace(text))
-	}
-	report := &reports.Report{}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxReport)).Decode(report); err != nil {
-		return nil, errors.Join(errors.New("the running collector's answer can't be read; are both of one version?"), err)
-	}
-	return report, nil
 }

@@ -13,8 +13,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -63,6 +65,7 @@ type Options struct {
 	Tokens      Tokens
 	AgentTokens bool             // agents may come with a token instead of a certificate
 	Now         func() time.Time // nil: time.Now
+	Log         *slog.Logger     // nil: slog.Default
 }
 
 // Callers tells who sends a request. Make it with New. Its methods may be called concurrently.
@@ -81,6 +84,9 @@ const maxKnown = 50_000
 func New(o Options) *Callers {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
 	}
 	return &Callers{o: o, known: map[[sha256.Size]byte]*Certificate{}}
 }
@@ -122,6 +128,27 @@ func (c *Callers) Agent(r *http.Request) (registry.Identity, error) {
 	return id, nil
 }
 
+// Who is Agent for a door that leaves the answer to it: where ok is false, the request was answered.
+func (c *Callers) Who(w http.ResponseWriter, r *http.Request) (site, agent string, ok bool) {
+	id, err := c.Agent(r)
+	if err == nil {
+		return id.Site, id.Agent, true
+	}
+	status, said := http.StatusServiceUnavailable, enroll.Refusal{Code: "unavailable", Message: "the collector can't look the agent up now"}
+	switch {
+	case errors.Is(err, ErrUnauthorized):
+		status, said = http.StatusUnauthorized, enroll.Refusal{Code: "unauthorized", Message: err.Error()}
+	case errors.Is(err, ErrForbidden):
+		status, said = http.StatusForbidden, enroll.Refusal{Code: "forbidden", Message: err.Error()}
+	default:
+		c.o.Log.Warn("an agent can't be looked up", "error", err)
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(said) // who is gone needs no answer
+	return "", "", false
+}
+
 // Writer says who sends a request to write, by its certificate or else by a secret that was found in the request. The
 // kind of identity may be any.
 func (c *Callers) Writer(r *http.Request, secret string) (registry.Identity, error) {
@@ -137,6 +164,25 @@ func (c *Callers) token(ctx context.Context, secret string) (registry.Identity, 
 		return registry.Identity{}, fmt.Errorf("%w: agents need a certificate here (agents.tokens: false); enrol it with a join code", ErrForbidden)
 	}
 	return id, err
+}
+
+// Secret finds the token in a request to write. InfluxDB's clients send it in one of four ways; v1 is its API of 1.x.
+func Secret(r *http.Request, v1 bool) (secret string) {
+	scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	switch strings.ToLower(scheme) {
+	case "token", "bearer":
+		secret = strings.TrimSpace(rest)
+		if _, password, ok := strings.Cut(secret, ":"); ok && v1 {
+			secret = password // "Token user:password" of 1.8
+		}
+	case "basic":
+		_, secret, _ = r.BasicAuth()
+	case "":
+		if v1 {
+			secret = r.URL.Query().Get("p")
+		}
+	}
+	return secret
 }
 
 // Shows reports whether a request came over a connection on which a certificate was shown.

@@ -227,24 +227,9 @@ func (in *Ingest) unavailable(doing string, err error) *problem {
 	return &problem{http.StatusServiceUnavailable, "the collector can't store this now; send it again later", retryStore}
 }
 
-// authenticate finds out who sends the request: an agent has shown a certificate when it connected, and InfluxDB's clients
-// send a token in one of four ways.
+// authenticate finds out who sends the request: by the certificate that an agent has shown when it connected, or by a token.
 func (in *Ingest) authenticate(r *http.Request, v1 bool) (registry.Identity, *problem) {
-	secret := ""
-	scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	switch strings.ToLower(scheme) {
-	case "token", "bearer":
-		secret = strings.TrimSpace(rest)
-		if _, password, ok := strings.Cut(secret, ":"); ok && v1 {
-			secret = password // "Token user:password" of 1.8
-		}
-	case "basic":
-		_, secret, _ = r.BasicAuth()
-	case "":
-		if v1 {
-			secret = r.URL.Query().Get("p")
-		}
-	}
+	secret := callers.Secret(r, v1)
 	if secret == "" && !callers.Shows(r) {
 		return registry.Identity{}, &problem{http.StatusUnauthorized, "unauthorized access: send a token as \"Authorization: Token ...\"", 0}
 	}
