@@ -153,6 +153,7 @@ func TestOldThingsGo(t *testing.T) {
 	for i := range 30 {
 		w.issue("s1", "main", "pc", fmt.Sprint("r", i))
 	}
+	w.say("main", "b1", "pc", presence.PhaseRunning, "1")
 	if err := w.desk.Revoke(w.ctx, "s2", "main", "", ""); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +168,7 @@ func TestOldThingsGo(t *testing.T) {
 	if codes, err := w.desk.Codes(w.ctx); err != nil || len(codes) != 0 {
 		t.Error(codes, err)
 	}
-	if a := w.agent("s1", "main"); a.Serial != "r29" {
+	if a := w.agent("s1", "main"); a.Serial != "r29" || a.Presence != nil {
 		t.Errorf("%+v", a)
 	}
 	if err := w.Load(w.ctx); err != nil {

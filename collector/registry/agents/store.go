@@ -173,8 +173,9 @@ func (s *Store) Agents(ctx context.Context) ([]fleet.Agent, error) {
 
 // How long things are kept.
 const (
-	keepCodes   = 400 * 24 * time.Hour // that are used, cancelled or expired
-	keepRevoked = 400 * 24 * time.Hour // longer than any certificate of theirs can be renewed
+	keepCodes    = 400 * 24 * time.Hour // that are used, cancelled or expired
+	keepRevoked  = 400 * 24 * time.Hour // longer than any certificate of theirs can be renewed
+	keepPresence = 400 * 24 * time.Hour
 	// certificatesPerAgent is how many are remembered: two years of renewals.
 	certificatesPerAgent = 12
 	pruneRows            = 2000
@@ -191,6 +192,7 @@ func (s *Store) Prune(ctx context.Context) error {
 			{`DELETE FROM join_codes WHERE id IN (SELECT id FROM join_codes WHERE created_ms < ?1 AND expires_ms < ?1
 				AND NOT EXISTS (SELECT 1 FROM agents WHERE code = join_codes.id AND state = 'pending') LIMIT ?2)`, []any{now.Add(-keepCodes).UnixMilli(), pruneRows}},
 			{"DELETE FROM agents WHERE id IN (SELECT id FROM agents WHERE state = 'revoked' AND revoked_ms < ? LIMIT ?)", []any{now.Add(-keepRevoked).UnixMilli(), pruneRows}},
+			{"DELETE FROM agent_presence WHERE (site, agent) IN (SELECT site, agent FROM agent_presence WHERE heard_ms < ? LIMIT ?)", []any{now.Add(-keepPresence).UnixMilli(), pruneRows}},
 			{`DELETE FROM agent_certificates WHERE number <= (SELECT max(number) FROM agent_certificates o WHERE o.agent = agent_certificates.agent) - ?`, []any{certificatesPerAgent}},
 		} {
 			if _, err := c.ExecContext(ctx, q.text, q.args...); err != nil {
