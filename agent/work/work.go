@@ -114,11 +114,6 @@ func (f *Fetcher) say(s work.Status) {
 
 // Run asks for work until ctx ends. Restore is to be called before.
 func (f *Fetcher) Run(ctx context.Context) error {
-	defer func() {
-		for _, p := range f.peers {
-			p.http.CloseIdleConnections()
-		}
-	}()
 	trouble := ""
 	for fails := 0; ctx.Err() == nil; {
 		next := f.o.Every - f.o.Every/10 + rand.N(f.o.Every/5)
@@ -152,6 +147,7 @@ var errRefused = errors.New("the work was refused")
 func (f *Fetcher) Look(ctx context.Context) error {
 	f.asking.Lock()
 	defer f.asking.Unlock()
+	defer f.hangUp() // the next question is minutes away
 	var errs []error
 	for i := range f.peers {
 		err := f.ask(ctx, &f.peers[i])
@@ -161,6 +157,13 @@ func (f *Fetcher) Look(ctx context.Context) error {
 		errs = append(errs, fmt.Errorf("%s: %w", f.peers[i].URL, err))
 	}
 	return errors.Join(errs...)
+}
+
+// hangUp closes connections that are not in use.
+func (f *Fetcher) hangUp() {
+	for _, p := range f.peers {
+		p.http.CloseIdleConnections()
+	}
 }
 
 // ask asks one collector. The caller holds f.asking.
