@@ -184,6 +184,8 @@ func (r *Rollout) FareOf(a *Agent, now, up time.Time) (Fare, string) {
 	switch {
 	case about && a.State == release.StateRolledBack:
 		return FareFailed, "went back to the former version: " + a.Problem
+	case about && a.State == release.StateRefused && !a.Can:
+		return FareUnable, a.Cannot // that was known before, and says nothing about the release
 	case about && a.State == release.StateRefused:
 		return FareFailed, "refused it: " + a.Problem
 	}

@@ -88,6 +88,9 @@ func TestOneBadAgentHaltsIt(t *testing.T) {
 		"silent in its trial": {func(a *Agent, now time.Time) {
 			a.Running, a.State, a.Heard = old, release.StateTrying, now.Add(-time.Hour)
 		}, "was to try it"},
+		"refused, as it had to": {func(a *Agent, _ time.Time) {
+			a.Running, a.State, a.Can, a.Cannot = old, release.StateRefused, false, "has no binary"
+		}, ""},
 		"silent, and excused": {nil, ""},
 		"switched off instead": {func(a *Agent, now time.Time) {
 			a.Off, a.Heard, a.Reported = true, now.Add(-time.Hour), now.Add(-time.Hour)
