@@ -20,12 +20,26 @@ func testInstall(t *testing.T, o Options) {
 			t.Skipf("no %s here, so packages are not installed", tool)
 		}
 	}
-	newer := upgrade(t, o)
-	script, err := filepath.Abs("testdata/install.sh")
-	if err != nil {
-		t.Fatal(err)
+	inNamespace(t, "testdata/install.sh", o.Dist, upgrade(t, o), t.TempDir())
+}
+
+// testService boots such a root under a real systemd, in a container: the services start, are watched, stop and know why.
+func testService(t *testing.T, o Options) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root, so no systemd is started")
 	}
-	cmd := exec.CommandContext(t.Context(), "unshare", "--mount", "--propagation", "private", "sh", "-eu", script, o.Dist, newer, t.TempDir())
+	for _, tool := range []string{"dpkg", "unshare", "systemd-nspawn"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no %s here, so no systemd is started", tool)
+		}
+	}
+	inNamespace(t, "testdata/systemd.sh", o.Dist, t.TempDir())
+}
+
+// inNamespace runs a script in a mount namespace of its own, where it may do as it likes.
+func inNamespace(t *testing.T, script string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "unshare", append([]string{"--mount", "--propagation", "private", "sh", "-eu", script}, args...)...)
 	out, err := cmd.CombinedOutput()
 	if strings.Contains(string(out), "SKIP") {
 		t.Skipf("%s", out)

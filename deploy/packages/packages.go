@@ -78,7 +78,6 @@ type Options struct {
 	Tools   string // where nfpm and cyclonedx-gomod are kept between builds
 	Release Release
 	Targets []Target // of Targets; tests build fewer
-	Lists   bool     // what is in the programs, as CycloneDX
 	Say     io.Writer
 }
 
@@ -89,6 +88,10 @@ func Build(ctx context.Context, o Options) error {
 	}
 	b := &build{Options: o}
 	packager, err := b.tool(ctx, nfpm)
+	if err != nil {
+		return err
+	}
+	lister, err := b.tool(ctx, cyclonedx)
 	if err != nil {
 		return err
 	}
@@ -108,16 +111,7 @@ func Build(ctx context.Context, o Options) error {
 				err = errors.Join(err, b.image(t))
 			}
 		}
-		if err != nil {
-			return err
-		}
-	}
-	if o.Lists {
-		lister, err := b.tool(ctx, cyclonedx)
-		if err != nil {
-			return err
-		}
-		if err := b.list(ctx, lister); err != nil {
+		if err = errors.Join(err, b.list(ctx, lister, t)); err != nil {
 			return err
 		}
 	}
@@ -175,7 +169,7 @@ func (b *build) tool(ctx context.Context, module string) (string, error) {
 		return file, nil
 	}
 	fmt.Fprintf(b.Say, "setup: building %s\n", module)
-	return file, b.run(ctx, []string{"GOBIN=" + folder, "GOFLAGS=", "CGO_ENABLED=0"}, "go", "install", module)
+	return file, b.run(ctx, []string{"GOBIN=" + folder, "GOFLAGS=-trimpath", "CGO_ENABLED=0"}, "go", "install", module)
 }
 
 // compile builds a program. No path, build id or state of the checkout gets into it, so it is the same wherever it is built.
@@ -198,22 +192,14 @@ func (b *build) pack(ctx context.Context, packager, kind string, t Target) error
 	return b.run(ctx, env, packager, "package", "--config", filepath.Join("deploy/packages/files", room, "nfpm.yaml"), "--packager", kind, "--target", b.Dist)
 }
 
-// list writes what each program is made of.
-func (b *build) list(ctx context.Context, lister string) error {
-	done := map[string]bool{}
-	for _, t := range b.Targets {
-		if done[t.Program] {
-			continue
-		}
-		done[t.Program] = true
-		file := filepath.Join(b.Dist, t.Program+"_"+b.Release.Packaged()+".cdx.json")
-		env := []string{"GOFLAGS=", "CGO_ENABLED=0", "GOOS=" + t.OS, "GOARCH=" + t.Arch, "GOARM=" + t.ARM}
-		if err := b.run(ctx, env, lister, "app", "-json", "-noserial", "-main", source(t.Program), "-output", file, "."); err != nil {
-			return err
-		}
-		if err := settle(file, b.Release); err != nil {
-			return fmt.Errorf("%s: %w", filepath.Base(file), err)
-		}
+// list writes what a program is made of, read from the program itself.
+func (b *build) list(ctx context.Context, lister string, t Target) error {
+	file := filepath.Join(b.Dist, t.Program+"_"+b.Release.Packaged()+"_"+t.folder()+".cdx.json")
+	if err := b.run(ctx, nil, lister, "bin", "-json", "-noserial", "-notimestamp", "-version", b.Release.Version, "-output", file, b.program(t)); err != nil {
+		return err
+	}
+	if err := settle(file, b.Release); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Base(file), err)
 	}
 	return nil
 }

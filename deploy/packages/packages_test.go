@@ -28,7 +28,7 @@ func options(t *testing.T, dist string) Options {
 	}
 	all := Targets()
 	return Options{
-		Root: root, Dist: dist, Tools: filepath.Join(root, "bin", "tools"), Lists: true, Say: io.Discard,
+		Root: root, Dist: dist, Tools: filepath.Join(root, "bin", "tools"), Say: io.Discard,
 		Targets: []Target{all[0], all[2], all[3], all[6]}, // the agent for amd64 and armv7, the collector for amd64, the agent for Windows
 		Release: Release{Version: "v1.2.3-5-gabcdef0", Time: time.Unix(1_790_000_000, 0).UTC()},
 	}
@@ -58,6 +58,7 @@ func TestPackages(t *testing.T) {
 	t.Run("the container image", func(t *testing.T) { testImage(t, dist) })
 	t.Run("lists of contents", func(t *testing.T) { testLists(t, dist) })
 	t.Run("deb and rpm in a throw-away root", func(t *testing.T) { testInstall(t, o) })
+	t.Run("services under a real systemd", func(t *testing.T) { testService(t, o) })
 }
 
 func names(t *testing.T, dist string) (list []string) {
@@ -76,9 +77,10 @@ func testAgain(t *testing.T, o Options) {
 	want := []string{
 		"communewatch-agent-" + packaged + "-1.armv7hl.rpm", "communewatch-agent-" + packaged + "-1.x86_64.rpm",
 		"communewatch-agent_" + packaged + "-1_amd64.deb", "communewatch-agent_" + packaged + "-1_armhf.deb",
-		"communewatch-agent_" + packaged + ".cdx.json", "communewatch-agent_" + packaged + "_windows_amd64.zip",
+		"communewatch-agent_" + packaged + "_linux_amd64.cdx.json", "communewatch-agent_" + packaged + "_linux_armv7.cdx.json",
+		"communewatch-agent_" + packaged + "_windows_amd64.cdx.json", "communewatch-agent_" + packaged + "_windows_amd64.zip",
 		"communewatch-collector-" + packaged + "-1.x86_64.rpm", "communewatch-collector_" + packaged + "-1_amd64.deb",
-		"communewatch-collector_" + packaged + ".cdx.json", "communewatch-collector_" + packaged + "_container_amd64.tar.gz",
+		"communewatch-collector_" + packaged + "_container_amd64.tar.gz", "communewatch-collector_" + packaged + "_linux_amd64.cdx.json",
 		"programs/linux_amd64/communewatch-agent", "programs/linux_amd64/communewatch-collector",
 		"programs/linux_armv7/communewatch-agent", "programs/windows_amd64/communewatch-agent.exe",
 	}
@@ -311,7 +313,7 @@ func untar(t *testing.T, r io.Reader) map[string][]byte {
 
 func testLists(t *testing.T, dist string) {
 	for program, part := range map[string]string{"communewatch-agent": "pkg:golang/github.com/gosnmp/gosnmp@", "communewatch-collector": "pkg:golang/modernc.org/sqlite@"} {
-		data, err := os.ReadFile(filepath.Join(dist, program+"_"+packaged+".cdx.json"))
+		data, err := os.ReadFile(filepath.Join(dist, program+"_"+packaged+"_linux_amd64.cdx.json"))
 		if err != nil {
 			t.Fatal(err)
 		}

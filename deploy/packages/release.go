@@ -84,7 +84,7 @@ func (r Release) Packaged() string {
 	return version
 }
 
-// settle gives a CycloneDX list the commit's time in place of the time it was made at.
+// settle gives a CycloneDX list the commit's time; the time it was made at would differ with each build.
 func settle(file string, r Release) error {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -101,9 +101,6 @@ func settle(file string, r Release) error {
 		return fmt.Errorf("it has no metadata")
 	}
 	meta["timestamp"] = r.Time.Format(time.RFC3339)
-	if component, ok := meta["component"].(map[string]any); ok {
-		component["version"] = r.Version
-	}
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)

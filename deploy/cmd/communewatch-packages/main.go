@@ -18,15 +18,14 @@ func main() {
 	defer stop()
 	dist := flag.String("dist", "dist", "`folder` that is emptied and filled")
 	tools := flag.String("tools", "bin/tools", "`folder` that keeps the packager between builds")
-	lists := flag.Bool("lists", true, "write what the programs are made of (CycloneDX)")
 	flag.Parse()
-	if err := run(ctx, *dist, *tools, *lists); err != nil {
+	if err := run(ctx, *dist, *tools); err != nil {
 		fmt.Fprintf(os.Stderr, "communewatch-packages: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, dist, tools string, lists bool) error {
+func run(ctx context.Context, dist, tools string) error {
 	root, err := os.Getwd()
 	if err != nil {
 		return err
@@ -38,7 +37,7 @@ func run(ctx context.Context, dist, tools string, lists bool) error {
 	if err != nil {
 		return err
 	}
-	o := packages.Options{Root: root, Release: release, Targets: packages.Targets(), Lists: lists, Say: os.Stdout}
+	o := packages.Options{Root: root, Release: release, Targets: packages.Targets(), Say: os.Stdout}
 	if o.Dist, err = filepath.Abs(dist); err != nil {
 		return err
 	}
