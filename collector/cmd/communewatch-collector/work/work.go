@@ -10,6 +10,8 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,8 +46,19 @@ func (c commands) with(cmd *cobra.Command, do func(ctx context.Context, s *plans
 		return err
 	}
 	return c.Registry(cmd, func(reg *registry.Registry) error {
-		return do(program.As(cmd.Context()), plans.Of(reg, cfg.DataDir, plans.Options{Zone: cfg.Location(), Log: slog.New(slog.DiscardHandler)}), reg, cfg)
+		o := plans.Options{Loopback: onOneMachine(cfg.Listen), Zone: cfg.Location(), Log: slog.New(slog.DiscardHandler)}
+		return do(program.As(cmd.Context()), plans.Of(reg, cfg.DataDir, o), reg, cfg)
 	})
+}
+
+// onOneMachine reports whether all agents of a collector are on its own machine, as in a lab.
+func onOneMachine(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // maxList bounds what of a file is read; longer ones are refused when they are taken apart.
