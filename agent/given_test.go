@@ -299,6 +299,12 @@ func TestWorkChangesWhileChecksRun(t *testing.T) {
 	}
 	ended()
 
+	// By hand, on site.
+	results, err := Once(t.Context(), a.cfg, Options{Loopback: true, Log: quiet()})
+	if err != nil || len(results) != 2 || results[0].Target.Name != "hub" || results[0].Outcome != probes.OutcomeOK {
+		t.Errorf("run by hand: %+v, %v", results, err)
+	}
+
 	// Without the collector, after a restart.
 	server.Close()
 	again, err := New(a.cfg, Options{Loopback: true, Log: slog.New(slog.NewTextHandler(&log, nil))})

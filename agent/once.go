@@ -13,11 +13,14 @@ import (
 const onceLimit = 8
 
 // Once runs every check of a config once, now and without spool or collector, and returns the results in the config's
-// order.
+// order. Where the agent has work, as it was kept on disk, it is the checks of that.
 func Once(ctx context.Context, cfg Config, o Options) ([]schedule.Result, error) {
 	a, err := New(cfg, o)
 	if err != nil {
 		return nil, err
+	}
+	if a.given != nil {
+		a.given.Restore()
 	}
 	checks := a.current().Checks
 	results := make([]schedule.Result, len(checks))

@@ -29,6 +29,9 @@ func (f *Fetcher) Restore() {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return
+	case errors.Is(err, fs.ErrPermission):
+		f.o.Log.Warn("the work of before the restart may not be read by this user", "error", err)
+		return
 	case err != nil:
 		f.o.Log.Warn("the work of before the restart can't be read; asking for it again", "file", f.file(), "error", err)
 		if err := os.Rename(f.file(), f.file()+".damaged"); err != nil {
