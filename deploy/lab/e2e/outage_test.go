@@ -8,6 +8,7 @@ import (
 
 	"communewatch/collector"
 	"communewatch/collector/api"
+	"communewatch/collector/api/chart"
 	"communewatch/deploy/lab"
 	"communewatch/deploy/lab/database"
 	"communewatch/deploy/lab/scenario"
@@ -90,7 +91,7 @@ func collectorComesBackToTheSameMap(t *testing.T, store string) {
 		t.Errorf("the fault while the collector was away is not in the history: %+v", past.Layers["conference"])
 	}
 	const step = 6 // seconds: three runs, of which a busy machine may delay one
-	counts := must[api.SeriesAnswer](pv, fmt.Sprintf("/api/v1/series?measurement=check&field=up&agg=count&site=%s&target=lan-web&%s&step=%ds", healthy, span, step))
+	counts := must[chart.SeriesAnswer](pv, fmt.Sprintf("/api/v1/series?measurement=check&field=up&agg=count&site=%s&target=lan-web&%s&step=%ds", healthy, span, step))
 	if len(counts.Series) != 1 {
 		t.Fatalf("%d series of one check", len(counts.Series))
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"communewatch/collector/api"
+	"communewatch/collector/api/chart"
 	"communewatch/collector/registry"
 	"communewatch/collector/store"
 	"communewatch/deploy/lab"
@@ -99,7 +100,7 @@ func (pv *province) telegraf(t *testing.T, secret string, now time.Time) {
 		want float64
 	}{{"&site=" + site, 20}, {"&site=" + site + "&cpu=cpu-total", 20}, {"&site=" + site + "&bad=1", 0}} {
 		path := fmt.Sprintf("/api/v1/series?measurement=cpu&field=usage_idle&agg=count,mean&from=%d&to=%d&step=10s", now.Unix()-60, now.Unix()+10)
-		got, err := ask[api.SeriesAnswer](pv, path+q.tags)
+		got, err := ask[chart.SeriesAnswer](pv, path+q.tags)
 		total := 0.0
 		for _, s := range got.Series {
 			for _, n := range s.Count {
@@ -145,7 +146,7 @@ func (pv *province) clientLibrary(t *testing.T, secret string, now time.Time) {
 			t.Fatal(err)
 		}
 	}
-	got := must[api.SeriesAnswer](pv, fmt.Sprintf("/api/v1/series?measurement=ups&field=on_battery&agg=max&site=%s&from=%d&to=%d&step=60s", site, now.Unix()-60, now.Unix()))
+	got := must[chart.SeriesAnswer](pv, fmt.Sprintf("/api/v1/series?measurement=ups&field=on_battery&agg=max&site=%s&from=%d&to=%d&step=60s", site, now.Unix()-60, now.Unix()))
 	highest := 0.0
 	for _, s := range got.Series {
 		for _, v := range s.Max {
