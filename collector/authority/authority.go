@@ -93,6 +93,12 @@ func (a *Authority) begin() error {
 			return damaged(a.dir.path(stateFile), fmt.Errorf("it is not there, and %s is", file))
 		}
 	}
+	if behind, err := a.agents(context.Background(), func(*fleet.Agent) bool { return true }); err != nil {
+		return err
+	} else if len(behind) > 0 {
+		return fmt.Errorf("authority: the folder %s is not there, and agents have certificates of an authority in it: %s; put it back from its copy, "+
+			"or, if there is none, throw these agents out (agents revoke) and enrol them anew", a.dir, some(behind))
+	}
 	now := a.o.Now()
 	cert, key, err := newAuthority(now)
 	if err != nil {
