@@ -242,14 +242,21 @@ func packBody(req *http.Request) error {
 	return nil
 }
 
-// again is how long the same trouble is kept quiet.
-const again = 10 * time.Minute
+// How long the same trouble is kept quiet. Access is put right by people, who need not be told more than once a day.
+const (
+	again       = 10 * time.Minute
+	againDenied = 24 * time.Hour
+)
 
 // failed notes a failure and logs it when it is a new kind of trouble, or from time to time.
 func (p *peer) failed(log *slog.Logger, v verdict, message string, now time.Time) {
 	p.fails++
 	p.unsaid++
-	if p.trouble == v && now.Sub(p.logged) < again {
+	quiet := again
+	if v == denied {
+		quiet = againDenied
+	}
+	if p.trouble == v && now.Sub(p.logged) < quiet {
 		return
 	}
 	if p.trouble == taken {

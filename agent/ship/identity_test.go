@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // person is an identity that a test renews.
@@ -123,4 +125,33 @@ func TestServerThatIsNotBelieved(t *testing.T) {
 	if n := len(c.seen()); n != 0 || sp.Stats().Batches != 1 {
 		t.Errorf("it got %d requests; %d batches wait", n, sp.Stats().Batches)
 	}
+}
+
+// An agent that was thrown out keeps what it measures, and says so once, not all night.
+func TestAgentThatWasThrownOutSaysSoOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logLines
+		c := newCollector(apiError(401, "the agent was thrown out"))
+		sp := openSpool(t, t.TempDir(), "b1")
+		o := with(handlers{"one": c}, "one")
+		o.Log = log.logger()
+		_, stop := start(t, o, sp)
+		const batches = 23
+		for range batches {
+			put(t, sp, 1, "a f=1 1\n")
+			time.Sleep(time.Hour)
+		}
+		if n := log.count("thrown out"); n != 1 {
+			t.Errorf("said %d times in %d hours", n, batches)
+		}
+		if n := sp.Stats().Batches; n != batches {
+			t.Errorf("%d batches wait, want all %d", n, batches)
+		}
+		c.set(take)
+		time.Sleep(10 * time.Minute)
+		if n := sp.Stats().Batches; n != 0 {
+			t.Errorf("%d batches wait after it was let in again", n)
+		}
+		stop()
+	})
 }
