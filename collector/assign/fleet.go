@@ -71,7 +71,7 @@ func (p *Plan) All(f Fleet) Outcome {
 		}
 	}
 	slices.SortFunc(out.Agents, func(a, b Given) int { return cmp.Or(cmp.Compare(a.Site, b.Site), cmp.Compare(a.Agent, b.Agent)) })
-	problems.add(p.checkTable(f.Values, func(id string) bool { return known[id] })...)
+	p.examine(f.Values, known, &notes, &problems)
 	p.strangers(&notes, f, known)
 	for i, g := range p.groups {
 		if !inGroup[i] {
@@ -152,8 +152,8 @@ func (c *collected) list(p *Plan) []Problem {
 	return c.all
 }
 
-// check tells what of the table the plan can't take.
-func (p *Plan) checkTable(t values.Table, known func(site string) bool) (problems []Problem) {
+// examine tells what of the sites' values the plan can't take, and what of them it does not use.
+func (p *Plan) examine(t values.Table, known map[string]bool, notes, problems *collected) {
 	secrets := map[string]bool{}
 	for _, s := range p.file.Secrets {
 		secrets[s] = true
@@ -161,16 +161,11 @@ func (p *Plan) checkTable(t values.Table, known func(site string) bool) (problem
 	for _, id := range sorted(t) {
 		for _, name := range sorted(t[id]) {
 			v := p.values[name]
-			switch {
-			case v == nil:
-				problems = append(problems, Problem{At: "values." + name, Text: fmt.Sprintf("sites have the value %s, which the plan does not declare%s", name, values.Near(name, sorted(p.values))), Sites: []string{id}})
-			case !known(id):
-			default:
-				if err := v.Check(t[id][name], secrets); err != nil {
-					problems = append(problems, Problem{At: "values." + name, Text: fmt.Sprintf("%s: %v", name, err), Sites: []string{id}})
-				}
+			if v == nil {
+				notes.add(Problem{At: "values", Text: fmt.Sprintf("sites have the value %s, which the plan does not declare%s", name, values.Near(name, sorted(p.values))), Sites: []string{id}})
+			} else if err := v.Check(t[id][name], secrets); err != nil && known[id] {
+				problems.add(Problem{At: "values." + name, Text: fmt.Sprintf("%s: %v", name, err), Sites: []string{id}})
 			}
 		}
 	}
-	return problems
 }
