@@ -54,7 +54,7 @@ func everySiteIsShownAsItIs(t *testing.T, store string) {
 		return false
 	}, func() string { return fmt.Sprint(seen.of(broken)) })
 	pv.until(30*time.Second, "sites without results have no data", func(s map[string]api.Site) bool {
-		return all(s, "no_data", stopped, revoked) && s[stopped].ReasonCode == "silent"
+		return all(s, "no_data", stopped, revoked) && s[stopped].ReasonCode == "stopped" && s[revoked].ReasonCode == "silent"
 	})
 	if n := len(pv.spooled(revoked)); n < 3 {
 		t.Errorf("the agent without a valid token keeps %d batches, want several", n)
