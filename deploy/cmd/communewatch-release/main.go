@@ -124,10 +124,9 @@ func newMake() *cobra.Command {
 	var rollback bool
 	cmd := &cobra.Command{
 		Use: "make --version V --out FOLDER BINARY...", Short: "Make a release's folder of the agent's binaries, one for each platform", Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			now := time.Now().UTC().Truncate(time.Second)
 			m := release.Manifest{Product: release.Product, Built: now, Expires: now.Add(valid), Notes: notes, Rollback: rollback}
-			var err error
 			if m.Version, err = release.ParseVersion(version); err != nil {
 				return fmt.Errorf("--version: %w", err)
 			}
@@ -139,6 +138,11 @@ func newMake() *cobra.Command {
 			if err := os.Mkdir(out, 0o755); err != nil {
 				return err
 			}
+			defer func() {
+				if err != nil {
+					_ = os.RemoveAll(out) // so that the next try can make it
+				}
+			}()
 			for _, name := range args {
 				f, err := add(cmd.Context(), out, name, m.Version)
 				if err != nil {
@@ -176,6 +180,9 @@ var platforms = [][2]string{{"linux", "amd64"}, {"linux", "arm64"}, {"linux", "a
 
 // add puts a binary into the release's folder and describes it.
 func add(ctx context.Context, out, name string, v release.Version) (f release.File, err error) {
+	if name, err = filepath.Abs(name); err != nil { // a bare name would be looked for in PATH
+		return f, err
+	}
 	data, err := os.ReadFile(name)
 	if err != nil {
 		return f, err
