@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"communewatch/collector/plans"
 	"communewatch/collector/registry"
 	"communewatch/collector/store"
 	"communewatch/collector/store/influx"
@@ -108,11 +109,14 @@ func copyStores(ctx context.Context, reg *registry.Registry, st store.Store, dir
 	return nil // the registry is all there is to copy here; see NotInBackup
 }
 
-// NotInBackup says what a backup in dir leaves out and how that is copied, "" for nothing.
+// NotInBackup says what a backup in dir leaves out and how that is copied. Keys are never in it: who gets hold of a copy
+// must not be able to speak for the fleet.
 func NotInBackup(cfg Config, dir string) string {
+	keys := fmt.Sprintf("keys are not in it; keep a copy of %s and %s in another place, closed to others: without the first, every agent has to enrol anew",
+		cfg.AuthorityDir(), plans.SealFile(cfg.DataDir))
 	if cfg.Store != StoreInflux {
-		return ""
+		return keys
 	}
-	return "measurements are not in it; have InfluxDB copy them, beside the server (3.x: see docs/storage.md):\n  " +
+	return keys + "\nmeasurements are not in it; have InfluxDB copy them, beside the server (3.x: see docs/storage.md):\n  " +
 		strings.Join(setup.BackupCommands(cfg.Influx, filepath.Join(dir, "influx")), "\n  ")
 }

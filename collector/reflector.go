@@ -90,7 +90,7 @@ func (c *Collector) openReflector(metrics *prometheus.Registry) error {
 			if errors.Is(err, registry.ErrUnknownToken) || errors.Is(err, registry.ErrRevoked) {
 				return reflector.Caller{}, false, nil
 			}
-			return reflector.Caller{Name: "site " + id.Site, Sessions: sessionsOfASite}, id.Kind == registry.KindAgent, err
+			return reflector.Caller{Name: "site " + id.Site, Sessions: sessionsOfASite}, id.Kind == registry.KindAgent && c.cfg.Agents.Tokens, err
 		},
 		Limits: reflector.Limits{Sessions: r.MaxSessions, Handshakes: (r.MaxSessions + 1) / 2, MBPS: r.MaxMBPS, SessionMBPS: r.SessionMBPS, Lifetime: r.MaxLifetime},
 	})
