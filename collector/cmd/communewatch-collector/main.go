@@ -14,8 +14,10 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"communewatch/collector"
+	"communewatch/collector/authority"
 	"communewatch/collector/cmd/communewatch-collector/alone"
 	"communewatch/collector/cmd/communewatch-collector/copies"
 	"communewatch/collector/cmd/communewatch-collector/enroll"
@@ -23,11 +25,14 @@ import (
 	"communewatch/collector/cmd/communewatch-collector/lines"
 	"communewatch/collector/cmd/communewatch-collector/program"
 	"communewatch/collector/cmd/communewatch-collector/rehearse"
+	"communewatch/collector/cmd/communewatch-collector/release"
 	"communewatch/collector/cmd/communewatch-collector/rollups"
+	"communewatch/collector/cmd/communewatch-collector/user"
 	"communewatch/collector/cmd/communewatch-collector/work"
 	"communewatch/collector/registry"
 	"communewatch/inventory"
 	"communewatch/probes/settings"
+	"communewatch/systemd"
 
 	"github.com/spf13/cobra"
 )
@@ -92,14 +97,18 @@ func newRoot() *cobra.Command {
 		return withRegistry(cmd, &config, do)
 	}
 	access := program.Access{Config: config.read, Registry: open}
-	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), enroll.New(access), enroll.NewAgents(access), enroll.NewAuthority(access), rehearse.New(access), lines.New(access), lines.NewReport(access),
-		copies.Backup(config.read), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), rollups.New(access), work.New(access), alone.Command(), newVersion())
+	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), enroll.New(access), enroll.NewAgents(access), enroll.NewAuthority(access), user.New(access), user.NewAudit(access), rehearse.New(access), lines.New(access), lines.NewReport(access),
+		copies.Backup(config.read), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), rollups.New(access), work.New(access), release.New(access), alone.Command(), newVersion())
 	return root
 }
 
 func newLog(w io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }
+
+// pulseWithin is how long the judge may take for one look around, writing to a slow disk included, before that counts as
+// standing still.
+const pulseWithin = time.Minute
 
 func newServe(config *configFlag) *cobra.Command {
 	var verbose bool
@@ -114,8 +123,18 @@ func newServe(config *configFlag) *cobra.Command {
 			if verbose {
 				level = slog.LevelDebug
 			}
-			c := collector.New(cfg, collector.Options{Log: newLog(cmd.ErrOrStderr(), level), Version: versionText()})
-			return c.Run(cmd.Context())
+			manager, err := systemd.New(os.Getenv, os.Getpid())
+			if err != nil {
+				return fmt.Errorf("systemd's environment: %w", err)
+			}
+			log := newLog(cmd.ErrOrStderr(), level)
+			var pulse systemd.Pulse
+			return manager.Serve(cmd.Context(), func() bool { return pulse.Beats(pulseWithin) }, log, func(ctx context.Context, ready func()) error {
+				c := collector.New(cfg, collector.Options{
+					Log: log, Version: versionText(), Beat: pulse.Beat, Ready: func(string) { ready() },
+				})
+				return c.Run(ctx)
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&verbose, "debug", false, "log more")
@@ -130,10 +149,9 @@ func newCheckConfig(config *configFlag) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			encrypted := "plain HTTP"
-			if cfg.TLS.CertFile != "" {
-				encrypted = "TLS"
-			}
+			encrypted := map[authority.Mode]string{
+				authority.ModeOff: "plain HTTP", authority.ModeOwn: "TLS by the fleet's own authority", authority.ModeFiles: "TLS by " + cfg.TLS.CertFile,
+			}[cfg.TLS.Mode]
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s on %s, data in %s\n", config.file, encrypted, cfg.Listen, cfg.DataDir)
 			return nil
 		},
