@@ -76,7 +76,7 @@ func TestABadReleaseIsGivenUp(t *testing.T) {
 			t.Parallel()
 			c, signer := newCollector(t), newMaker(t)
 			m := newMachine(t, c, signer.public, fake(t, "1.0.0", ""), strings.Fields(bad.how)...)
-			c.offer = signer.release(t, "1.1.0", fake(t, "1.1.0", bad.mode), nil)
+			c.set(func() { c.offer = signer.release(t, "1.1.0", fake(t, "1.1.0", bad.mode), nil) })
 			m.start()
 			all := c.await(t, "start 1.0.0 rollback")
 			if got := count(all, "start 1.1.0 update"); got != bad.starts {
@@ -100,8 +100,8 @@ func TestAReleaseIsNotKeptWhileTheCollectorIsAway(t *testing.T) {
 	t.Parallel()
 	c, signer := newCollector(t), newMaker(t)
 	m := newMachine(t, c, signer.public, fake(t, "1.0.0", ""))
-	c.offer = signer.release(t, "1.1.0", fake(t, "1.1.0", ""), nil)
-	c.deaf = true
+	c.set(func() { c.offer = signer.release(t, "1.1.0", fake(t, "1.1.0", ""), nil) })
+	c.set(func() { c.deaf = true })
 	m.start()
 	c.await(t, "1.1.0: trying 1.1.0")
 	// Being switched off says nothing against it, however often.

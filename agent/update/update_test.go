@@ -68,7 +68,7 @@ func TestWhatIsNotAsItShouldBeNeverRuns(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := newCollector(t)
-			server.offer = c.offer
+			server.set(func() { server.offer = c.offer })
 			u, o := updater(t, server, maker.public)
 			again, err := u.Round(t.Context())
 			if again {
@@ -88,7 +88,9 @@ func TestWhatIsNotAsItShouldBeNeverRuns(t *testing.T) {
 
 func TestARollbackIsTakenWhenItsMakerSignedItAsOne(t *testing.T) {
 	maker, server := newMaker(t), newCollector(t)
-	server.offer = maker.release(t, "1.1.0", fake(t, "1.1.0", ""), func(m *release.Manifest) { m.Rollback = true })
+	server.set(func() {
+		server.offer = maker.release(t, "1.1.0", fake(t, "1.1.0", ""), func(m *release.Manifest) { m.Rollback = true })
+	})
 	u, _ := updater(t, server, maker.public)
 	if again, err := u.Round(t.Context()); !again || err != nil {
 		t.Fatalf("again %v, %v", again, err)
@@ -97,8 +99,8 @@ func TestARollbackIsTakenWhenItsMakerSignedItAsOne(t *testing.T) {
 
 func TestADownloadGoesOnWhereItWasInterrupted(t *testing.T) {
 	maker, server := newMaker(t), newCollector(t)
-	server.offer = maker.release(t, "1.3.0", fake(t, "1.3.0", ""), nil)
-	server.cut = 100_000
+	server.set(func() { server.offer = maker.release(t, "1.3.0", fake(t, "1.3.0", ""), nil) })
+	server.set(func() { server.cut = 100_000 })
 	u, o := updater(t, server, maker.public)
 	for range 2 {
 		if again, err := u.Round(t.Context()); again || err == nil {
@@ -113,6 +115,8 @@ func TestADownloadGoesOnWhereItWasInterrupted(t *testing.T) {
 	if again, err := u.Round(t.Context()); !again || err != nil {
 		t.Fatalf("again %v, %v", again, err)
 	}
+	server.mu.Lock()
+	defer server.mu.Unlock()
 	if len(server.ranges) != 3 || server.ranges[0] != "" || !strings.HasPrefix(server.ranges[1], "bytes=") || server.ranges[1] == server.ranges[2] {
 		t.Errorf("asked for %q", server.ranges)
 	}
@@ -127,8 +131,8 @@ func TestAFileThatIsNotWholeAtTheCollectorIsRefusedInTheEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := newCollector(t)
-			server.offer = maker.release(t, "1.3.0", fake(t, "1.3.0", ""), nil)
-			server.offer.file = spoil(server.offer.file)
+			server.set(func() { server.offer = maker.release(t, "1.3.0", fake(t, "1.3.0", ""), nil) })
+			server.set(func() { server.offer.file = spoil(server.offer.file) })
 			u, o := updater(t, server, maker.public)
 			for range 6 {
 				if again, err := u.Round(t.Context()); again {
@@ -147,7 +151,7 @@ func TestAFileThatIsNotWholeAtTheCollectorIsRefusedInTheEnd(t *testing.T) {
 
 func TestAFullDiskHurtsNothing(t *testing.T) {
 	maker, server := newMaker(t), newCollector(t)
-	server.offer = maker.release(t, "1.3.0", fake(t, "1.3.0", ""), nil)
+	server.set(func() { server.offer = maker.release(t, "1.3.0", fake(t, "1.3.0", ""), nil) })
 	_, o := updater(t, server, maker.public)
 	full := false
 	o.Disk = &disk.Disk{Fault: func(op, _ string) error {
@@ -169,7 +173,7 @@ func TestAFullDiskHurtsNothing(t *testing.T) {
 
 func TestNothingIsAskedForWhereUpdatesAreOff(t *testing.T) {
 	maker, server := newMaker(t), newCollector(t)
-	server.offer = maker.release(t, "1.3.0", []byte("x"), nil)
+	server.set(func() { server.offer = maker.release(t, "1.3.0", []byte("x"), nil) })
 	_, o := updater(t, server, maker.public)
 	o.Settings.Enabled, o.Every = false, time.Millisecond
 	u := update.New(*o)
@@ -179,6 +183,8 @@ func TestNothingIsAskedForWhereUpdatesAreOff(t *testing.T) {
 	if err := u.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
+	server.mu.Lock()
+	defer server.mu.Unlock()
 	if server.asked > 0 || u.Status().Enabled {
 		t.Errorf("asked %d times, says %+v", server.asked, u.Status())
 	}

@@ -98,7 +98,7 @@ func TestATrialHasThreeStarts(t *testing.T) {
 // two steps and writes that fail. A bad release must never be what is kept, must run a bounded number of times, and what
 // runs must be the package or a release that is whole on the disk.
 func TestThereIsAlwaysAWorkingBinary(t *testing.T) {
-	for seed := range uint64(400) {
+	for seed := range uint64(150) {
 		life(t, rand.New(rand.NewPCG(seed, 7)), fmt.Sprintf("life %d", seed), &memory{})
 		if t.Failed() {
 			return

@@ -205,7 +205,7 @@ func TestWhoCannotIsNotWaitedFor(t *testing.T) {
 // TestWhateverHappens plays random fleets. A roll-out must never go on in a step in which an agent failed, skip a stage,
 // be shorter than its soaks, or offer the release to an agent whose stage has not begun.
 func TestWhateverHappens(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(12) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		x, now := rollout(), start
 		list := province(now)[:40]
