@@ -260,7 +260,7 @@ func (d *Door) caller(r *http.Request) (c people.Caller, must bool, err error) {
 
 func (d *Door) ofKey(r *http.Request, secret string) (people.Caller, error) {
 	from := origin(r.RemoteAddr)
-	if wait := d.keys.left2(from); wait > 0 {
+	if wait := d.keys.waitFrom(from); wait > 0 {
 		return people.Caller{}, &Wait{For: wait}
 	}
 	k, p, err := d.store.Key(r.Context(), secret)
@@ -291,13 +291,6 @@ func both(a, b []string) []string {
 		}
 	}
 	return out
-}
-
-// left2 is for how long an address that showed wrong keys is not let in.
-func (t *tries) left2(from netip.Prefix) time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.left(try{from: from}, func(n int) time.Duration { return pause(n - freeOfAddress) })
 }
 
 func address(r *http.Request) string {

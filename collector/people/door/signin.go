@@ -207,7 +207,7 @@ func (d *Door) Account(r *http.Request) (a Account, err error) {
 // First returns a link that works once, or kept.ErrNoLink. It fails with a *Wait for who tries many.
 func (d *Door) First(r *http.Request, secret string) (kept.Link, error) {
 	from := origin(r.RemoteAddr)
-	if wait := d.keys.left2(from); wait > 0 {
+	if wait := d.keys.waitFrom(from); wait > 0 {
 		return kept.Link{}, &Wait{For: wait}
 	}
 	l, err := d.store.Link(r.Context(), secret)

@@ -110,6 +110,13 @@ func (t *tries) left(k try, pause func(n int) time.Duration) time.Duration {
 	return max(pause(int(f.n))-t.now().Sub(f.last), 0)
 }
 
+// waitFrom is for how long an address that showed wrong keys is not let in.
+func (t *tries) waitFrom(from netip.Prefix) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.left(try{from: from}, func(n int) time.Duration { return pause(n - freeOfAddress) })
+}
+
 // failed notes a wrong password.
 func (t *tries) failed(name string, from netip.Prefix) {
 	t.mu.Lock()

@@ -35,15 +35,15 @@ type testProvider struct {
 	*httptest.Server
 	t *testing.T
 
-	mu      sync.Mutex // guards the fields below
-	rsa     *rsa.PrivateKey
-	ec      *ecdsa.PrivateKey
-	codes   map[string]url.Values // by code: what the browser was sent with
-	claims  func(jwt.MapClaims)   // changes what is told
-	sign    func(jwt.MapClaims) string
-	issuer  string
-	away    bool
-	keysRed int
+	mu       sync.Mutex // guards the fields below
+	rsa      *rsa.PrivateKey
+	ec       *ecdsa.PrivateKey
+	codes    map[string]url.Values // by code: what the browser was sent with
+	claims   func(jwt.MapClaims)   // changes what is told
+	sign     func(jwt.MapClaims) string
+	issuer   string
+	away     bool
+	keysRead int
 }
 
 func newProvider(t *testing.T) *testProvider {
@@ -85,7 +85,7 @@ func (p *testProvider) serve(w http.ResponseWriter, r *http.Request) {
 	case "/.well-known/openid-configuration":
 		answer(map[string]any{"issuer": p.issuer, "authorization_endpoint": p.URL + "/auth", "token_endpoint": p.URL + "/token", "jwks_uri": p.URL + "/keys"})
 	case "/keys":
-		p.keysRed++
+		p.keysRead++
 		xy, _ := p.ec.PublicKey.Bytes()
 		answer(map[string]any{"keys": []any{
 			map[string]string{"kty": "RSA", "kid": "rsa", "use": "sig", "alg": "RS256", "n": b64(p.rsa.N.Bytes()), "e": b64(big.NewInt(int64(p.rsa.E)).Bytes())},
@@ -196,8 +196,8 @@ func TestSignOn(t *testing.T) {
 	if said, _, err := p.visit(t, o, nil); err != nil || said.Role != people.RoleNobody {
 		t.Errorf("%+v %v", said, err)
 	}
-	if p.keysRed != 1 {
-		t.Errorf("keys were asked for %d times", p.keysRed)
+	if p.keysRead != 1 {
+		t.Errorf("keys were asked for %d times", p.keysRead)
 	}
 }
 
@@ -334,8 +334,8 @@ func TestKeysChange(t *testing.T) {
 			t.Error("signed by nobody")
 		}
 	}
-	if p.keysRed != 1 {
-		t.Errorf("keys were asked for %d times within a minute", p.keysRed)
+	if p.keysRead != 1 {
+		t.Errorf("keys were asked for %d times within a minute", p.keysRead)
 	}
 	p.sign = honest
 	if _, _, err := p.visit(t, o, nil); err != nil {
