@@ -2,9 +2,12 @@ package collector
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -81,13 +84,19 @@ func (c *Collector) openFleet(metrics *prometheus.Registry) (err error) {
 
 // url is where people find the collector.
 func (c *Collector) url() string {
+	scheme, listens := "https://", c.doors.Addr().String()
 	if c.cfg.TLS.Mode == authority.ModeOff {
-		return "http://" + c.doors.Addr().String()
+		scheme = "http://"
+	} else if len(c.cfg.AgentsURL) > 0 {
+		return c.cfg.AgentsURL[0]
 	}
-	if list := c.cfg.Reach().AgentAddresses(); len(list) > 0 && len(c.cfg.AgentsURL) > 0 {
-		return list[0]
+	if a, err := netip.ParseAddrPort(listens); err == nil && a.Addr().IsUnspecified() {
+		listens = fmt.Sprintf("localhost:%d", a.Port())
+		if list := c.cfg.Reach().AgentAddresses(); len(list) > 0 {
+			listens = strings.TrimPrefix(list[0], "https://")
+		}
 	}
-	return "https://" + c.doors.Addr().String()
+	return scheme + listens
 }
 
 // lookForWork tells agents whose work has become another one. Who is not connected finds it by itself.
