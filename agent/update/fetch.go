@@ -16,7 +16,6 @@ import (
 	"communewatch/agent/ship"
 	"communewatch/agent/update/launch"
 	"communewatch/probes/release"
-	"communewatch/probes/wire"
 )
 
 const (
@@ -39,30 +38,17 @@ type source struct {
 }
 
 func newSource(c ship.Collector, agent string) (*source, error) {
-	way, err := c.Transport()
+	client, err := c.Client()
 	if err != nil {
 		return nil, err
 	}
-	return &source{c, agent, &http.Client{
-		Transport: way,
-		// A collector does not redirect. Who does would be handed the token.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	return &source{c, agent, client}, nil
 }
 
 func (s *source) close() { s.http.CloseIdleConnections() }
 
 func (s *source) get(ctx context.Context, path string) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(s.to.URL, "/")+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	if s.to.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+s.to.Token)
-	}
-	req.Header.Set(wire.HeaderAgent, s.agent)
-	req.Header.Set("User-Agent", "communewatch-agent")
-	return req, nil
+	return s.to.Request(ctx, s.agent, http.MethodGet, path, nil)
 }
 
 // offer asks for a release; nil for none.
