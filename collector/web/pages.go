@@ -153,7 +153,7 @@ func (w *Web) sitePage(rw http.ResponseWriter, r *http.Request) {
 		return cmp.Or(cmp.Compare(severity(a.State), severity(b.State)), cmp.Compare(slices.Index(layers, a.Layer), slices.Index(layers, b.Layer)))
 	})
 	p.Conference = w.conferenceOf(r, &p)
-	if p.Allowed("inventory") {
+	if p.ReaderMay("inventory") {
 		p.Equipment = w.equipmentOf(r, p.ID, p.Lang)
 	}
 	p.Reported = w.reported

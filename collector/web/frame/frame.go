@@ -106,8 +106,8 @@ func (f Frame) Built() bool                       { return f.assets.built() }
 func (f Frame) ZoneName() string                  { return f.Zone.String() }
 func (f Frame) Themes() []string                  { return themes }
 
-// Allowed tells whether who reads may do an act of package people, such as "inventory": pages hide what they may not.
-func (f Frame) Allowed(act string) bool { return f.Caller.May(people.Act(act)) }
+// ReaderMay tells whether who reads may do an act of package people, such as "inventory": pages hide what they may not.
+func (f Frame) ReaderMay(act string) bool { return f.Caller.May(people.Act(act)) }
 
 // Everywhere tells whether who reads sees all sites.
 func (f Frame) Everywhere() bool { return f.Caller.Everywhere() }
