@@ -103,6 +103,7 @@ func TestFilesAreReadAgain(t *testing.T) {
 		first := a.GetCertificateForTest(t)
 		put(t, f.Key, "half a k")
 		time.Sleep(10 * lookEvery)
+		synctest.Wait()
 		if !bytes.Equal(first, a.GetCertificateForTest(t)) {
 			t.Error("a broken key replaced the certificate")
 		}
@@ -111,6 +112,7 @@ func TestFilesAreReadAgain(t *testing.T) {
 		}
 		_, pin := province(t, folder, time.Now())
 		time.Sleep(2 * lookEvery)
+		synctest.Wait()
 		if bytes.Equal(first, a.GetCertificateForTest(t)) || a.Pin() != pin {
 			t.Error("the new certificate was not taken")
 		}

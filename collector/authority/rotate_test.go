@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -30,11 +32,36 @@ func run(t *testing.T, a *Authority) (stop func()) {
 }
 
 // agents is a fleet in memory.
-type agents struct{ list []fleet.Agent }
+type agents struct {
+	mu   sync.Mutex
+	list []fleet.Agent
+}
 
-func (f *agents) all(context.Context) ([]fleet.Agent, error) { return f.list, nil }
+func (f *agents) all(context.Context) ([]fleet.Agent, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := slices.Clone(f.list)
+	for i := range out {
+		said := *out[i].Presence
+		said.Trust = slices.Clone(said.Trust)
+		out[i].Presence = &said
+	}
+	return out, nil
+}
+
+// hears has an agent say something of itself.
+func (f *agents) hears(i int, at time.Time, trust ...enroll.Pin) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.list[i].Heard = at
+	for _, pin := range trust {
+		f.list[i].Presence.Trust = append(f.list[i].Presence.Trust, pin.String())
+	}
+}
 
 func (f *agents) add(name string, issued, heard time.Time, trust ...enroll.Pin) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	p := &presence.Presence{}
 	for _, pin := range trust {
 		p.Trust = append(p.Trust, pin.String())
@@ -76,7 +103,7 @@ func TestChangeOfAuthorities(t *testing.T) {
 	if list, err := a.Lacking(t.Context()); err != nil || len(list) != 1 {
 		t.Error(list, err)
 	}
-	f.list[1].Presence.Trust = append(f.list[1].Presence.Trust, second.String())
+	f.hears(1, c.now(), second)
 	c.add(day)
 	if err := a.Switch(t.Context(), false); err != nil {
 		t.Fatal(err)
@@ -167,6 +194,7 @@ func TestAuthoritySucceedsItself(t *testing.T) {
 		}
 		shift(365*day + time.Hour)
 		time.Sleep(advanceEvery + time.Minute)
+		synctest.Wait()
 		list := a.List()
 		if len(list) != 2 {
 			t.Fatalf("not announced with less than two years left: %+v", list)
@@ -174,18 +202,21 @@ func TestAuthoritySucceedsItself(t *testing.T) {
 		next := list[1].Pin
 		f.add("slow", now(), now(), first)
 		shift(switchAfter)
-		f.list[0].Heard = now()
+		f.hears(0, now())
 		time.Sleep(advanceEvery + time.Minute)
+		synctest.Wait()
 		if a.Pin() != first {
 			t.Fatal("switched although an agent does not know the next one")
 		}
-		f.list[0].Presence.Trust = append(f.list[0].Presence.Trust, next.String())
+		f.hears(0, now(), next)
 		time.Sleep(advanceEvery + time.Minute)
+		synctest.Wait()
 		if a.Pin() != next || a.Fleet() != first {
 			t.Fatal("not switched although all agents know the next one")
 		}
 		shift(3 * 365 * day)
 		time.Sleep(advanceEvery + time.Minute)
+		synctest.Wait()
 		if list := a.List(); len(list) != 1 || list[0].Pin != next {
 			t.Errorf("the former one has ended and is still trusted: %+v", list)
 		}
