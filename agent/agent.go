@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"communewatch/agent/checks"
+	"communewatch/agent/clock"
+	"communewatch/agent/onsite"
 	"communewatch/agent/orders"
 	"communewatch/agent/schedule"
 	"communewatch/agent/ship"
@@ -49,7 +51,7 @@ type Agent struct {
 	cfg     Config
 	opts    Options
 	log     *slog.Logger
-	clock   *Clock
+	clock   *clock.Clock
 	started time.Time
 
 	maker  *checks.Maker
@@ -66,7 +68,8 @@ type Agent struct {
 	spool results                               // set by Run, before anything runs
 	ship  sender
 
-	refusing atomic.Bool // the last points did not get onto the disk
+	refusing atomic.Bool  // the last points did not get onto the disk
+	watch    onsite.Watch // what the office is shown
 
 	mu  sync.Mutex // guards the field below
 	now doing
@@ -95,7 +98,7 @@ func New(cfg Config, o Options) (*Agent, error) {
 		o.Log = slog.Default()
 	}
 	cfg.identify(&o)
-	a := &Agent{cfg: cfg, opts: o, log: o.Log, clock: NewClock(o.Now), started: time.Now(), open: openDisk}
+	a := &Agent{cfg: cfg, opts: o, log: o.Log, clock: clock.New(o.Now), started: time.Now(), open: openDisk}
 	a.cfg.guard = cfg.guard.WithLoopback(o.Loopback)
 	a.maker = &checks.Maker{
 		Runner: &schedule.Runner{Site: cfg.Site, Agent: cfg.Agent, Clock: a.clock, Log: o.Log},
@@ -202,6 +205,13 @@ func (a *Agent) measure(ctx context.Context) error {
 	if a.given != nil {
 		beside.Go(func() { a.given.Run(ctx) })
 	}
+	if page := a.newOffice(); page != nil {
+		beside.Go(func() {
+			if err := page.Run(ctx); err != nil {
+				a.log.Error("the office has no page", "error", err)
+			}
+		})
+	}
 	err := a.sched.Run(ctx)
 	beside.Wait()
 	return err
@@ -230,6 +240,7 @@ func (a *Agent) keep(clock int, points []probes.Point) {
 	if len(lines) == 0 {
 		return
 	}
+	a.watch.Take(points, time.Now())
 	err := a.spool.Append(clock, lines)
 	if was := a.refusing.Swap(err != nil); err != nil && !was {
 		a.log.Error("can't put results on disk", "error", err)

@@ -46,6 +46,7 @@ type Config struct {
 	Allow    Allow     `yaml:"allow"`    // what the collector may give it to do
 
 	Updates updates.Settings `yaml:"updates"`
+	Office  Office           `yaml:"onsite"`
 
 	kit      *snmp.Kit            // of its snmp checks
 	guard    *bind.Guard          // of what the collector gives it to do
@@ -234,6 +235,7 @@ func parseConfig(file string, data []byte, kit *snmp.Kit) (Config, error) {
 	v.checks(&cfg)
 	v.orders(&cfg)
 	v.allow(&cfg)
+	v.office(&cfg)
 	cfg.Updates.Validate(filepath.Dir(file), func(at, format string, args ...any) { doc.Problem("updates."+at, format, args...) })
 	cfg.kit = kit
 	if cfg.Orders.Enabled && len(cfg.Collectors) > 0 {

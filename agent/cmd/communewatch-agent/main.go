@@ -135,7 +135,7 @@ func run(ctx context.Context, s *service.Session, file string) error {
 
 // measure runs the agent of a settings file, as soon as its machine is enrolled.
 func measure(ctx context.Context, s *service.Session, file string, l launch.Launched) error {
-	if !serving.Await(ctx, s, func() bool { return agent.Unenrolled(file) }) {
+	if !await(ctx, s, file) {
 		return nil
 	}
 	cfg, err := agent.ReadConfig(file)
@@ -155,6 +155,23 @@ func measure(ctx context.Context, s *service.Session, file string, l launch.Laun
 		return exit.NotUp(err)
 	}
 	return nil
+}
+
+// await waits until the machine is enrolled, where the settings leave that open. The office's page says so meanwhile.
+func await(ctx context.Context, s *service.Session, file string) bool {
+	unenrolled := func() bool { return agent.Unenrolled(file) }
+	if page := agent.OfficeOf(file, s.Log()); page != nil && unenrolled() {
+		shown, hide := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if err := page.Run(shown); err != nil {
+				s.Log().Error("the office has no page", "error", err)
+			}
+		}()
+		defer func() { hide(); <-done }()
+	}
+	return serving.Await(ctx, s, unenrolled)
 }
 
 func newLog(w io.Writer, level string) (*slog.Logger, slog.Level, error) {

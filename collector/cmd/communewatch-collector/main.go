@@ -23,6 +23,7 @@ import (
 	"communewatch/collector/cmd/communewatch-collector/enroll"
 	"communewatch/collector/cmd/communewatch-collector/influxdb"
 	"communewatch/collector/cmd/communewatch-collector/lines"
+	"communewatch/collector/cmd/communewatch-collector/onsite"
 	"communewatch/collector/cmd/communewatch-collector/program"
 	"communewatch/collector/cmd/communewatch-collector/rehearse"
 	"communewatch/collector/cmd/communewatch-collector/release"
@@ -98,7 +99,7 @@ func newRoot() *cobra.Command {
 	}
 	access := program.Access{Config: config.read, Registry: open}
 	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), enroll.New(access), enroll.NewAgents(access), enroll.NewAuthority(access), user.New(access), user.NewAudit(access), rehearse.New(access), lines.New(access), lines.NewReport(access),
-		copies.Backup(config.read), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), rollups.New(access), work.New(access), release.New(access), alone.Command(), newVersion())
+		copies.Backup(config.read), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), rollups.New(access), work.New(access), release.New(access), onsite.New(config.read, time.Now), alone.Command(), newVersion())
 	return root
 }
 

@@ -1,4 +1,5 @@
-package agent
+// Package clock stamps results: a clock that bends for nobody, and says when it had to begin anew.
+package clock
 
 import (
 	"crypto/rand"
@@ -25,8 +26,8 @@ type Clock struct {
 	begun  time.Time // the same moment, with its monotonic reading
 }
 
-// NewClock returns clock number 1 of a new boot.
-func NewClock(wall func() time.Time) *Clock {
+// New returns clock number 1 of a new boot.
+func New(wall func() time.Time) *Clock {
 	var id [8]byte
 	rand.Read(id[:]) // never fails
 	c := &Clock{boot: hex.EncodeToString(id[:]), wall: wall}

@@ -1,4 +1,4 @@
-package agent
+package clock
 
 import (
 	"testing"
@@ -9,7 +9,7 @@ import (
 func TestClockKeepsItsTimeUntilTheWallClockJumps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var skew time.Duration
-		c := NewClock(func() time.Time { return time.Now().Add(skew) })
+		c := New(func() time.Time { return time.Now().Add(skew) })
 		begin, n := c.Now()
 		if n != 1 {
 			t.Fatalf("the first clock has number %d", n)
@@ -32,7 +32,7 @@ func TestClockKeepsItsTimeUntilTheWallClockJumps(t *testing.T) {
 }
 
 func TestBootsDiffer(t *testing.T) {
-	a, b := NewClock(time.Now), NewClock(time.Now)
+	a, b := New(time.Now), New(time.Now)
 	if a.Boot() == b.Boot() || len(a.Boot()) != 16 {
 		t.Errorf("boots %q and %q", a.Boot(), b.Boot())
 	}
