@@ -138,6 +138,8 @@ func (n *Notifier) Serve(ctx context.Context, alive func() bool, log *slog.Logge
 	err := program(ctx, ready)
 	if !unstopped() {
 		<-stopping
+	} else if ctx.Err() != nil { // the program was quicker than who tells of the stop
+		tell(n.Stopping())
 	}
 	return err
 }
