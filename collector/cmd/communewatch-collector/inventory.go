@@ -100,7 +100,7 @@ func newInventoryDevices(config *configFlag) *cobra.Command {
 						return err
 					}
 					if asJSON {
-						return printJSON(cmd.OutOrStdout(), equipment.NewDeviceDetail(d))
+						return program.PrintJSON(cmd.OutOrStdout(), equipment.NewDeviceDetail(d))
 					}
 					return printDevice(cmd.OutOrStdout(), &d)
 				}
@@ -109,7 +109,7 @@ func newInventoryDevices(config *configFlag) *cobra.Command {
 					return err
 				}
 				if asJSON {
-					return printJSON(cmd.OutOrStdout(), equipment.List(rows, equipment.NewDevice))
+					return program.PrintJSON(cmd.OutOrStdout(), equipment.List(rows, equipment.NewDevice))
 				}
 				if len(rows) == 0 {
 					fmt.Fprintln(cmd.ErrOrStderr(), "no device fits; agents report them with the checks of kind snmp, sweep and machine")
@@ -132,8 +132,8 @@ func printDevices(w io.Writer, rows []stock.Row) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "ID\tSITE\tCLASS\tVENDOR\tMODEL\tVERSION\tSERIAL\tSTATE\tSCORE\tLAST SEEN")
 	for _, r := range rows {
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", r.ID, r.Site, dash(r.Class), dash(r.Vendor), dash(r.Model), dash(r.Version),
-			dash(r.Serial), r.State, r.Score, seenAt(r.LastSeen))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", r.ID, r.Site, program.Dash(r.Class), program.Dash(r.Vendor), program.Dash(r.Model), program.Dash(r.Version),
+			program.Dash(r.Serial), r.State, r.Score, seenAt(r.LastSeen))
 	}
 	return tw.Flush()
 }
@@ -146,8 +146,8 @@ func seenAt(t time.Time) string {
 }
 
 func printDevice(w io.Writer, d *stock.Device) error {
-	fmt.Fprintf(w, "%s: %s %s at %s (%s), %s\n", d.ID, dash(d.Vendor), dash(d.Model), d.Site, d.SiteName, d.State)
-	fmt.Fprintf(w, "  %s\n", dash(d.Reason))
+	fmt.Fprintf(w, "%s: %s %s at %s (%s), %s\n", d.ID, program.Dash(d.Vendor), program.Dash(d.Model), d.Site, d.SiteName, d.State)
+	fmt.Fprintf(w, "  %s\n", program.Dash(d.Reason))
 	if d.Purchase != nil {
 		fmt.Fprintf(w, "  bought: %s, %s (%s, %.0f %% sure)\n", d.Phase, d.Purchase.ID, d.Link, 100*d.LinkConfidence)
 	}
@@ -158,7 +158,7 @@ func printDevice(w io.Writer, d *stock.Device) error {
 		if f.Conflict {
 			used += " conflict"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%.0f %%\t%s\t%s\t%s\n", f.Name, short(f.Value), used, 100*f.Confidence, short(f.Source), seenAt(f.At), dash(f.By+f.Agent))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%.0f %%\t%s\t%s\t%s\n", f.Name, short(f.Value), used, 100*f.Confidence, short(f.Source), seenAt(f.At), program.Dash(f.By+f.Agent))
 	}
 	fmt.Fprintln(tw, "\nRULE\tSTATE\tSAYS")
 	for _, list := range [][]stock.Finding{d.Findings, d.LegalChecks} {
@@ -251,7 +251,7 @@ func report(cmd *cobra.Command, s *stock.Stock, q stock.Query, what, format stri
 	}
 	out := cmd.OutOrStdout()
 	if format == "json" {
-		return printJSON(out, v)
+		return program.PrintJSON(out, v)
 	}
 	table := equipment.Sheet(rows)
 	if more.Heading != "" {
@@ -433,12 +433,12 @@ func newAudit(config *configFlag) *cobra.Command {
 					return err
 				}
 				if asJSON {
-					return printJSON(cmd.OutOrStdout(), equipment.List(list, newAuditLine))
+					return program.PrintJSON(cmd.OutOrStdout(), equipment.List(list, newAuditLine))
 				}
 				tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 				fmt.Fprintln(tw, "WHEN\tWHO\tWHAT\tOF\tBEFORE\tAFTER")
 				for _, a := range list {
-					fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", seenAt(a.At), short(a.By), short(a.Action), short(a.Object), dash(short(a.Before)), dash(short(a.After)))
+					fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", seenAt(a.At), short(a.By), short(a.Action), short(a.Object), program.Dash(short(a.Before)), program.Dash(short(a.After)))
 				}
 				return tw.Flush()
 			})

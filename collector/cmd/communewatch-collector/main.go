@@ -28,6 +28,7 @@ import (
 	"communewatch/collector/cmd/communewatch-collector/rehearse"
 	"communewatch/collector/cmd/communewatch-collector/release"
 	"communewatch/collector/cmd/communewatch-collector/rollups"
+	"communewatch/collector/cmd/communewatch-collector/tokens"
 	"communewatch/collector/cmd/communewatch-collector/user"
 	"communewatch/collector/cmd/communewatch-collector/work"
 	"communewatch/collector/registry"
@@ -98,7 +99,7 @@ func newRoot() *cobra.Command {
 		return withRegistry(cmd, &config, do)
 	}
 	access := program.Access{Config: config.read, Registry: open}
-	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), newToken(&config), enroll.New(access), enroll.NewAgents(access), enroll.NewAuthority(access), user.New(access), user.NewAudit(access), rehearse.New(access), lines.New(access), lines.NewReport(access),
+	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), tokens.New(access), enroll.New(access), enroll.NewAgents(access), enroll.NewAuthority(access), user.New(access), user.NewAudit(access), rehearse.New(access), lines.New(access), lines.NewReport(access),
 		copies.Backup(config.read), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), rollups.New(access), work.New(access), release.New(access), onsite.New(config.read, time.Now), alone.Command(), newVersion())
 	return root
 }

@@ -102,7 +102,7 @@ func printPurchaseImport(w io.Writer, file string, r paper.ImportResult, dryRun 
 
 func printRemoved(w io.Writer, r paper.ImportResult, goes string) {
 	for _, u := range r.RemovedUnits {
-		fmt.Fprintf(w, "  %s  %s %s %s %s %s\n", goes, u.ID, u.Phase, dash(u.Site), strings.TrimSpace(u.Item+" "+u.Model), u.Serial)
+		fmt.Fprintf(w, "  %s  %s %s %s %s %s\n", goes, u.ID, u.Phase, program.Dash(u.Site), strings.TrimSpace(u.Item+" "+u.Model), u.Serial)
 	}
 }
 
@@ -122,7 +122,7 @@ func newPurchasesImports(config *configFlag) *cobra.Command {
 					if !im.Undone.IsZero() {
 						undone = seenAt(im.Undone)
 					}
-					fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", im.ID, seenAt(im.At), short(im.By), im.Action, dash(short(im.File)), short(strings.Join(im.Phases, ", ")), im.Pieces, undone)
+					fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", im.ID, seenAt(im.At), short(im.By), im.Action, program.Dash(short(im.File)), short(strings.Join(im.Phases, ", ")), im.Pieces, undone)
 				}
 				return tw.Flush()
 			})
@@ -210,7 +210,7 @@ func newPurchasesList(config *configFlag) *cobra.Command {
 					return err
 				}
 				if asJSON {
-					return printJSON(cmd.OutOrStdout(), equipment.NewPurchases(p))
+					return program.PrintJSON(cmd.OutOrStdout(), equipment.NewPurchases(p))
 				}
 				if len(p.Phases) == 0 {
 					fmt.Fprintln(cmd.ErrOrStderr(), "no purchases yet; add them with: communewatch-collector inventory purchases import FILE")
@@ -220,8 +220,8 @@ func newPurchasesList(config *configFlag) *cobra.Command {
 				if pieces {
 					fmt.Fprintln(tw, "PIECE\tPHASE\tSITE\tITEM\tMODEL\tSERIAL\tDEVICE\tFOUND BY\tSURE")
 					for _, u := range p.Units {
-						fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.0f %%\n", u.ID, short(u.Phase), dash(u.Site), dash(short(u.Item)), dash(short(u.Model)),
-							dash(u.Serial), dash(u.Device), dash(string(u.Link)), 100*u.Confidence)
+						fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.0f %%\n", u.ID, short(u.Phase), program.Dash(u.Site), program.Dash(short(u.Item)), program.Dash(short(u.Model)),
+							program.Dash(u.Serial), program.Dash(u.Device), program.Dash(string(u.Link)), 100*u.Confidence)
 					}
 					return tw.Flush()
 				}
@@ -430,7 +430,7 @@ func newCatalogueList(config *configFlag) *cobra.Command {
 				tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 				fmt.Fprintln(tw, "ID\tKIND\tVENDOR\tPATTERN\tEND OF SUPPORT\tDOCUMENT\tBY")
 				for _, r := range p.Catalogue {
-					fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Kind, short(r.Vendor), short(r.Pattern), dash(r.Support.String()), short(r.Note("document")), short(r.By))
+					fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Kind, short(r.Vendor), short(r.Pattern), program.Dash(r.Support.String()), short(r.Note("document")), short(r.By))
 				}
 				return tw.Flush()
 			})

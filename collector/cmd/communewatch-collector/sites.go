@@ -122,7 +122,7 @@ func differences(a, b inventory.Site) []string {
 		{"position", position(a), position(b)},
 	} {
 		if d.before != d.after {
-			out = append(out, fmt.Sprintf("%s %s -> %s", d.what, dash(d.before), dash(d.after)))
+			out = append(out, fmt.Sprintf("%s %s -> %s", d.what, program.Dash(d.before), program.Dash(d.after)))
 		}
 	}
 	return out
@@ -146,7 +146,7 @@ func newSitesList(config *configFlag) *cobra.Command {
 					return err
 				}
 				if asJSON {
-					return printJSON(cmd.OutOrStdout(), convert(all, newSiteJSON))
+					return program.PrintJSON(cmd.OutOrStdout(), program.Convert(all, newSiteJSON))
 				}
 				if len(all) == 0 {
 					fmt.Fprintln(cmd.ErrOrStderr(), "there are no sites yet; add them with: communewatch-collector sites import FILE")
@@ -164,7 +164,7 @@ func printSites(w io.Writer, all []inventory.Site) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "ID\tCODE\tTYPE\tNAME\tDISTRICT\tPOSITION\tFROM")
 	for _, s := range all {
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, dash(s.Code), dash(s.Type), s.Name, dash(s.Parent), dash(position(s)), dash(s.ValidFrom.String()))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, program.Dash(s.Code), program.Dash(s.Type), s.Name, program.Dash(s.Parent), program.Dash(position(s)), program.Dash(s.ValidFrom.String()))
 	}
 	return tw.Flush()
 }
@@ -194,24 +194,3 @@ func newSiteJSON(s inventory.Site) siteJSON {
 }
 
 // convert is never nil, so that an empty list is [] in JSON.
-func convert[A, B any](list []A, to func(A) B) []B {
-	out := make([]B, len(list))
-	for i, a := range list {
-		out[i] = to(a)
-	}
-	return out
-}
-
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}

@@ -97,7 +97,7 @@ func newAgentsList(o program.Access) *cobra.Command {
 						out[i] = agentJSON{a.Site, a.Agent, a.State, a.Machine, a.Code, given(a.Asked), given(a.Approved), given(a.Revoked), a.By, a.Why, a.Serial,
 							given(a.Issued), given(a.Expires), given(a.Clone), a.CloneWhy, given(a.Heard), given(a.Stopped), a.Presence}
 					}
-					return printJSON(cmd.OutOrStdout(), out)
+					return program.PrintJSON(cmd.OutOrStdout(), out)
 				}
 				if len(all) == 0 {
 					fmt.Fprintln(cmd.ErrOrStderr(), "no agent has enrolled yet; make a join code with: communewatch-collector enroll create --site ID")

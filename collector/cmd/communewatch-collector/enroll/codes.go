@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -328,7 +327,7 @@ func newList(o program.Access) *cobra.Command {
 					for i, c := range codes {
 						out[i] = codeJSON{c.ID, stateOf(&c, now), c.Site, c.Agent, c.Replace, c.Approve, c.Note, c.Created, c.By, c.Expires, given(c.Used), c.UsedBy, given(c.Cancelled)}
 					}
-					return printJSON(cmd.OutOrStdout(), out)
+					return program.PrintJSON(cmd.OutOrStdout(), out)
 				}
 				if len(codes) == 0 {
 					fmt.Fprintln(cmd.ErrOrStderr(), "no join code is open; make one with: communewatch-collector enroll create --site ID")
@@ -362,11 +361,4 @@ func newCancel(o program.Access) *cobra.Command {
 			})
 		},
 	}
-}
-
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }

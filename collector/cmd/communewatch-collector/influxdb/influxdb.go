@@ -4,7 +4,6 @@ package influxdb
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -45,13 +44,6 @@ func options(file string) (setup.Options, error) {
 		}
 	}
 	return transfer.SetupOptions(cfg), nil
-}
-
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }
 
 func newSetup(file func() string) *cobra.Command {
@@ -106,7 +98,7 @@ func newSetup(file func() string) *cobra.Command {
 func setUp(ctx context.Context, w io.Writer, o setup.Options, asJSON bool) error {
 	report, err := setup.Setup(ctx, o)
 	if asJSON {
-		err = errors.Join(err, printJSON(w, report))
+		err = errors.Join(err, program.PrintJSON(w, report))
 	} else if len(report.Steps) > 0 {
 		fmt.Fprintln(w, report.Server)
 		tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -156,7 +148,7 @@ func newCheck(file func() string) *cobra.Command {
 func look(ctx context.Context, w io.Writer, o setup.Options, asJSON bool) error {
 	v := setup.Check(ctx, o)
 	if asJSON {
-		if err := printJSON(w, struct {
+		if err := program.PrintJSON(w, struct {
 			OK bool `json:"ok"`
 			setup.Verdict
 		}{!v.Wrong(), v}); err != nil {

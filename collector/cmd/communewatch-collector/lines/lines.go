@@ -5,7 +5,6 @@ package lines
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -166,7 +165,7 @@ func newList(o program.Access) *cobra.Command {
 					for i := range list {
 						out[i] = newContractJSON(list[i])
 					}
-					return printJSON(cmd.OutOrStdout(), out)
+					return program.PrintJSON(cmd.OutOrStdout(), out)
 				case len(list) == 0:
 					fmt.Fprintln(cmd.ErrOrStderr(), "there are no contracts of lines yet; add them with: communewatch-collector lines import FILE --by NAME")
 					return nil
@@ -241,11 +240,4 @@ func newWithdraw(o program.Access) *cobra.Command {
 	cmd.Flags().StringVar(&from, "from", "", "first `DAY` of the contract; empty for one without")
 	byFlag(cmd, &by)
 	return cmd
-}
-
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }

@@ -139,7 +139,7 @@ func write(w io.Writer, r *reports.Report, format string, o sheets.Options) erro
 	case "xlsx":
 		return sheet.WriteXLSX(w, sheets.Sheets(r, o)...)
 	case "json":
-		return printJSON(w, r)
+		return program.PrintJSON(w, r)
 	}
 	return writeText(w, r, o)
 }

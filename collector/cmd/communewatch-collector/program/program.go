@@ -5,7 +5,9 @@ package program
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/user"
 
@@ -52,3 +54,23 @@ func As(ctx context.Context) context.Context {
 	}
 	return people.With(ctx, people.Caller{Name: cmp.Or(name, "unknown"), Role: people.RoleAdmin, Via: "command"})
 }
+
+// PrintJSON writes v for programs, and for people who read it.
+func PrintJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// Convert makes a list of another kind.
+func Convert[A, B any](list []A, to func(A) B) []B {
+	out := make([]B, len(list))
+	for i, a := range list {
+		out[i] = to(a)
+	}
+	return out
+}
+
+// Dash is s, or what stands for nothing in a table.
+func Dash(s string) string { return cmp.Or(s, "-") }

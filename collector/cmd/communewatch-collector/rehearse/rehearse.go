@@ -5,7 +5,6 @@ package rehearse
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -30,13 +29,6 @@ import (
 // New returns the command rehearsal with all that are below it.
 func New(o program.Access) *cobra.Command {
 	return program.Group("rehearsal", "All sites call the hub before a meeting, in steps", newPlan(o), newStart(o), newStatus(o), newStop(o), newList(o), newShow(o), newCompare(o), newHold(o))
-}
-
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }
 
 // langFlag is the flag --lang.
@@ -146,7 +138,7 @@ func newPlan(o program.Access) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				err = printJSON(cmd.OutOrStdout(), p)
+				err = program.PrintJSON(cmd.OutOrStdout(), p)
 			} else if stands(&p) {
 				err = printPlan(cmd.OutOrStdout(), l, &p)
 			}
@@ -251,7 +243,7 @@ func newStart(o program.Access) *cobra.Command {
 				return asFlags(err)
 			}
 			if asJSON {
-				if err := printJSON(cmd.OutOrStdout(), map[string]string{"id": id.String()}); err != nil {
+				if err := program.PrintJSON(cmd.OutOrStdout(), map[string]string{"id": id.String()}); err != nil {
 					return err
 				}
 			}
@@ -334,7 +326,7 @@ func newStatus(o program.Access) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), st)
+				return program.PrintJSON(cmd.OutOrStdout(), st)
 			}
 			printStatus(cmd.OutOrStdout(), l, &st)
 			if !following || st.State.Final() {
@@ -453,7 +445,7 @@ func newList(o program.Access) *cobra.Command {
 					list[i] = judge.Summary(&all[i])
 				}
 				if asJSON {
-					return printJSON(cmd.OutOrStdout(), list)
+					return program.PrintJSON(cmd.OutOrStdout(), list)
 				}
 				if len(list) == 0 {
 					fmt.Fprintln(cmd.ErrOrStderr(), "there was no rehearsal yet; see what one would ask with: communewatch-collector rehearsal plan --meeting NAME")
@@ -497,7 +489,7 @@ func show(cmd *cobra.Command, o program.Access, l phrase.Lang, id rehearsal.ID, 
 			return err
 		}
 		if asJSON {
-			return printJSON(cmd.OutOrStdout(), rep)
+			return program.PrintJSON(cmd.OutOrStdout(), rep)
 		}
 		return printReport(cmd.OutOrStdout(), l, &rep, names)
 	})
@@ -547,7 +539,7 @@ func newCompare(o program.Access) *cobra.Command {
 				}
 				c := judge.Compare(&before, &after)
 				if asJSON {
-					return printJSON(cmd.OutOrStdout(), c)
+					return program.PrintJSON(cmd.OutOrStdout(), c)
 				}
 				return printComparison(cmd.OutOrStdout(), l, &c, names)
 			})

@@ -6,7 +6,6 @@ import (
 	"archive/zip"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -212,7 +211,7 @@ func newStatus(o program.Access) *cobra.Command {
 					return err
 				}
 				if asJSON {
-					return printJSON(cmd.OutOrStdout(), &s)
+					return printStatusJSON(cmd.OutOrStdout(), &s)
 				}
 				return printStatus(cmd.OutOrStdout(), &s)
 			})
@@ -260,7 +259,7 @@ type agentJSON struct {
 	Why   string      `json:"why"`
 }
 
-func printJSON(w io.Writer, s *releases.Status) error {
+func printStatusJSON(w io.Writer, s *releases.Status) error {
 	out := statusJSON{Version: s.Version, State: s.State, Stage: s.Stage + 1, Stages: s.Stages(), Why: s.Why, Plan: s.Plan, Started: s.Started, By: s.By, Agents: []agentJSON{}}
 	if !s.Settled.IsZero() {
 		out.Settled = &s.Settled
@@ -268,8 +267,5 @@ func printJSON(w io.Writer, s *releases.Status) error {
 	for _, a := range s.Agents {
 		out.Agents = append(out.Agents, agentJSON{a.Name, a.Stage + 1, a.Running, a.Fare, a.Why})
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(out)
+	return program.PrintJSON(w, out)
 }

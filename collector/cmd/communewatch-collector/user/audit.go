@@ -130,5 +130,5 @@ func writeJSON(w io.Writer, all []audit.Entry, _ *time.Location) error {
 	for i, e := range all {
 		out[i] = entryJSON(e)
 	}
-	return printJSON(w, out)
+	return program.PrintJSON(w, out)
 }

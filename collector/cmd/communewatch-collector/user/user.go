@@ -7,7 +7,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -152,7 +151,7 @@ func newList(o program.Access) *cobra.Command {
 					for i, p := range all {
 						out[i] = personJSON{p.Name, p.Display, p.Role, p.Districts, p.Password, p.SSO, p.Created, p.CreatedBy, known(p.SignedIn), known(p.Disabled)}
 					}
-					return printJSON(cmd.OutOrStdout(), out)
+					return program.PrintJSON(cmd.OutOrStdout(), out)
 				}
 				if len(all) == 0 {
 					fmt.Fprintln(cmd.ErrOrStderr(), "there are no accounts yet; `communewatch-collector user link` makes a link for the first administrator")
@@ -384,13 +383,6 @@ func newKeyRevoke(o program.Access) *cobra.Command {
 			return with(o, cmd, func(ctx context.Context, s *kept.Store) error { return s.RevokeKey(ctx, args[0], "") })
 		},
 	}
-}
-
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }
 
 // oldestFirst turns the record's order around.

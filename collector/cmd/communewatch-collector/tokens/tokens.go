@@ -1,4 +1,5 @@
-package main
+// Package tokens is the command line's part of tokens: those of writers, of agents without an identity, and of operators.
+package tokens
 
 import (
 	"cmp"
@@ -15,11 +16,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newToken(config *configFlag) *cobra.Command {
-	return program.Group("token", "The tokens of those who may write", newTokenCreate(config), newTokenList(config), newTokenRevoke(config))
+// New returns the command `token`.
+func New(access program.Access) *cobra.Command {
+	return program.Group("token", "The tokens of those who may write", create(access), list(access), revoke(access))
 }
 
-func newTokenCreate(config *configFlag) *cobra.Command {
+func create(access program.Access) *cobra.Command {
 	var t registry.Token
 	var writer bool
 	var kind string
@@ -47,7 +49,7 @@ func newTokenCreate(config *configFlag) *cobra.Command {
 			case t.Kind == registry.KindAgent && t.Site == "":
 				return errors.New("give --site ID for a site's agent, --writer for another program such as Telegraf, or --kind operator for who starts rehearsals")
 			}
-			return withRegistry(cmd, config, func(reg *registry.Registry) error {
+			return access.Registry(cmd, func(reg *registry.Registry) error {
 				secret, made, err := reg.CreateToken(cmd.Context(), t)
 				if err != nil {
 					return err
@@ -67,18 +69,18 @@ func newTokenCreate(config *configFlag) *cobra.Command {
 	return cmd
 }
 
-func newTokenList(config *configFlag) *cobra.Command {
+func list(access program.Access) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "Print all tokens, without their secrets", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRegistry(cmd, config, func(reg *registry.Registry) error {
+			return access.Registry(cmd, func(reg *registry.Registry) error {
 				all, err := reg.Tokens(cmd.Context())
 				if err != nil {
 					return err
 				}
 				if asJSON {
-					return printJSON(cmd.OutOrStdout(), convert(all, newTokenJSON))
+					return program.PrintJSON(cmd.OutOrStdout(), program.Convert(all, newTokenJSON))
 				}
 				if len(all) == 0 {
 					fmt.Fprintln(cmd.ErrOrStderr(), "there are no tokens yet; make one with: communewatch-collector token create --site ID")
@@ -102,8 +104,8 @@ func printTokens(w io.Writer, all []registry.Token) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "ID\tKIND\tSITE\tMEASUREMENTS\tAGENT\tCREATED\tLAST USED\tREVOKED\tNOTE")
 	for _, t := range all {
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Kind, dash(cmp.Or(t.Site, strings.Join(t.Sites, ","))), dash(strings.Join(t.Measurements, ",")), dash(t.Agent),
-			minute(t.Created), minute(t.LastUsed), minute(t.Revoked), dash(t.Note))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Kind, program.Dash(cmp.Or(t.Site, strings.Join(t.Sites, ","))), program.Dash(strings.Join(t.Measurements, ",")), program.Dash(t.Agent),
+			minute(t.Created), minute(t.LastUsed), minute(t.Revoked), program.Dash(t.Note))
 	}
 	return tw.Flush()
 }
@@ -132,11 +134,11 @@ func newTokenJSON(t registry.Token) tokenJSON {
 	return out
 }
 
-func newTokenRevoke(config *configFlag) *cobra.Command {
+func revoke(access program.Access) *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke ID", Short: "Refuse a token from now on, for good", Args: program.Exactly(1, "the token's id, as token list prints it"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withRegistry(cmd, config, func(reg *registry.Registry) error {
+			return access.Registry(cmd, func(reg *registry.Registry) error {
 				if err := reg.RevokeToken(cmd.Context(), args[0]); err != nil {
 					return err
 				}
