@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"communewatch/probes/presence"
-	"communewatch/systemd"
+	"communewatch/probes/systemd"
 )
 
 // Name is the service's name, the same in systemd, in Windows and in its event log.

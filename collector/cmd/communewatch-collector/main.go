@@ -34,7 +34,7 @@ import (
 	"communewatch/collector/registry"
 	"communewatch/inventory"
 	"communewatch/probes/settings"
-	"communewatch/systemd"
+	"communewatch/probes/systemd"
 
 	"github.com/spf13/cobra"
 )
