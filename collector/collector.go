@@ -51,6 +51,7 @@ type Options struct {
 	Version string
 	Now     func() time.Time     // nil: time.Now
 	Ready   func(address string) // called once, when the doors are open, with the address they listen on
+	Taking  func()               // called once, when the recent past was read and results are taken; may be before Ready
 	Beat    func()               // called about once a second as long as the judge gets on; nil: nobody watches
 }
 

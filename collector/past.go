@@ -113,6 +113,9 @@ func (c *Collector) replay(ctx context.Context, p *past) error {
 	// the time to report again.
 	c.unwritten = changesOf(c.judge.Tick(c.started))
 	c.replayed.Store(true)
+	if c.o.Taking != nil {
+		c.o.Taking()
+	}
 	c.log.Info("replayed the recent past", "sites", len(sites), "runs", p.runs, "took", time.Since(begin).Round(time.Millisecond))
 	return nil
 }

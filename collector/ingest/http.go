@@ -25,6 +25,7 @@ type problem struct {
 
 const (
 	retryBusy  = 2 * time.Second  // what is under way is soon done
+	retryPast  = 3 * time.Second  // the recent past is read in seconds; who comes later has its newest results judged first
 	retryStore = 10 * time.Second // a full disk or a broken file system takes longer
 )
 
@@ -151,7 +152,7 @@ func (in *Ingest) writeBatch(w http.ResponseWriter, r *http.Request, received ti
 		return &problem{http.StatusForbidden, fmt.Sprintf("the token is an %s's, and writes nothing", id.Kind), 0}
 	}
 	if in.o.Ready != nil && !in.o.Ready() {
-		return &problem{http.StatusServiceUnavailable, "the collector is still reading what it took before; send it again later", retryStore}
+		return &problem{http.StatusServiceUnavailable, "the collector is still reading what it took before; send it again later", retryPast}
 	}
 	w.Header().Set(wire.HeaderReceivedAt, strconv.FormatInt(received.UnixMilli(), 10))
 	b := batch{}

@@ -65,6 +65,9 @@ func (p *Province) AllAgents() []string {
 // startTimeout bounds how long a collector may take to open its doors.
 const startTimeout = time.Minute
 
+// takingTimeout bounds how long it may then take to read the recent past.
+const takingTimeout = 10 * time.Second
+
 // Start brings up parts of a province: equipment and database first, then the collector, then the agents.
 func Start(ctx context.Context, p *Province, parts Parts) (_ *Lab, err error) {
 	l := &Lab{province: p, log: p.cfg.Log, index: map[string]int{}, agents: map[string]*part{}, failed: make(chan error, 1)}
@@ -95,8 +98,8 @@ func Start(ctx context.Context, p *Province, parts Parts) (_ *Lab, err error) {
 		}
 	}
 	if parts.Collector {
-		ready := make(chan string, 1)
-		l.collector = &part{run: func(ctx context.Context) error { return l.runCollector(ctx, ready) }}
+		ready, taking := make(chan string, 1), make(chan struct{}, 1)
+		l.collector = &part{run: func(ctx context.Context) error { return l.runCollector(ctx, ready, taking) }}
 		l.start(l.collector, "collector")
 		select {
 		case <-ready:
@@ -106,6 +109,14 @@ func Start(ctx context.Context, p *Province, parts Parts) (_ *Lab, err error) {
 			return nil, ctx.Err()
 		case <-time.After(startTimeout):
 			return nil, fmt.Errorf("the collector did not start within %v", startTimeout)
+		}
+		// Agents begin when their results are taken, so that what is judged first is what was measured first. A collector
+		// whose database is away takes none for as long.
+		select {
+		case <-taking:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(takingTimeout):
 		}
 	}
 	for _, site := range parts.Agents {
@@ -216,7 +227,7 @@ func (l *Lab) stop(p *part) {
 	l.mu.Unlock()
 }
 
-func (l *Lab) runCollector(ctx context.Context, ready chan<- string) error {
+func (l *Lab) runCollector(ctx context.Context, ready chan<- string, taking chan<- struct{}) error {
 	cfg, err := collector.ReadConfig(l.province.collectorFile())
 	if err != nil {
 		return err
@@ -224,6 +235,11 @@ func (l *Lab) runCollector(ctx context.Context, ready chan<- string) error {
 	return collector.New(cfg, collector.Options{Log: l.log.With("part", "collector"), Version: "lab", Ready: func(address string) {
 		select {
 		case ready <- address:
+		default:
+		}
+	}, Taking: func() {
+		select {
+		case taking <- struct{}{}:
 		default:
 		}
 	}}).Run(ctx)

@@ -138,6 +138,8 @@ func killOfEverythingChangesNothing(t *testing.T, store string) {
 	pv := prepare(t, store, 3, 30*time.Second)
 	pv.start(lab.Parts{Gear: true})
 	process := pv.spawn("collector")
+	// What is judged first shall be what was measured first.
+	eventually(t, 20*time.Second, "the collector takes results", pv.replayed, func() string { return "" })
 	agents := pv.spawn("agents", pv.sites...)
 	broken := pv.sites[1]
 	pv.do(service(broken, "down", conference...)...)
