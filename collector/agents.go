@@ -20,6 +20,8 @@ import (
 	"communewatch/collector/plans"
 	"communewatch/collector/registry"
 	"communewatch/collector/releases"
+	"communewatch/collector/web/fleet"
+	"communewatch/collector/web/fleet/muster"
 	codes "communewatch/probes/enroll"
 	"communewatch/probes/orders"
 )
@@ -80,6 +82,15 @@ func (c *Collector) openFleet(metrics *prometheus.Registry) (err error) {
 		Store: c.reg.People(), Settings: c.cfg.People, Dir: c.cfg.DataDir, URL: c.url, Now: c.o.Now, Log: c.log,
 	})
 	return err
+}
+
+// fleetPages is what the pages of the fleet show and act on.
+func (c *Collector) fleetPages() *fleet.Options {
+	agents := c.reg.Agents()
+	return &fleet.Options{
+		Sources:   muster.Sources{Agents: agents.NewDesk(Carry(&c.cfg, c.authority)), Said: agents.Presences, Judge: c.judge, Connected: c.orders.Connected},
+		SiteNames: c.reg.SiteNames, Runs: c.runs, Plans: c.plans, Releases: c.releases, People: c.reg.People(), Link: c.people.Link, Addresses: c.cfg.Reach().AgentAddresses,
+	}
 }
 
 // url is where people find the collector.

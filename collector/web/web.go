@@ -33,6 +33,7 @@ import (
 	"communewatch/collector/status"
 	"communewatch/collector/status/words"
 	"communewatch/collector/stock"
+	"communewatch/collector/web/fleet"
 	"communewatch/collector/web/frame"
 	equipment "communewatch/collector/web/inventory"
 	"communewatch/collector/web/rehearsal"
@@ -59,6 +60,7 @@ type Options struct {
 	Reports     reports.Reporter // what lines were worth; nil: their pages say that there are none
 	Status      status.Source    // whether the database answers; nil: pages don't say
 	People      *door.Door       // who lets people in; nil: there are no pages to sign in on
+	Fleet       *fleet.Options   // what its pages show and act on; Sites is the Source's. nil: there are no such pages
 	Boundaries  string           // a GeoJSON file with the areas of sites; empty: areas are computed from positions
 	Title       string           // whose pages these are, such as the province's name; may be empty
 	DefaultLang string           // "vi" (also when empty) or "en": for readers who did not choose
@@ -80,6 +82,7 @@ type Web struct {
 	reports    *report.Pages
 	signIn     *signin.Pages // nil: people are not asked who they are
 	reported   bool          // there are reports
+	fleet      *fleet.Pages  // nil: there are no such pages
 }
 
 // What `npm run build` made of collector/web/ui. Without it the folder holds .gitkeep alone and this still compiles.
@@ -99,7 +102,7 @@ func allWords() ([]fs.FS, error) {
 		return nil, err
 	}
 	all := []fs.FS{own}
-	for _, of := range []func() (fs.FS, error){equipment.Words, rehearsal.Words, report.Words, wording.Words, signin.Words} {
+	for _, of := range []func() (fs.FS, error){equipment.Words, rehearsal.Words, report.Words, wording.Words, signin.Words, fleet.Words} {
 		more, err := of()
 		if err != nil {
 			return nil, err
@@ -119,7 +122,7 @@ func newHouse(o Options) (*frame.House, error) {
 		return nil, err
 	}
 	return frame.New(frame.Options{
-		Words: all, Bundle: bundle, Title: o.Title, DefaultLang: o.DefaultLang, Zone: o.Zone, Log: o.Log, Now: o.Now,
+		Words: all, Bundle: bundle, Title: o.Title, DefaultLang: o.DefaultLang, Zone: o.Zone, Log: o.Log, Now: o.Now, Fleet: o.Fleet != nil,
 		Notice: noticeOf(o.Status, cmp.Or(o.Zone, phrase.Zone)),
 	})
 }
@@ -177,6 +180,13 @@ func New(o Options) (*Web, error) {
 			return nil, err
 		}
 	}
+	if o.Fleet != nil {
+		behind := *o.Fleet
+		behind.Sites, behind.Log = w.source.Sites, w.log
+		if w.fleet, err = fleet.New(w.house, behind); err != nil {
+			return nil, err
+		}
+	}
 	if o.Boundaries != "" {
 		if w.boundaries, err = loadBoundaries(o.Boundaries); err != nil {
 			return nil, err
@@ -198,7 +208,7 @@ func (w *Web) names(ctx context.Context) (rehearsal.Names, error) {
 	return out, nil
 }
 
-// Handler serves /, /sites/{id}, /rehearsals, /reports and /inventory with what is below them, the pages to sign in on,
+// Handler serves /, /sites/{id}, /rehearsals, /reports, /inventory and /fleet with what is below them, the pages to sign in on,
 // /static/ and /boundaries.geojson.
 func (w *Web) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -210,6 +220,9 @@ func (w *Web) Handler() http.Handler {
 	w.reports.Register(mux)
 	if w.signIn != nil {
 		w.signIn.Register(mux)
+	}
+	if w.fleet != nil {
+		w.fleet.Register(mux)
 	}
 	mux.Handle("GET /static/", w.house.Assets())
 	mux.HandleFunc("GET /favicon.ico", w.house.Icon)

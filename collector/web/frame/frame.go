@@ -65,6 +65,7 @@ type Frame struct {
 	Watched   bool // a script looks for notices
 	Caller    people.Caller
 
+	fleet  bool // there are pages of the fleet
 	doored bool // somebody asks who sends requests, so that there is something to sign in to
 	assets *assets
 	path   string
@@ -81,7 +82,7 @@ type Notice struct {
 
 // Frame makes the frame of an answer. A choice of language or theme in the address is remembered in cookies.
 func (h *House) Frame(rw http.ResponseWriter, r *http.Request) Frame {
-	f := Frame{reader: h.reader(rw, r), Title: h.title, Now: h.now(), Zone: h.zone, assets: h.assets, path: r.URL.Path}
+	f := Frame{reader: h.reader(rw, r), Title: h.title, Now: h.now(), Zone: h.zone, assets: h.assets, path: r.URL.Path, fleet: h.fleet}
 	f.Wall = f.query.Get("wall") == "1"
 	f.Caller = people.From(r.Context())
 	_, f.doored = people.Told(r.Context())
@@ -108,6 +109,9 @@ func (f Frame) Themes() []string                  { return themes }
 
 // ReaderMay tells whether who reads may do an act of package people, such as "inventory": pages hide what they may not.
 func (f Frame) ReaderMay(act string) bool { return f.Caller.May(people.Act(act)) }
+
+// HasFleet tells whether there are pages of the fleet that the reader may open.
+func (f Frame) HasFleet() bool { return f.fleet && f.Caller.May(people.ActFleet) }
 
 // Everywhere tells whether who reads sees all sites.
 func (f Frame) Everywhere() bool { return f.Caller.Everywhere() }

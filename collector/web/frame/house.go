@@ -27,6 +27,7 @@ type Options struct {
 	Zone        *time.Location // in which times are shown; nil: Indochina Time
 	Log         *slog.Logger   // nil: slog.Default
 	Now         func() time.Time
+	Fleet       bool // there are pages of the fleet
 	// Notice is what all pages say of the collector itself; nil: nothing, and no script asks for it.
 	Notice func(lang string) Notice
 }
@@ -39,6 +40,7 @@ type House struct {
 	log         *slog.Logger
 	now         func() time.Time
 	notice      func(lang string) Notice
+	fleet       bool // there are its pages
 
 	catalogues map[string]Catalogue
 	assets     *assets
@@ -46,7 +48,7 @@ type House struct {
 
 // New reads the words and the bundle. It starts nothing.
 func New(o Options) (*House, error) {
-	h := &House{title: o.Title, defaultLang: o.DefaultLang, zone: o.Zone, log: o.Log, now: o.Now, notice: o.Notice}
+	h := &House{title: o.Title, defaultLang: o.DefaultLang, zone: o.Zone, log: o.Log, now: o.Now, notice: o.Notice, fleet: o.Fleet}
 	if h.defaultLang == "" {
 		h.defaultLang = "vi"
 	}
