@@ -342,7 +342,13 @@ func TestAProvinceComesBackWithoutAStampede(t *testing.T) {
 		t.Fatal(err)
 	}
 	away := time.Now()
-	time.Sleep(15 * time.Second) // for as long as an upgrade takes: what is measured is how agents try meanwhile
+	// An upgrade takes so long that each has tried some times, and waits longer by now.
+	await(t, "agents that try", func() []string {
+		if tried, _ := f.Front().Rush(away); tried < 6*offices {
+			return []string{"more"}
+		}
+		return nil
+	})
 	tried, busiest := f.Front().Rush(away)
 	t.Logf("136 enrolled within %v; while the collector was away they tried %d times in %v, %d in the busiest second",
 		enrolment.Round(time.Millisecond), tried, time.Since(away).Round(time.Second), busiest)
