@@ -17,7 +17,9 @@ import (
 
 	"communewatch/collector"
 	"communewatch/collector/authority"
+	roles "communewatch/collector/people"
 	"communewatch/collector/registry"
+	"communewatch/collector/registry/people"
 	"communewatch/inventory"
 )
 
@@ -37,8 +39,8 @@ func settings(t *testing.T, file string) map[string][]string {
 	return found
 }
 
-// start runs a collector with one site and returns its address and a writer's token.
-func start(t *testing.T) (address, token string) {
+// start runs a collector with one site and returns its address, a writer's token and a viewer's key.
+func start(t *testing.T) (address, token, key string) {
 	t.Helper()
 	cfg := collector.DefaultConfig()
 	cfg.Listen, cfg.DataDir, cfg.TLS.Mode = "127.0.0.1:0", t.TempDir(), authority.ModeOff
@@ -50,6 +52,12 @@ func start(t *testing.T) (address, token string) {
 		t.Fatal(err)
 	}
 	if token, _, err = reg.CreateToken(t.Context(), registry.Token{Kind: registry.KindWriter}); err != nil {
+		t.Fatal(err)
+	}
+	if err := reg.People().Add(t.Context(), people.Person{Name: "lan", Role: roles.RoleViewer}, ""); err != nil {
+		t.Fatal(err)
+	}
+	if key, _, err = reg.People().CreateKey(t.Context(), people.Key{Person: "lan", Role: roles.RoleViewer, Expires: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	if err := reg.Close(); err != nil {
@@ -73,14 +81,14 @@ func start(t *testing.T) (address, token string) {
 	case <-time.After(time.Minute):
 		t.Fatal("the collector does not start")
 	}
-	return address, token
+	return address, token, key
 }
 
 var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 // TestWhatTelegrafWritesIsTaken sends what the output plugin sends: gzip, org and bucket in the query.
 func TestWhatTelegrafWritesIsTaken(t *testing.T) {
-	address, token := start(t)
+	address, token, _ := start(t)
 	s := settings(t, "to-communewatch.conf")
 	var body strings.Builder
 	z := gzip.NewWriter(&body)
@@ -109,7 +117,7 @@ func TestWhatTelegrafWritesIsTaken(t *testing.T) {
 
 // TestWhatTelegrafReadsIsThere asks the addresses of the inputs and looks for the fields that are named.
 func TestWhatTelegrafReadsIsThere(t *testing.T) {
-	address, _ := start(t)
+	address, _, key := start(t)
 	s := settings(t, "from-communewatch.conf")
 	if len(s["urls"]) != 2 {
 		t.Fatalf("addresses %q, want those of metrics and sites", s["urls"])
@@ -119,7 +127,12 @@ func TestWhatTelegrafReadsIsThere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp, err := client.Get("http://" + address + u.Path)
+		req, err := http.NewRequest(http.MethodGet, "http://"+address+u.Path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+key)
+		resp, err := client.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
