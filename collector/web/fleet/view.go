@@ -12,11 +12,11 @@ import (
 // cell is what a template of a part of a row needs.
 type cell struct {
 	P *page
-	R muster.Row
+	R *muster.Row
 }
 
 // Of is a row for the templates of its parts.
-func (p *page) Of(r muster.Row) cell { return cell{p, r} }
+func (p *page) Of(r muster.Row) cell { return cell{p, &r} }
 
 // Heads are the keys of the table's headings.
 func (p *agentsPage) Heads() []string {

@@ -284,9 +284,9 @@ func (p *Pages) changeSecret(rw http.ResponseWriter, r *http.Request) {
 
 type versionPage struct {
 	page
-	V    work.Version
-	With int // the version before
-	Diff []diff.Line
+	V     work.Version
+	Prior int // the version before
+	Diff  []diff.Line
 }
 
 func (p *Pages) versionPage(rw http.ResponseWriter, r *http.Request) {
@@ -311,7 +311,7 @@ func (p *Pages) versionPage(rw http.ResponseWriter, r *http.Request) {
 		p.sorry(rw, r, &out.page, err)
 		return
 	}
-	out.With = before.ID
+	out.Prior = before.ID
 	out.Diff = diff.Lines(before.Plan, out.V.Plan)
 	p.render(rw, r, http.StatusOK, "version", &out)
 }
