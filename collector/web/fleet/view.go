@@ -1,10 +1,12 @@
 package fleet
 
 import (
+	"slices"
 	"strings"
 	"time"
 
 	"communewatch/collector/web/fleet/muster"
+	"communewatch/probes"
 )
 
 // The methods below are the vocabulary of the templates.
@@ -66,3 +68,11 @@ type where struct {
 
 // Where is the choice of districts of somebody.
 func (p *peoplePage) Where(of []string) where { return where{p, of} }
+
+// PathName is a line of a site, in words.
+func (p *page) PathName(path string) string {
+	if slices.Contains(probes.Layers(), probes.Layer(path)) {
+		return p.T("layer." + path)
+	}
+	return path
+}
