@@ -116,3 +116,10 @@ func (c *Collector) lookForWork(list []plans.Agent) {
 		_ = c.orders.Look(a.Site, a.Name, orders.LookWork)
 	}
 }
+
+// lookForTrust has all connected agents look for the fleet's authorities, so that a new one is known before it counts.
+func (c *Collector) lookForTrust() {
+	for _, a := range c.orders.Connected() {
+		_ = c.orders.Look(a.Site, a.Agent, orders.LookTrust) // who is not told looks daily
+	}
+}

@@ -290,12 +290,17 @@ func (c *Collector) watch(ctx context.Context) error {
 	var lastSites, lastAlive, lastRetain time.Time
 	var unwritten []registry.Change
 	failing, deaf := false, true
+	generation := c.authority.Generation()
 	for {
 		now := c.o.Now()
 		var err error
 		if now.Sub(lastSites).Abs() >= sitesEvery {
 			lastSites = now
 			err = c.refreshSites(ctx, now)
+			if g := c.authority.Generation(); g != generation {
+				generation = g
+				c.lookForTrust()
+			}
 		}
 		if now.Sub(lastRetain).Abs() >= retainEvery {
 			lastRetain = now
