@@ -336,3 +336,19 @@ func TestALinkIsShownOnceAndTheRecordSaysWho(t *testing.T) {
 		t.Errorf("%s", body)
 	}
 }
+
+// TestNobodySeesMoreForBeingSaved: a form that changes something else leaves a person's districts as they are.
+func TestNobodySeesMoreForBeingSaved(t *testing.T) {
+	w := newWorld(t)
+	gone := url.Values{"do": {"add"}, "name": {"hoa"}, "role": {"viewer"}, "where": {"some"}, "district": {"Huyện cũ"}}
+	if out := w.do(admin, "POST", "/fleet/people", gone); out.Code != http.StatusOK {
+		t.Fatal(out.Code, out.Body)
+	}
+	if body := w.get(admin, "/fleet/people"); !strings.Contains(body, `value="Huyện cũ" checked`) {
+		t.Error("a district that is no more is not among the boxes of who sees it")
+	}
+	none := url.Values{"do": {"set"}, "name": {"hoa"}, "role": {"viewer"}, "where": {"some"}}
+	if out := w.do(admin, "POST", "/fleet/people", none); !strings.Contains(out.Body.String(), "ít nhất một địa bàn") {
+		t.Errorf("somebody without any district was saved: %d", out.Code)
+	}
+}

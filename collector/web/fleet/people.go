@@ -95,6 +95,9 @@ func districts(r *http.Request) []string {
 func (p *Pages) doPeople(r *http.Request, out *peoplePage) (err error) {
 	store, ctx, name := p.o.People, r.Context(), field(r, "name")
 	role, where := people.Role(r.PostFormValue("role")), districts(r)
+	if do := r.PostFormValue("do"); where != nil && len(where) == 0 && (do == "add" || do == "set" || do == "key") {
+		return errors.New(out.T("fleet.say_district"))
+	}
 	switch r.PostFormValue("do") {
 	case "add":
 		person := kept.Person{Name: strings.ToLower(name), Display: field(r, "display"), Role: role, Districts: where}

@@ -69,6 +69,16 @@ type where struct {
 // Where is the choice of districts of somebody.
 func (p *peoplePage) Where(of []string) where { return where{p, of} }
 
+// All reports whether somebody sees every district; who sees none is another case.
+func (w where) All() bool { return w.Of == nil }
+
+// Boxes are the districts to choose from: those that sites are in, and those of the person that are no more.
+func (w where) Boxes() []string {
+	all := slices.Concat(w.P.Districts, w.Of)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // PathName is a line of a site, in words.
 func (p *page) PathName(path string) string {
 	if slices.Contains(probes.Layers(), probes.Layer(path)) {

@@ -15,7 +15,7 @@ case $(ls -l "$machines") in
 esac
 
 # Joins unless the machine has an identity. The code comes on standard input, so that it is in no list of processes on the way.
-join='if sudo -n test -d /var/lib/communewatch-agent/identity; then echo "has joined before"; else
+join='if sudo -n test -e /var/lib/communewatch-agent/identity/identity.json; then echo "has joined before"; else
 	read -r code; sudo -n communewatch-agent enroll "$code"; fi'
 
 file=/tmp/$(basename "$package")

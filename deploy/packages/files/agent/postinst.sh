@@ -32,7 +32,7 @@ if [ ! -e $state/.enabled ]; then
 	if running; then
 		systemctl start communewatch-agent.service communewatch-shutdown.service || true
 	fi
-	if [ ! -d $state/identity ]; then
+	if [ ! -e $state/identity/identity.json ]; then
 		echo "communewatch-agent is installed. To let this machine join:  communewatch-agent enroll CODE"
 	fi
 elif running; then

@@ -55,7 +55,7 @@ if (-not $installed) {
 }
 
 # Trả lời ping của máy khác không cần; gói trả lời cho chính agent thì tường lửa đã cho qua.
-if (-not (Test-Path (Join-Path $state "identity"))) {
+if (-not (Test-Path (Join-Path $state "identity\identity.json"))) {
     if (-not $Code) { $Code = Read-Host "Nhập mã tham gia do trung tâm cấp (Enter để bỏ qua). Join code from the collector (Enter to skip)" }
     if ($Code) {
         & $exe enroll $Code --config $settings
