@@ -30,8 +30,8 @@ func vietnamese() *words {
 		states: [...]string{phone.Dark: "Chưa rõ", phone.Green: "Tốt", phone.Yellow: "Kém", phone.Red: "Mất kết nối"},
 		code:   "Mã đọc qua điện thoại", call: "Gọi phòng kỹ thuật tỉnh và đọc mã này:",
 		foot: "Trang này chạy trên chính máy tính này và tự làm mới sau mỗi 15 giây.",
-		unjoined: advice{"Máy này chưa được đăng ký vào hệ thống giám sát", [3]string{
-			"Hỏi phòng kỹ thuật tỉnh để nhận mã đăng ký của đơn vị.",
+		unjoined: advice{"Máy này chưa tham gia hệ thống giám sát", [3]string{
+			"Hỏi phòng kỹ thuật tỉnh để nhận mã tham gia của đơn vị.",
 			"Mở cửa sổ lệnh với quyền quản trị và gõ: communewatch-agent enroll MÃ.",
 			"Chờ một phút rồi xem lại trang này.",
 		}},
@@ -42,7 +42,7 @@ func vietnamese() *words {
 		}},
 		dark: advice{"Chưa có kết quả đo", [3]string{
 			"Chờ hai phút, trang sẽ tự làm mới.",
-			"Kiểm tra dây mạng của máy này đã cắm chặt hai đầu.",
+			"Kiểm tra dây mạng của máy này đã cắm chặt hai đầu chưa.",
 			"Nếu vẫn chưa rõ, khởi động lại máy; sau đó gọi phòng kỹ thuật và đọc mã bên dưới.",
 		}},
 		faults: [3]advice{
@@ -52,13 +52,13 @@ func vietnamese() *words {
 				"Tắt nguồn bộ định tuyến 30 giây rồi bật lại, chờ ba phút.",
 			}},
 			{"Đường truyền ra ngoài có vấn đề", [3]string{
-				"Xem đèn tín hiệu trên modem quang (PON, LOS): đèn LOS đỏ là đứt cáp, báo ngay nhà cung cấp và phòng kỹ thuật.",
+				"Xem đèn tín hiệu trên modem quang (PON, LOS): đèn LOS đỏ là mất tín hiệu (thường do đứt cáp), báo ngay nhà cung cấp và phòng kỹ thuật.",
 				"Tắt nguồn modem 30 giây rồi bật lại, chờ ba phút.",
 				"Không rút dây của mạng chuyên dùng (TSLCD); gọi phòng kỹ thuật và đọc mã bên dưới.",
 			}},
 			{"Thiết bị phòng họp có vấn đề", [3]string{
 				"Kiểm tra thiết bị họp và màn hình đã bật nguồn.",
-				"Xem dây mạng của thiết bị họp đã cắm chặt, đèn ở cổng mạng có nháy.",
+				"Xem dây mạng của thiết bị họp đã cắm chặt chưa, đèn ở cổng mạng có nháy không.",
 				"Tắt thiết bị họp 30 giây rồi bật lại, chờ hai phút.",
 			}},
 		},

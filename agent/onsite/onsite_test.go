@@ -125,7 +125,7 @@ func TestPageSaysItInBothLanguages(t *testing.T) {
 			t.Error("the page names a check")
 		}
 	}
-	if body := ask(New(Options{Watch: &w}), nil).Body.String(); !strings.Contains(body, "chưa được đăng ký") || strings.Contains(body, "<output>") {
+	if body := ask(New(Options{Watch: &w}), nil).Body.String(); !strings.Contains(body, "chưa tham gia") || strings.Contains(body, "<output>") {
 		t.Error("an agent that has not joined does not say so")
 	}
 	if body := ask(New(Options{Site: "<script>", Watch: &w}), nil).Body.String(); strings.Contains(body, "<script>") {
