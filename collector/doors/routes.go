@@ -62,7 +62,7 @@ func (r Routes) Handler() http.Handler {
 func hereOr(open, checked http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		from, err := netip.ParseAddrPort(r.RemoteAddr)
-		passed := r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" || r.Header.Get("Via") != ""
+		passed := r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" || r.Header.Get("Via") != "" || r.Header.Get("X-Real-Ip") != ""
 		if err == nil && from.Addr().Unmap().IsLoopback() && !passed {
 			open.ServeHTTP(w, r)
 			return

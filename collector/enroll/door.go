@@ -289,7 +289,7 @@ func (d *Door) ask(w http.ResponseWriter, r *http.Request) error {
 		answer(w, http.StatusAccepted, enroll.Answer{Site: admitted.Site, Agent: admitted.Agent, Pending: true, Retry: int(retryPending / time.Second)})
 		return nil
 	}
-	out, err := d.certify(ctx, agentName{admitted.Site, admitted.Agent}, csr, key, q.Machine)
+	out, err := d.certify(ctx, agentName{admitted.Site, admitted.Agent}, csr, key, key, q.Machine)
 	if err != nil {
 		return err
 	}
@@ -312,12 +312,12 @@ func (d *Door) mayGuess(network netip.Prefix, now time.Time) error {
 }
 
 // certify signs a certificate, and writes it down before it is handed out.
-func (d *Door) certify(ctx context.Context, who agentName, csr *x509.CertificateRequest, key [sha256.Size]byte, machine enroll.Machine) (*enroll.Answer, error) {
+func (d *Door) certify(ctx context.Context, who agentName, csr *x509.CertificateRequest, key, by [sha256.Size]byte, machine enroll.Machine) (*enroll.Answer, error) {
 	cert, err := d.o.Authority.Sign(csr, enroll.Name{Fleet: d.o.Authority.Fleet().String(), Site: who.site, Agent: who.agent}, d.o.Now())
 	if err != nil {
 		return nil, fmt.Errorf("sign a certificate for %s/%s: %w", who.site, who.agent, err)
 	}
-	if err := d.o.Agents.Issued(ctx, agents.Certificate{Site: who.site, Agent: who.agent, Serial: authority.SerialOf(cert), Key: key,
+	if err := d.o.Agents.Issued(ctx, agents.Certificate{Site: who.site, Agent: who.agent, Serial: authority.SerialOf(cert), Key: key, By: by,
 		Issued: d.o.Now(), Expires: cert.NotAfter, Machine: machine}); err != nil {
 		return nil, err
 	}
@@ -366,7 +366,7 @@ func (d *Door) renew(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTime)
 	defer cancel()
-	out, err := d.certify(ctx, who, csr, sha256.Sum256(csr.RawSubjectPublicKeyInfo), q.Machine)
+	out, err := d.certify(ctx, who, csr, sha256.Sum256(csr.RawSubjectPublicKeyInfo), cert.Key, q.Machine)
 	if err != nil {
 		return err
 	}

@@ -138,6 +138,11 @@ func (d *Door) Middleware(next http.Handler) http.Handler {
 			d.refuse(w, r, http.StatusForbidden, "forbidden", "another site sent this request; open the collector's own page and try again")
 			return
 		}
+		if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), "/"); strings.EqualFold(strings.TrimSpace(kind), "multipart") {
+			// Nothing here takes files, and who parses such a body puts what is large of it on the disk.
+			d.refuse(w, r, http.StatusUnsupportedMediaType, "invalid", "files are not taken here; send the form as application/x-www-form-urlencoded")
+			return
+		}
 		if isForm(r) {
 			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		}

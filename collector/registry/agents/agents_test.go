@@ -455,7 +455,14 @@ func TestTheSameMachineOnceMore(t *testing.T) {
 func TestRenewalWithANewKey(t *testing.T) {
 	w := newWorld(t)
 	w.enrol(fleet.NewCode{Site: "s1"}, "key 1", "main")
-	w.issue("s1", "main", "key 2", "2")
+	renew := func(by, to, serial string) error {
+		return w.Issued(w.ctx, agents.Certificate{Site: "s1", Agent: "main", Serial: serial, Key: key(to), By: key(by), Issued: w.clock(), Expires: w.clock().Add(time.Hour)})
+	}
+	if err := renew("key 1", "key 2", "2"); err != nil {
+		t.Fatal(err)
+	}
+	// A machine that was replaced while its request was under way asks for the place of the other.
+	refused(t, renew("key of another", "key 3", "3"), enroll.RefusedRevoked)
 	w.standing("s1", "main", "key 1", fleet.StateActive) // the answer may be lost
 	w.standing("s1", "main", "key 2", fleet.StateActive)
 	if a := w.agent("s1", "main"); a.Serial != "2" || a.Key != key("key 2") {

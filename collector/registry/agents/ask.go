@@ -239,6 +239,7 @@ type Certificate struct {
 	Site, Agent     string
 	Serial          string            // hexadecimal digits
 	Key             [sha256.Size]byte // that it is for, as in Asking
+	By              [sha256.Size]byte // that the agent proved to have when it asked; zero: Key
 	Issued, Expires time.Time
 	Machine         enroll.Machine
 }
@@ -250,8 +251,14 @@ func (s *Store) Issued(ctx context.Context, cert Certificate) error {
 		return err
 	}
 	err = s.write(ctx, "keep an agent's certificate", func(ctx context.Context, c *sql.Conn) error {
+		by := cert.By
+		if by == [sha256.Size]byte{} {
+			by = cert.Key
+		}
+		// By key, not by name alone: another machine may have taken the place since the request was looked at.
 		var id int64
-		err := c.QueryRowContext(ctx, "SELECT id FROM agents WHERE site = ? AND agent = ? AND state = 'active'", cert.Site, cert.Agent).Scan(&id)
+		err := c.QueryRowContext(ctx, `SELECT id FROM agents WHERE site = ?1 AND agent = ?2 AND state = 'active' AND
+			(key = ?3 OR EXISTS (SELECT 1 FROM agent_certificates c WHERE c.agent = agents.id AND c.key = ?3))`, cert.Site, cert.Agent, by[:]).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return refuse(enroll.RefusedRevoked, "the agent was thrown out; ask for a new join code")
 		}

@@ -90,9 +90,9 @@ func (s *Store) Secret(ctx context.Context, name string) (p Person, hash string,
 	return p, hash, s.told(ctx, "read an account", err)
 }
 
-// AnyAdmin reports whether somebody can administrate.
+// AnyAdmin reports whether somebody can administrate: an administrator of some districts can't.
 func (s *Store) AnyAdmin(ctx context.Context) (any bool, err error) {
-	err = s.db.Read().QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM people WHERE role = 'admin' AND disabled_ms IS NULL)").Scan(&any)
+	err = s.db.Read().QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM people WHERE role = 'admin' AND districts IS NULL AND disabled_ms IS NULL)").Scan(&any)
 	return any, s.told(ctx, "read accounts", err)
 }
 
@@ -194,7 +194,7 @@ func (s *Store) Set(ctx context.Context, name string, change Change) error {
 				return err
 			}
 		}
-		if p.Role == roles.RoleAdmin && p.Disabled.IsZero() {
+		if p.Role == roles.RoleAdmin && p.Districts == nil && p.Disabled.IsZero() {
 			return nil
 		}
 		return lastAdmin(ctx, c, name)
@@ -204,7 +204,7 @@ func (s *Store) Set(ctx context.Context, name string, change Change) error {
 // lastAdmin refuses a change of an account after which nobody could administrate, although somebody could before.
 func lastAdmin(ctx context.Context, c *sql.Conn, name string) error {
 	var left, any bool
-	err := c.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM people WHERE role = 'admin' AND disabled_ms IS NULL),
+	err := c.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM people WHERE role = 'admin' AND districts IS NULL AND disabled_ms IS NULL),
 		EXISTS (SELECT 1 FROM people WHERE role = 'admin' OR name = ?)`, name).Scan(&left, &any)
 	if err == nil && !left && any {
 		return refused{ErrLastAdmin}
