@@ -21,7 +21,7 @@ const (
 	forgetPair   = 30 * time.Minute
 	forgetShared = time.Minute
 	forgetAll    = 24 * time.Hour
-	// most bounds what is remembered; beyond it newcomers share one account of failures.
+	// most bounds what is remembered; beyond it older failures are forgotten.
 	most = 20_000
 )
 
@@ -104,9 +104,6 @@ func pause(over int) time.Duration {
 
 func (t *tries) left(k try, pause func(n int) time.Duration) time.Duration {
 	f := t.kept[k]
-	if f.n == 0 && len(t.kept) >= most {
-		f = t.kept[try{}]
-	}
 	return max(pause(int(f.n))-t.now().Sub(f.last), 0)
 }
 
@@ -130,12 +127,33 @@ func (t *tries) failed(name string, from netip.Prefix) {
 			}
 		}
 	}
-	for _, k := range []try{{name, from}, {from: from}, {name: name}} {
+	keys := []try{{name, from}, {from: from}, {name: name}}
+	if name == "" {
+		keys = keys[1:2] // of a key or a link nothing but the address is known
+	}
+	for _, k := range keys {
 		if _, known := t.kept[k]; !known && len(t.kept) >= most {
-			k = try{}
+			t.evict()
 		}
 		t.kept[k] = failed{t.kept[k].at(now, k) + 1, now}
 	}
+}
+
+// evict forgets the oldest of a few that are picked by chance, so that who floods the list is forgotten himself and locks
+// nobody out.
+func (t *tries) evict() {
+	const picked = 16
+	var oldest try
+	n := 0
+	for k, f := range t.kept { // in no order
+		if n == 0 || f.last.Before(t.kept[oldest].last) {
+			oldest = k
+		}
+		if n++; n == picked {
+			break
+		}
+	}
+	delete(t.kept, oldest)
 }
 
 // passed notes that the attempt that was just counted was right: its owner's typing errors from there are forgotten,
