@@ -10,6 +10,7 @@
 package callers
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
@@ -26,6 +27,7 @@ import (
 	"communewatch/collector/fleet"
 	"communewatch/collector/registry"
 	"communewatch/probes/enroll"
+	"communewatch/probes/wire"
 )
 
 // Errors by which a caller is refused for good; compare with errors.Is. Their texts are for whoever looks after the
@@ -51,6 +53,7 @@ type Authority interface {
 // Agents knows who may report; *agents.Store does it. It is asked with each request.
 type Agents interface {
 	Standing(site, agent string, key [sha256.Size]byte) (fleet.State, error)
+	Enrolled(site, agent string) bool // that agent has, or had, an identity of its own
 }
 
 // Tokens knows who has which token; *registry.Registry does it.
@@ -116,7 +119,7 @@ func (c *Callers) Agent(r *http.Request) (registry.Identity, error) {
 	if secret == "" || !strings.EqualFold(scheme, "bearer") && !strings.EqualFold(scheme, "token") {
 		return registry.Identity{}, fmt.Errorf(`%w: connect with the agent's certificate, or send its token as "Authorization: Bearer ..."`, ErrUnauthorized)
 	}
-	id, err := c.token(r.Context(), secret)
+	id, err := c.token(r, secret)
 	switch {
 	case errors.Is(err, registry.ErrUnknownToken), errors.Is(err, registry.ErrRevoked):
 		return registry.Identity{}, fmt.Errorf("%w: %w", ErrUnauthorized, err)
@@ -155,15 +158,23 @@ func (c *Callers) Writer(r *http.Request, secret string) (registry.Identity, err
 	if Shows(r) {
 		return c.certified(r)
 	}
-	return c.token(r.Context(), secret)
+	return c.token(r, secret)
 }
 
-func (c *Callers) token(ctx context.Context, secret string) (registry.Identity, error) {
-	id, err := c.o.Tokens.Authenticate(ctx, secret)
-	if err == nil && id.Kind == registry.KindAgent && !c.o.AgentTokens {
+func (c *Callers) token(r *http.Request, secret string) (registry.Identity, error) {
+	id, err := c.o.Tokens.Authenticate(r.Context(), secret)
+	if err != nil || id.Kind != registry.KindAgent {
+		return id, err
+	}
+	if !c.o.AgentTokens {
 		return registry.Identity{}, fmt.Errorf("%w: agents need a certificate here (agents.tokens: false); enrol it with a join code", ErrForbidden)
 	}
-	return id, err
+	// A token that is good for a site must not stand in for an agent with an identity, least of all for one that was thrown
+	// out.
+	if name := cmp.Or(id.Agent, r.Header.Get(wire.HeaderAgent)); c.o.Agents != nil && c.o.Agents.Enrolled(id.Site, name) {
+		return registry.Identity{}, fmt.Errorf("%w: agent %s of site %s has an identity of its own; connect with its certificate", ErrForbidden, name, id.Site)
+	}
+	return id, nil
 }
 
 // Secret finds the token in a request to write. InfluxDB's clients send it in one of four ways; v1 is its API of 1.x.

@@ -22,6 +22,7 @@ import (
 	"communewatch/collector/fleet"
 	"communewatch/collector/registry"
 	"communewatch/probes/enroll"
+	"communewatch/probes/wire"
 )
 
 // world is an authority, and what a registry says.
@@ -44,6 +45,8 @@ func (w *world) Standing(_, _ string, key [sha256.Size]byte) (fleet.State, error
 	}
 	return "", fleet.ErrUnknownAgent
 }
+
+func (w *world) Enrolled(site, agent string) bool { return site == "s1" && agent == "enrolled" }
 
 func (w *world) Authenticate(_ context.Context, secret string) (registry.Identity, error) {
 	switch {
@@ -262,6 +265,24 @@ func BenchmarkAgent(b *testing.B) {
 	for b.Loop() {
 		if _, err := c.Agent(r); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestATokenOfTheSiteIsNoEnrolledAgent: whoever was thrown out must not come back with the site's token under the name.
+func TestATokenOfTheSiteIsNoEnrolledAgent(t *testing.T) {
+	c := newWorld(t).callers(true)
+	for name, want := range map[string]error{"enrolled": callers.ErrForbidden, "another": nil, "": nil} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Authorization", "Bearer agent")
+		if name != "" {
+			r.Header.Set(wire.HeaderAgent, name)
+		}
+		if _, err := c.Agent(r); !errors.Is(err, want) {
+			t.Errorf("%q: %v", name, err)
+		}
+		if _, err := c.Writer(r, "agent"); !errors.Is(err, want) {
+			t.Errorf("%q writes: %v", name, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -54,6 +55,12 @@ func (s *Store) Standing(site, agent string, key [sha256.Size]byte) (fleet.State
 		}
 	}
 	return "", fleet.ErrUnknownAgent
+}
+
+// Enrolled reports whether an agent of that name has, or had, an identity of its own. It costs a look into a map.
+func (s *Store) Enrolled(site, agent string) bool {
+	all := s.standing.byName.Load()
+	return all != nil && slices.ContainsFunc((*all)[name{site, agent}], func(e entry) bool { return e.state != fleet.StatePending })
 }
 
 // Open reads who may report for the first time.
