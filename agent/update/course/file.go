@@ -94,7 +94,7 @@ func (f File) Change(do func(State) (State, error)) (State, error) {
 	if err != nil {
 		return was, err
 	}
-	if err := f.disk().WriteFile(filepath.Join(f.Dir, stateFile), append(data, '\n')); err != nil {
+	if err := f.disk().ReplaceFile(filepath.Join(f.Dir, stateFile), append(data, '\n')); err != nil {
 		return was, fmt.Errorf("state of updates: %w", err)
 	}
 	return is, nil

@@ -264,15 +264,16 @@ func (d *Door) caller(r *http.Request) (c people.Caller, must bool, err error) {
 }
 
 func (d *Door) ofKey(r *http.Request, secret string) (people.Caller, error) {
-	from := origin(r.RemoteAddr)
-	if wait := d.keys.waitFrom(from); wait > 0 {
-		return people.Caller{}, &Wait{For: wait}
-	}
 	k, p, err := d.store.Key(r.Context(), secret)
 	if err == nil && !k.Role.Within(p.Role) {
 		err = kept.ErrNoKey // its owner may do less than when it was made
 	}
 	if errors.Is(err, kept.ErrNoKey) {
+		// A key can't be guessed, so a good one counts wherever wrong ones came from: others may share the address.
+		from := origin(r.RemoteAddr)
+		if wait := d.keys.waitFrom(from); wait > 0 {
+			return people.Caller{}, &Wait{For: wait}
+		}
 		d.keys.failed("", from)
 	}
 	if err != nil {
@@ -457,7 +458,8 @@ func (d *Door) watch(ctx context.Context, stop context.CancelFunc, r *http.Reque
 		case <-tick.C:
 		}
 		now, _, err := d.caller(r.WithContext(ctx))
-		if err == nil && (now.Name != was.Name || now.Role != was.Role || !slices.Equal(now.Districts, was.Districts) || now.Everywhere() != was.Everywhere()) ||
+		var wait *Wait
+		if errors.As(err, &wait) || err == nil && (now.Name != was.Name || now.Role != was.Role || !slices.Equal(now.Districts, was.Districts) || now.Everywhere() != was.Everywhere()) ||
 			errors.Is(err, kept.ErrNoKey) {
 			stop()
 			return
