@@ -352,3 +352,18 @@ func TestNobodySeesMoreForBeingSaved(t *testing.T) {
 		t.Errorf("somebody without any district was saved: %d", out.Code)
 	}
 }
+
+// TestReplacingIsThrowingOut: a code that takes a machine's place is for those who may throw machines out.
+func TestReplacingIsThrowingOut(t *testing.T) {
+	w := newWorld(t)
+	form := url.Values{"of": {"sites"}, "site": {"s1"}, "hours": {"24"}, "replace": {"1"}}
+	if out := w.do(operator, "POST", "/fleet/codes", form); out.Code != http.StatusForbidden {
+		t.Errorf("an operator: %d", out.Code)
+	}
+	if strings.Contains(w.get(operator, "/fleet/join"), `name="replace"`) {
+		t.Error("an operator is offered what is refused")
+	}
+	if out := w.do(admin, "POST", "/fleet/codes", form); out.Code != http.StatusOK {
+		t.Errorf("an administrator: %d %s", out.Code, out.Body)
+	}
+}

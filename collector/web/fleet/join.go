@@ -13,6 +13,7 @@ import (
 	known "communewatch/collector/fleet"
 	"communewatch/collector/fleet/sheet"
 	"communewatch/collector/people"
+	"communewatch/collector/plans"
 	"communewatch/inventory"
 )
 
@@ -144,13 +145,17 @@ func (p *Pages) createCodes(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ids, err := p.wanted(r, &at)
+	caller, replace := people.From(r.Context()), r.PostFormValue("replace") != ""
+	if err == nil && replace && !caller.May(people.ActRevoke) {
+		err = plans.ErrForbidden // whoever has a machine replaced throws one out
+	}
 	var made []known.Made
 	if err == nil {
 		hours, _ := strconv.Atoi(r.PostFormValue("hours"))
 		want := make([]known.NewCode, len(ids))
 		for i, id := range ids {
-			want[i] = known.NewCode{Site: id, Agent: field(r, "agent"), Replace: r.PostFormValue("replace") != "", Approve: r.PostFormValue("approve") != "",
-				Note: field(r, "note"), Valid: time.Duration(hours) * time.Hour, By: people.From(r.Context()).Name}
+			want[i] = known.NewCode{Site: id, Agent: field(r, "agent"), Replace: replace, Approve: r.PostFormValue("approve") != "",
+				Note: field(r, "note"), Valid: time.Duration(hours) * time.Hour, By: caller.Name}
 		}
 		made, err = p.o.Agents.CreateCodes(r.Context(), want)
 	}
