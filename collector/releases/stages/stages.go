@@ -197,6 +197,8 @@ func (r *Rollout) FareOf(a *Agent, now, up time.Time) (Fare, string) {
 		return FareDone, ""
 	case a.Off:
 		return FareAway, ""
+	case running && (r.StageOf(a.Name) < r.Stage || r.State == StateComplete):
+		return FareDone, "" // it was well for all of its stage; what silences it now is no news of the release
 	case running && quiet(a.Heard):
 		return FareFailed, "fell silent with it"
 	case running && quiet(a.Reported):

@@ -74,6 +74,13 @@ func TestAReleaseGoesOutInStages(t *testing.T) {
 			t.Errorf("%s did not get it", list[i].Site)
 		}
 	}
+	// A power cut of next week is no news of the release.
+	now = now.Add(7 * 24 * time.Hour)
+	advance(&r, list, now)
+	list[0].Heard, list[0].Reported = now.Add(-time.Hour), now.Add(-time.Hour)
+	if r = r.Step(list, now, start); r.State != StateComplete {
+		t.Errorf("a complete roll-out is %s: %s", r.State, r.Why)
+	}
 }
 
 func TestOneBadAgentHaltsIt(t *testing.T) {
