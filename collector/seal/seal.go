@@ -126,13 +126,20 @@ func (b *Box) Change(reseal func(anew func(name, sealed string) (string, error))
 	if err := b.write(newest(append([][]byte{newKey()}, keys...))); err != nil {
 		return fmt.Errorf("write the new key: %w", err)
 	}
-	return reseal(func(name, sealed string) (string, error) {
+	err = reseal(func(name, sealed string) (string, error) {
 		value, err := b.Open(name, sealed)
 		if err != nil {
 			return "", err
 		}
 		return b.Seal(name, value)
 	})
+	if err != nil {
+		// Back to what was: change after change that fails would drop the one key that opens what is there.
+		if back := b.write(keys); back != nil {
+			err = errors.Join(err, fmt.Errorf("write the former keys back: %w", back))
+		}
+	}
+	return err
 }
 
 func newest(keys [][]byte) [][]byte { return keys[:min(len(keys), maxKeys)] }
