@@ -25,6 +25,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -123,7 +124,8 @@ func (b *Box) Change(reseal func(anew func(name, sealed string) (string, error))
 	if err != nil {
 		return err
 	}
-	if err := b.write(newest(append([][]byte{newKey()}, keys...))); err != nil {
+	fresh := newKey()
+	if err := b.write(newest(append([][]byte{fresh}, keys...))); err != nil {
 		return fmt.Errorf("write the new key: %w", err)
 	}
 	err = reseal(func(name, sealed string) (string, error) {
@@ -134,8 +136,9 @@ func (b *Box) Change(reseal func(anew func(name, sealed string) (string, error))
 		return b.Seal(name, value)
 	})
 	if err != nil {
-		// Back to what was: change after change that fails would drop the one key that opens what is there.
-		if back := b.write(keys); back != nil {
+		// Back to what was, with the new key behind it, which somebody may have sealed with meanwhile: change after change
+		// that fails would drop the one key that opens what is there.
+		if back := b.write(newest(append(slices.Clip(keys), fresh))); back != nil {
 			err = errors.Join(err, fmt.Errorf("write the former keys back: %w", back))
 		}
 	}
