@@ -152,20 +152,21 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	shipped := make(chan error, 1)
 	go func() { shipped <- a.ship.Run(shipCtx) }()
 
-	workCtx, stopWork := context.WithCancel(ctx)
-	defer stopWork()
+	workCtx, stopWork := context.WithCancelCause(ctx)
+	defer stopWork(nil)
 	worked := make(chan error, 1)
 	go func() { worked <- a.measure(workCtx) }()
 
 	updated := make(chan error, 1)
 	go func() { updated <- a.update(workCtx) }()
 
-	var failed error
+	var failed, why error
 	select {
 	case <-ctx.Done():
 	case failed = <-updated:
 		updated <- nil
 	case failed = <-shipped:
+		why = updates.ErrFailing
 		if failed == nil {
 			failed = errors.New("delivery ended by itself")
 		}
@@ -173,7 +174,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	}
 
 	begin := time.Now()
-	stopWork()
+	stopWork(why)
 	<-worked
 	<-updated
 	a.stopped("schedule", &begin)

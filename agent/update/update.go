@@ -125,6 +125,10 @@ type Updater struct {
 // ErrSwitch is what Run returns when the agent has to end, so that another binary can take its place.
 var ErrSwitch = errors.New("another release takes over")
 
+// ErrFailing is the cause of a context that ends since the agent itself can't go on: such a start of a trial was in vain,
+// where one that people or the system end is none.
+var ErrFailing = errors.New("the agent can't go on")
+
 const (
 	askEvery   = 15 * time.Minute
 	healthLook = time.Second
@@ -258,6 +262,9 @@ func (u *Updater) prove(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), ErrFailing) {
+				return nil // this start counts
+			}
 			_, err := u.change(func(s course.State) (course.State, error) { return s.Paused(v), nil })
 			return err
 		case <-timer.C:
