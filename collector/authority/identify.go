@@ -52,9 +52,8 @@ func (a *Authority) Identify(cert *x509.Certificate, now time.Time) (enroll.Name
 		return enroll.Name{}, fmt.Errorf("%w: no authority that is trusted has signed it; enrol the agent anew if its authority was retired", ErrUntrusted)
 	case cert.IsCA || !slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageClientAuth):
 		return enroll.Name{}, fmt.Errorf("%w: it is for another use", ErrUntrusted)
-	case now.Before(cert.NotBefore):
-		return enroll.Name{}, fmt.Errorf("%w yet: it begins %s, and the collector's clock says %s", ErrUntrusted,
-			cert.NotBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	// One that begins later was made while this machine's clock was ahead. It is ours all the same, and whether its agent may
+	// report is not for the clock to say.
 	case now.After(cert.NotAfter):
 		return name, &Expired{now.Sub(cert.NotAfter)}
 	}

@@ -99,7 +99,6 @@ type Certificate struct {
 	enroll.Name
 	Serial string
 	Key    [sha256.Size]byte // SHA-256 of its SubjectPublicKeyInfo
-	Begins time.Time
 	Ends   time.Time
 }
 
@@ -257,7 +256,7 @@ func (c *Callers) identify(leaf *x509.Certificate, now time.Time) (*Certificate,
 	}
 	cert := c.known[hash]
 	c.mu.Unlock()
-	if cert != nil && !now.Before(cert.Begins) {
+	if cert != nil {
 		return cert, nil
 	}
 	name, err := c.o.Authority.Identify(leaf, now)
@@ -267,7 +266,7 @@ func (c *Callers) identify(leaf *x509.Certificate, now time.Time) (*Certificate,
 	case err != nil && !errors.Is(err, authority.ErrExpired):
 		return nil, err
 	}
-	cert = &Certificate{Name: name, Serial: authority.SerialOf(leaf), Key: authority.KeyOf(leaf), Begins: leaf.NotBefore, Ends: leaf.NotAfter}
+	cert = &Certificate{Name: name, Serial: authority.SerialOf(leaf), Key: authority.KeyOf(leaf), Ends: leaf.NotAfter}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.generation == generation {
