@@ -248,9 +248,6 @@ func (d *Door) ask(w http.ResponseWriter, r *http.Request) error {
 	if ok, wait := d.asks.Take(network, now); !ok {
 		return busy(wait, "too many requests from this address; ask again later")
 	}
-	if err := d.mayGuess(network, now); err != nil {
-		return err
-	}
 	var q enroll.Request
 	if err := read(r, &q); err != nil {
 		return err
@@ -266,7 +263,7 @@ func (d *Door) ask(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !known {
-		// Once more, since others may have guessed meanwhile.
+		// Of codes that do not exist alone: others may share the address, and 80 bits are not found by guessing.
 		if err := d.mayGuess(network, now); err != nil {
 			return err
 		}

@@ -351,12 +351,9 @@ func TestGuessesAreCounted(t *testing.T) {
 	if wrong != 20 || busy != 20 {
 		t.Errorf("%d were looked at, %d refused", wrong, busy)
 	}
-	// A code that exists is refused as well, or the refusal would tell.
+	// Offices behind one address must not suffer from each other's mistakes: a code that exists is good all the same.
 	m := newMachine(t)
 	resp, body := p.call(m, "POST", enroll.Path, request(t, good, m))
-	p.refused(resp, body, 429, enroll.RefusedBusy)
-	p.pass(2 * time.Minute)
-	resp, body = p.call(m, "POST", enroll.Path, request(t, good, m))
 	p.take(m, resp, body, 201)
 	if strings.Contains(p.log.String(), fmt.Sprintf("%x", good.Secret)) {
 		t.Error("a secret is in the log")

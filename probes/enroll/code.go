@@ -14,7 +14,7 @@ import (
 
 // Sizes of what a join code is made of, in bytes.
 const (
-	SecretBytes  = 10 // 80 bits, guessed against a collector that counts the attempts
+	SecretBytes  = 10 // 80 bits, which nobody finds by asking a collector
 	PinBytes     = 16
 	maxAddresses = 4
 	maxAddress   = 100

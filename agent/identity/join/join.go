@@ -270,7 +270,7 @@ func refusal(resp *http.Response, o *Options, told time.Time) error {
 	case enroll.RefusedRevoked:
 		return &refused{"this agent was thrown out at the collector; ask for a new code"}
 	case enroll.RefusedBusy:
-		return &refused{"too many codes were tried from this address; wait some minutes, then give the same command again"}
+		return errors.New("too many codes were tried from this address; wait some minutes, then give the same command again")
 	}
 	if resp.StatusCode >= 500 {
 		return fmt.Errorf("the collector has trouble of its own: %s", r.Message)
