@@ -99,6 +99,8 @@ var never = []struct{ from, to, why string }{
 	{"collector/audit", "collector/registry", "the record's words do not depend on where it is kept"},
 	{"collector/assign", "collector/registry", "what an agent is to do is a function of the plan"},
 	{"collector/assign", "collector/store", "what an agent is to do is a function of the plan"},
+	{"collector/muster", "collector/web", "how agents fare does not depend on who asks"},
+	{"collector/muster", "collector/api", "how agents fare does not depend on who asks"},
 	{"collector/plans", "collector/web", "a plan does not depend on who looks at it"},
 	{"collector/plans", "collector/api", "a plan does not depend on who looks at it"},
 	{"collector/dispatch", "collector/web", "the agents' door and the humans' door are two"},

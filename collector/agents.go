@@ -16,12 +16,12 @@ import (
 	"communewatch/collector/callers"
 	"communewatch/collector/dispatch"
 	"communewatch/collector/enroll"
+	"communewatch/collector/muster"
 	"communewatch/collector/people/door"
 	"communewatch/collector/plans"
 	"communewatch/collector/registry"
 	"communewatch/collector/releases"
 	"communewatch/collector/web/fleet"
-	"communewatch/collector/web/fleet/muster"
 	codes "communewatch/probes/enroll"
 	"communewatch/probes/orders"
 )

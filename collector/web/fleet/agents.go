@@ -11,10 +11,10 @@ import (
 
 	known "communewatch/collector/fleet"
 	"communewatch/collector/health"
+	"communewatch/collector/muster"
 	"communewatch/collector/people"
 	"communewatch/collector/phrase"
 	"communewatch/collector/runs"
-	"communewatch/collector/web/fleet/muster"
 	"communewatch/inventory"
 	"communewatch/inventory/sheet"
 )

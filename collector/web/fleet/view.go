@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"communewatch/collector/web/fleet/muster"
+	"communewatch/collector/muster"
 	"communewatch/probes"
 )
 
