@@ -6,6 +6,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"communewatch/probes/enroll"
@@ -53,6 +54,14 @@ type Agent struct {
 	Stopped time.Time
 }
 
+// Fingerprint is Key as people compare it: its first 64 bits in groups of four digits.
+func (a *Agent) Fingerprint() string {
+	if a.Key == [32]byte{} {
+		return ""
+	}
+	return fmt.Sprintf("%X %X %X %X", a.Key[:2], a.Key[2:4], a.Key[4:6], a.Key[6:8])
+}
+
 // Code is a join code without its secret.
 type Code struct {
 	ID      string
@@ -93,6 +102,7 @@ var (
 	ErrUnknownCode  = errors.New("no such join code")
 	ErrUnknownSite  = errors.New("no such site")
 	ErrState        = errors.New("the agent is in another state")
+	ErrOtherKey     = errors.New("another machine waits for approval than the one that was looked at")
 )
 
 // Invalid is an error of what was asked for; its text is for people.
@@ -108,6 +118,9 @@ type Service interface {
 	CreateCodes(ctx context.Context, want []NewCode) ([]Made, error)
 	CancelCode(ctx context.Context, id, by string) error
 	Approve(ctx context.Context, site, agent, by string) error
+	// ApproveKey is Approve of the machine with a key: what somebody looked at may have been replaced meanwhile, which is
+	// ErrOtherKey.
+	ApproveKey(ctx context.Context, site, agent, by string, key [32]byte) error
 	// Reject refuses an agent that waits for approval.
 	Reject(ctx context.Context, site, agent, by, why string) error
 	// Revoke acts at once: what the agent sends from now on is refused, and its open connections are closed. Where no agent

@@ -293,7 +293,11 @@ func TestApproval(t *testing.T) {
 	if err := w.Issued(w.ctx, agents.Certificate{Site: "s1", Agent: "main", Serial: "1", Key: key("pc")}); err == nil {
 		t.Error("who waits got a certificate")
 	}
-	if err := w.desk.Approve(w.ctx, "s1", "main", "lan"); err != nil {
+	if err := w.desk.ApproveKey(w.ctx, "s1", "main", "lan", key("another")); !errors.Is(err, fleet.ErrOtherKey) {
+		t.Error("another machine than was looked at:", err)
+	}
+	w.standing("s1", "main", "pc", fleet.StatePending)
+	if err := w.desk.ApproveKey(w.ctx, "s1", "main", "lan", key("pc")); err != nil {
 		t.Fatal(err)
 	}
 	if got, err = w.ask(code, "pc", "main"); err != nil || got.State != fleet.StateActive {

@@ -1,6 +1,7 @@
 package agents
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -226,6 +227,16 @@ func (d *Desk) change(ctx context.Context, act, site, agent, by, detail string, 
 
 // Approve implements fleet.Service. Where the agent replaces another one, that one is thrown out now.
 func (d *Desk) Approve(ctx context.Context, site, agent, by string) error {
+	return d.approve(ctx, site, agent, by, nil)
+}
+
+// ApproveKey implements fleet.Service.
+func (d *Desk) ApproveKey(ctx context.Context, site, agent, by string, key [32]byte) error {
+	return d.approve(ctx, site, agent, by, &key)
+}
+
+// approve lets in who waits; where key is not nil, only the machine with that.
+func (d *Desk) approve(ctx context.Context, site, agent, by string, key *[32]byte) error {
 	return d.change(ctx, "agent.approve", site, agent, by, "", func(ctx context.Context, c *sql.Conn, by string, now int64) error {
 		id, ok, err := find(ctx, c, site, agent, fleet.StatePending)
 		if err != nil {
@@ -233,6 +244,15 @@ func (d *Desk) Approve(ctx context.Context, site, agent, by string) error {
 		}
 		if !ok {
 			return absent(ctx, c, site, agent, "waiting for approval")
+		}
+		if key != nil {
+			var waits []byte
+			if err := c.QueryRowContext(ctx, "SELECT key FROM agents WHERE id = ?", id).Scan(&waits); err != nil {
+				return err
+			}
+			if !bytes.Equal(waits, key[:]) {
+				return fmt.Errorf("%w: %s of site %s", fleet.ErrOtherKey, agent, site)
+			}
 		}
 		if old, ok, err := find(ctx, c, site, agent, fleet.StateActive); err != nil {
 			return err

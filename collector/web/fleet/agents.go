@@ -3,6 +3,7 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"maps"
 	"net/http"
 	"slices"
@@ -181,7 +182,11 @@ func (p *Pages) act(rw http.ResponseWriter, r *http.Request, what string, do fun
 
 func (p *Pages) approve(rw http.ResponseWriter, r *http.Request) {
 	p.act(rw, r, "approved", func(ctx context.Context, of *agentPage) error {
-		return p.o.Agents.Approve(ctx, of.Site, of.Name, people.From(ctx).Name)
+		key, err := hex.DecodeString(r.PostFormValue("key")) // of the machine that was on the page
+		if err != nil || len(key) != 32 {
+			return known.ErrOtherKey
+		}
+		return p.o.Agents.ApproveKey(ctx, of.Site, of.Name, people.From(ctx).Name, [32]byte(key))
 	})
 }
 

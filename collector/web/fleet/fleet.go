@@ -186,6 +186,7 @@ func (p *Pages) says(r *http.Request, out *page, err error) (status int) {
 		{known.ErrUnknownCode, "fleet.no_code", http.StatusNotFound},
 		{known.ErrUnknownSite, "fleet.no_site", http.StatusNotFound},
 		{known.ErrState, "fleet.other_state", http.StatusConflict},
+		{known.ErrOtherKey, "fleet.other_key", http.StatusConflict},
 		{runs.ErrNotConnected, "fleet.not_connected", http.StatusConflict},
 		{runs.ErrTooMany, "fleet.too_many", http.StatusTooManyRequests},
 		{runs.ErrUnknown, "fleet.no_run", http.StatusNotFound},

@@ -38,6 +38,9 @@ import (
 
 const hostile = `<script>alert("x")</script>`
 
+// waiting is the key of the machine that waits.
+var waiting = [32]byte{0xAB, 0xCD, 1}
+
 // service is a fleet of three agents, one of which waits.
 type service struct {
 	known.Service
@@ -49,7 +52,7 @@ func (s *service) Agents(context.Context) ([]known.Agent, error) {
 		{Site: "s1", Agent: "main", State: known.StateActive, Machine: enroll.Machine{Host: hostile, System: "linux/amd64", Version: "1.4.0"},
 			Expires: time.Now().Add(time.Hour), Clone: time.Now(), CloneWhy: "two hosts",
 			Presence: &presence.Presence{Work: work.Status{State: work.StateRefused, Version: 3, Problems: []string{"address 8.8.8.8 is not allowed"}}}},
-		{Site: "s2", Agent: "main", State: known.StatePending, Machine: enroll.Machine{Host: "=HYPERLINK(1)", Version: "1.3.0"}},
+		{Site: "s2", Agent: "main", State: known.StatePending, Key: waiting, Machine: enroll.Machine{Host: "=HYPERLINK(1)", Version: "1.3.0"}},
 		{Site: "s3", Agent: "main", State: known.StateActive},
 	}, nil
 }
@@ -71,7 +74,10 @@ func (s *service) CancelCode(_ context.Context, id, _ string) error {
 	return nil
 }
 
-func (s *service) Approve(_ context.Context, site, agent, by string) error {
+func (s *service) ApproveKey(_ context.Context, site, agent, by string, key [32]byte) error {
+	if key != waiting {
+		return known.ErrOtherKey
+	}
 	s.did = append(s.did, "approve "+site+"/"+agent+" by "+by)
 	return nil
 }
@@ -260,6 +266,25 @@ func TestRevokingTakesAReasonAndASecondThought(t *testing.T) {
 	}
 	out := w.do(admin, "POST", "/fleet/agents/s1/main/revoke", url.Values{"why": {"stolen"}, "sure": {"1"}})
 	if out.Code != http.StatusSeeOther || strings.Join(w.svc.did, "") != "revoke s1/main stolen" {
+		t.Error(out.Code, w.svc.did)
+	}
+}
+
+// TestWhatIsApprovedIsWhatWasLookedAt: a machine that took the place of the one on the page is not let in unseen.
+func TestWhatIsApprovedIsWhatWasLookedAt(t *testing.T) {
+	w := newWorld(t)
+	body := w.get(operator, "/fleet/agents/s2/main")
+	shown := regexp.MustCompile(`name="key" value="([0-9a-f]{64})"`).FindStringSubmatch(body)
+	if shown == nil || !strings.Contains(body, "ABCD 0100 0000 0000") {
+		t.Fatal("the key that waits is not on the page")
+	}
+	for _, key := range []string{"", "00", strings.Repeat("0", 64), shown[1] + "00"} {
+		out := w.do(operator, "POST", "/fleet/agents/s2/main/approve", url.Values{"key": {key}})
+		if out.Code != http.StatusConflict || len(w.svc.did) > 0 || !strings.Contains(out.Body.String(), "Một máy khác") {
+			t.Errorf("key %q: %d %v", key, out.Code, w.svc.did)
+		}
+	}
+	if out := w.do(operator, "POST", "/fleet/agents/s2/main/approve", url.Values{"key": {shown[1]}}); out.Code != http.StatusSeeOther || len(w.svc.did) != 1 {
 		t.Error(out.Code, w.svc.did)
 	}
 }
