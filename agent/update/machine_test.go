@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"communewatch/agent/update/course"
+	"communewatch/agent/update/launch"
 	"communewatch/probes/release"
 )
 
@@ -49,6 +50,13 @@ func TestAGoodReleaseTakesOverAndStays(t *testing.T) {
 			// It still runs when the service was started anew.
 			m.signal(os.Interrupt)
 			c.await(t, "start 1.2.0")
+			if _, err := os.Stat(launch.Binary(m.dir, parse(t, "1.1.0"))); err != nil {
+				t.Errorf("the way back is gone: %v", err)
+			}
+			c.set(func() { c.offer = signer.release(t, "1.2.5", fake(t, "1.2.5", ""), nil) })
+			c.await(t, "1.2.5: kept 1.2.5")
+			m.signal(os.Interrupt)
+			c.await(t, "start 1.2.5")
 			if entries, _ := os.ReadDir(m.dir); slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == "1.1.0" }) {
 				t.Error("a release that nobody needs was left on the disk")
 			}
@@ -110,5 +118,55 @@ func TestAReleaseIsNotKeptWhileTheCollectorIsAway(t *testing.T) {
 		c.await(t, "start 1.1.0 update")
 	}
 	c.set(func() { c.deaf = false })
+	c.await(t, "1.1.0: kept 1.1.0")
+}
+
+// TestWhatWasKeptAndLaterCrashesGoesBack: a fault that shows itself only on the next day must not need anybody to drive
+// there.
+func TestWhatWasKeptAndLaterCrashesGoesBack(t *testing.T) {
+	for _, how := range []string{"", "--supervise"} {
+		t.Run("launched"+how, func(t *testing.T) {
+			t.Parallel()
+			c, signer := newCollector(t), newMaker(t)
+			m := newMachine(t, c, signer.public, fake(t, "1.0.0", ""), strings.Fields(how)...)
+			c.set(func() { c.offer = signer.release(t, "1.1.0", fake(t, "1.1.0", ""), nil) })
+			m.start()
+			c.await(t, "1.1.0: kept 1.1.0")
+			c.set(func() { c.offer = signer.release(t, "1.2.0", fake(t, "1.2.0", "wilt"), nil) })
+			c.await(t, "1.2.0: kept 1.2.0")
+			m.signal(os.Interrupt)
+			all := c.await(t, "start 1.1.0 rollback")
+			if got := count(all, "start 1.2.0"); got != course.MaxCrashes {
+				t.Errorf("it was started %d times", got)
+			}
+			c.await(t, "1.1.0: rolled_back 1.2.0")
+			if s := load(t, m); s.Kept == nil || s.Kept.Version != parse(t, "1.1.0") || !s.HasFailed(parse(t, "1.2.0")) {
+				t.Errorf("state %+v", s)
+			}
+		})
+	}
+}
+
+// TestALineThatDiesDuringATrialCondemnsNothing: and a release that alone can't reach the collector is found out all the same.
+func TestALineThatDiesDuringATrialCondemnsNothing(t *testing.T) {
+	t.Parallel()
+	c, signer := newCollector(t), newMaker(t)
+	m := newMachine(t, c, signer.public, fake(t, "1.0.0", ""), "--window=3s")
+	c.set(func() { c.offer = signer.release(t, "1.1.0", fake(t, "1.1.0", "lost"), nil) })
+	m.start()
+	for try := 1; try < course.MaxTries; try++ {
+		c.await(t, "start 1.0.0 rollback")
+		s := load(t, m)
+		if s.HasFailed(parse(t, "1.1.0")) || s.PutOff == nil || s.PutOff.Tries != try || s.Last.State != release.StateFetched || !strings.Contains(s.Last.Problem, "did not answer") {
+			t.Fatalf("try %d: %+v", try, s)
+		}
+		elapse(t, m.dir)
+	}
+	c.await(t, "1.0.0: rolled_back 1.1.0")
+	// Somebody looked into it, and asks for it anew.
+	c.set(func() {
+		c.offer = signer.release(t, "1.1.0", fake(t, "1.1.0", ""), nil)
+		c.offer.Rollout = 2
+	})
 	c.await(t, "1.1.0: kept 1.1.0")
 }

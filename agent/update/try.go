@@ -26,6 +26,9 @@ const (
 // errBusy says that the file was still open for writing in a process that was just being started; the next round may try.
 var errBusy = errors.New("the release's file is still in use")
 
+// errPassing says that what went wrong may be the machine's doing, and may pass: no memory, a busy disk.
+var errPassing = errors.New("the machine may be to blame")
+
 // try finds out whether a release is a program for this machine, is the version it should be, and understands the
 // agent's settings.
 func (u *Updater) try(ctx context.Context, v release.Version, f release.File) error {
@@ -37,6 +40,10 @@ func (u *Updater) try(ctx context.Context, v release.Version, f release.File) er
 	if errors.Is(err, errBusy) {
 		return err
 	}
+	if errors.Is(err, errPassing) {
+		_, failed := u.change(func(s course.State) (course.State, error) { return s.Postpone(v, err.Error(), time.Now()), nil })
+		return errors.Join(err, failed)
+	}
 	if err != nil {
 		return errors.Join(u.refuse(v, err, true), errRefused)
 	}
@@ -47,7 +54,7 @@ func (u *Updater) try(ctx context.Context, v release.Version, f release.File) er
 func (u *Updater) tries(ctx context.Context, path string, v release.Version, f release.File) error {
 	bin, err := os.Open(path)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errPassing, err)
 	}
 	err = errors.Join(release.CheckBinary(bin, f.OS, f.Arch), bin.Close())
 	if err != nil {
@@ -91,8 +98,11 @@ func brief(ctx context.Context, path string, args ...string) (string, error) {
 		return "", errBusy
 	}
 	if err != nil {
+		var exit *exec.ExitError
 		if ctx.Err() != nil {
-			err = fmt.Errorf("it did not end within %v", tryTime)
+			err = fmt.Errorf("%w: it did not end within %v", errPassing, tryTime)
+		} else if !errors.As(err, &exit) || !exit.Exited() { // it did not begin, or somebody else ended it
+			err = fmt.Errorf("%w: %w", errPassing, err)
 		}
 		said := strings.TrimSpace(errs.String())
 		return "", fmt.Errorf("%w: %s", err, said[:min(len(said), shown)])

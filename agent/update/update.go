@@ -19,6 +19,7 @@
 package update
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,12 +49,20 @@ type Settings struct {
 	Keys           []string `yaml:"keys"`             // public keys of minisign that may sign releases
 	KeysFile       string   `yaml:"keys_file"`        // more of them, one a line
 	BytesPerSecond int      `yaml:"bytes_per_second"` // most that a download takes of the line
+	// Trial is in what time a release has to prove itself.
+	Trial time.Duration `yaml:"trial"`
 
 	keys release.Keys
 }
 
 // DefaultSettings are those of a file that says nothing.
-func DefaultSettings() Settings { return Settings{BytesPerSecond: 64 << 10} }
+func DefaultSettings() Settings { return Settings{BytesPerSecond: 64 << 10, Trial: launch.Window} }
+
+// Bounds of Settings.Trial.
+const (
+	minTrial = time.Minute
+	maxTrial = time.Hour
+)
 
 const maxKeysFile = 16 << 10
 
@@ -84,6 +93,9 @@ func (s *Settings) Validate(dir string, problem func(at, format string, args ...
 	if s.BytesPerSecond < chunk {
 		problem("bytes_per_second", "must be at least %d", chunk)
 	}
+	if s.Trial < minTrial || s.Trial > maxTrial {
+		problem("trial", "must be from %v to %v", minTrial, maxTrial)
+	}
 }
 
 // Options of an Updater.
@@ -99,9 +111,12 @@ type Options struct {
 	// Healthy says that this process's results have arrived at the collector, and that it answers what the agent says of
 	// itself. Only then a release on trial is kept.
 	Healthy func() bool
-	Now     func() time.Time // as the agent believes the time to be; nil: time.Now
-	Log     *slog.Logger     // nil: slog.Default
-	Window  time.Duration    // for a trial; 0: launch.Window
+	// Answered says that this process got any answer from the collector to its results. A release that never got one may
+	// not be to blame. nil: it did.
+	Answered func() bool
+	Now      func() time.Time // as the agent believes the time to be; nil: time.Now
+	Log      *slog.Logger     // nil: slog.Default
+	Window   time.Duration    // for a trial; 0: what the settings said when it began
 
 	Every time.Duration // between questions; 0: 15 minutes
 	Disk  *disk.Disk    // nil: the real one
@@ -142,8 +157,8 @@ func New(o Options) *Updater {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	if o.Window == 0 {
-		o.Window = launch.Window
+	if o.Answered == nil {
+		o.Answered = func() bool { return true }
 	}
 	if o.Every == 0 {
 		o.Every = askEvery
@@ -171,7 +186,7 @@ func (u *Updater) Look() {
 func (u *Updater) Status() presence.Update {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	s := presence.Update{Enabled: u.o.Settings.Enabled, State: string(u.last.State), Problem: u.last.Problem}
+	s := presence.Update{Enabled: u.o.Settings.Enabled, State: string(u.last.State), Problem: u.last.Problem, Rollout: u.last.Rollout}
 	if u.last.State != "" {
 		s.Version = u.last.Version.String()
 	}
@@ -198,6 +213,11 @@ func (u *Updater) Run(ctx context.Context) error {
 	if err := u.prove(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
+	watching, end := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { u.watch(watching, ctx) })
+	defer watch.Wait()
+	defer end()
 	if !u.o.Settings.Enabled {
 		<-ctx.Done()
 		return nil
@@ -254,22 +274,22 @@ func (u *Updater) prove(ctx context.Context) error {
 	if err != nil || s.Trial == nil || s.Trial.Version != v {
 		return nil
 	}
-	u.log.Info("this release is on trial", "version", v, "start", s.Trial.Starts, "window", u.o.Window)
-	timer := time.NewTimer(u.o.Window)
+	window := cmp.Or(u.o.Window, time.Duration(s.Trial.Window)*time.Second, launch.Window)
+	u.log.Info("this release is on trial", "version", v, "start", s.Trial.Starts, "window", window)
+	timer := time.NewTimer(window)
 	defer timer.Stop()
 	tick := time.NewTicker(healthLook)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			if errors.Is(context.Cause(ctx), ErrFailing) {
-				return nil // this start counts
-			}
-			_, err := u.change(func(s course.State) (course.State, error) { return s.Paused(v), nil })
-			return err
+			return u.stopped(ctx, v)
 		case <-timer.C:
 			_, err := u.change(func(s course.State) (course.State, error) {
-				return s.GiveUp(v, fmt.Sprintf("its results did not arrive within %v", u.o.Window)), nil
+				if !u.o.Answered() {
+					return s.Postpone(v, fmt.Sprintf("the collector did not answer it within %v", window), time.Now()), nil
+				}
+				return s.GiveUp(v, fmt.Sprintf("its results did not arrive within %v", window)), nil
 			})
 			u.log.Error("this release did not prove itself; the former one takes over", "version", v, "error", err)
 			return ErrSwitch // should the state not be written: this start counts as one in vain
@@ -292,6 +312,48 @@ func (u *Updater) prove(ctx context.Context) error {
 				return nil
 			}
 		}
+	}
+}
+
+// stopped notes that this process, which is a release, ends because ctx did.
+func (u *Updater) stopped(ctx context.Context, v release.Version) error {
+	if errors.Is(context.Cause(ctx), ErrFailing) {
+		return nil // this start counts
+	}
+	_, err := u.change(func(s course.State) (course.State, error) { return s.Paused(v), nil })
+	return err
+}
+
+// watch notes when the release that this process is, and that is kept, is well: a start of it that ends before may be one
+// of many in vain. It returns when that is known, or watching ends; the process stops when ctx does.
+func (u *Updater) watch(watching, ctx context.Context) {
+	v, err := release.ParseVersion(u.o.Launched.Release)
+	if err != nil {
+		return
+	}
+	if s, err := u.file.Load(); err != nil || s.Crashes == 0 {
+		return
+	}
+	long := time.NewTimer(cmp.Or(u.o.Window, launch.Window)) // what runs that long without the collector does not crash
+	defer long.Stop()
+	tick := time.NewTicker(healthLook)
+	defer tick.Stop()
+	for well := false; !well; {
+		select {
+		case <-watching.Done():
+			if ctx.Err() != nil {
+				u.say(u.stopped(ctx, v))
+			}
+			return
+		case <-long.C:
+			well = true
+		case <-tick.C:
+			well = u.o.Healthy()
+		}
+	}
+	_, err = u.change(func(s course.State) (course.State, error) { return s.Well(v), nil })
+	if err != nil {
+		u.log.Warn("can't note that this release is well", "version", v, "error", err)
 	}
 }
 
@@ -339,9 +401,9 @@ func (u *Updater) round(ctx context.Context) (again bool, err error) {
 	if err != nil {
 		return false, u.refuse(offer.Version, err, false) // a forger must not be able to have a version refused for good
 	}
-	s, err := u.file.Load()
-	if err == nil && s.HasFailed(m.Version) {
-		return false, nil
+	s, err := u.asked(m.Version, offer.Rollout)
+	if err != nil || s.HasFailed(m.Version) || !s.Due(m.Version, time.Now()) {
+		return false, err
 	}
 	file, err := m.For(u.o.Version, runtime.GOOS, runtime.GOARCH, u.o.Now())
 	switch {
@@ -357,13 +419,26 @@ func (u *Updater) round(ctx context.Context) (again bool, err error) {
 		return false, err
 	}
 	_, err = u.change(func(s course.State) (course.State, error) {
-		return s.Begin(course.Release{Version: m.Version, Size: file.Size, SHA256: file.SHA256, Package: u.o.Launched.Package}, u.o.Now())
+		return s.Begin(course.Release{Version: m.Version, Size: file.Size, SHA256: file.SHA256, Package: u.o.Launched.Package}, u.o.Settings.Trial, u.o.Now())
 	})
 	if err != nil {
 		return false, err
 	}
 	u.log.Info("a new release is ready and takes over", "version", m.Version)
 	return true, nil
+}
+
+// asked notes in which roll-out a release is offered, if that is news, and returns the state.
+func (u *Updater) asked(v release.Version, rollout int64) (course.State, error) {
+	s, err := u.file.Load()
+	if err == nil && rollout <= s.Rollout || errors.Is(err, course.ErrDamaged) {
+		return s, nil // what is damaged is written anew when there is something to say
+	}
+	if err == nil {
+		s, err = u.change(func(s course.State) (course.State, error) { return s.Asked(v, rollout), nil })
+		delete(u.spoilt, v)
+	}
+	return s, err
 }
 
 // refuse notes that a release is not taken, and why. It is the outcome of a round, not its failure.

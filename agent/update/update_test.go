@@ -19,6 +19,7 @@ import (
 	"communewatch/agent/ship"
 	"communewatch/agent/spool/disk"
 	"communewatch/agent/update"
+	"communewatch/agent/update/course"
 	"communewatch/agent/update/launch"
 	"communewatch/probes/release"
 )
@@ -149,6 +150,52 @@ func TestAFileThatIsNotWholeAtTheCollectorIsRefusedInTheEnd(t *testing.T) {
 	}
 }
 
+// elapse has it that a release was put off a day ago.
+func elapse(t *testing.T, dir string) {
+	t.Helper()
+	if _, err := (course.File{Dir: dir}).Change(func(s course.State) (course.State, error) {
+		if s.PutOff != nil {
+			s.PutOff.Since = time.Now().AddDate(0, 0, -1)
+		}
+		return s, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWhatCannotBeStartedIsTriedAgain: a file that was damaged on the disk is fetched anew, a machine that had no memory
+// may have some later.
+func TestWhatCannotBeStartedIsTriedAgain(t *testing.T) {
+	maker, server := newMaker(t), newCollector(t)
+	server.set(func() { server.offer = maker.release(t, "1.3.0", fake(t, "1.3.0", ""), nil) })
+	_, o := updater(t, server, maker.public)
+	for try := 1; try <= course.MaxTries; try++ {
+		u := update.New(*o)
+		if again, err := u.Round(t.Context()); !again || err != nil {
+			t.Fatalf("try %d: again %v, %v", try, again, err)
+		}
+		if err := os.Truncate(launch.Binary(o.Dir, parse(t, "1.3.0")), 1000); err != nil {
+			t.Fatal(err)
+		}
+		l, handled, err := launch.Launch(t.Context(), launch.Options{Dir: o.Dir, Version: "1.2.0", Args: []string{"x"}, Log: o.Log})
+		if err != nil || handled || l.Release != "" {
+			t.Fatalf("try %d: %+v, %v, %v", try, l, handled, err)
+		}
+		u = update.New(*o)
+		s := u.Status()
+		if want := map[bool]release.State{true: release.StateRolledBack, false: release.StateFetched}[try == course.MaxTries]; s.State != string(want) || !strings.Contains(s.Problem, "damaged") {
+			t.Errorf("try %d: it says %+v", try, s)
+		}
+		if again, err := u.Round(t.Context()); again || err != nil {
+			t.Errorf("try %d: at once again: %v, %v", try, again, err)
+		}
+		elapse(t, o.Dir)
+	}
+	if again, err := update.New(*o).Round(t.Context()); again || err != nil {
+		t.Errorf("after the last: %v, %v", again, err)
+	}
+}
+
 func TestAFullDiskHurtsNothing(t *testing.T) {
 	maker, server := newMaker(t), newCollector(t)
 	server.set(func() { server.offer = maker.release(t, "1.3.0", fake(t, "1.3.0", ""), nil) })
@@ -201,11 +248,12 @@ func TestSettingsAreChecked(t *testing.T) {
 		want string
 	}{
 		"off":           {update.DefaultSettings(), ""},
-		"key in a file": {update.Settings{Enabled: true, KeysFile: "keys.pub", BytesPerSecond: 1 << 20}, ""},
-		"no key":        {update.Settings{Enabled: true, BytesPerSecond: 1 << 20}, "keys: name the public key"},
-		"no file":       {update.Settings{Enabled: true, KeysFile: "none.pub", BytesPerSecond: 1 << 20}, "keys_file: "},
-		"a bad key":     {update.Settings{Keys: []string{"RWnonsense"}, BytesPerSecond: 1 << 20}, "keys: key 1"},
-		"too slow":      {update.Settings{BytesPerSecond: 10}, "bytes_per_second: "},
+		"key in a file": {update.Settings{Enabled: true, KeysFile: "keys.pub", BytesPerSecond: 1 << 20, Trial: time.Hour}, ""},
+		"no key":        {update.Settings{Enabled: true, BytesPerSecond: 1 << 20, Trial: time.Hour}, "keys: name the public key"},
+		"no file":       {update.Settings{Enabled: true, KeysFile: "none.pub", BytesPerSecond: 1 << 20, Trial: time.Hour}, "keys_file: "},
+		"a bad key":     {update.Settings{Keys: []string{"RWnonsense"}, BytesPerSecond: 1 << 20, Trial: time.Hour}, "keys: key 1"},
+		"no time":       {update.Settings{BytesPerSecond: 1 << 20, Trial: time.Second}, "trial: "},
+		"too slow":      {update.Settings{BytesPerSecond: 10, Trial: time.Hour}, "bytes_per_second: "},
 	} {
 		var got []string
 		c.s.Validate(dir, func(at, format string, args ...any) { got = append(got, at+": "+fmt.Sprintf(format, args...)) })

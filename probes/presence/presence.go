@@ -64,6 +64,7 @@ type Update struct {
 	State   string `json:"state,omitempty"`   // "", fetched, trying, kept, rolled_back, refused
 	Version string `json:"version,omitempty"` // that State is about
 	Problem string `json:"problem,omitempty"`
+	Rollout int64  `json:"rollout,omitempty"` // in which it was offered, by the collector's count; 0: not known
 }
 
 // Certificate is the agent's own.

@@ -157,6 +157,8 @@ type Offer struct {
 	Version   Version `json:"version"`   // for what the agent says of it; the manifest's counts
 	Manifest  string  `json:"manifest"`  // the file, byte for byte
 	Signature string  `json:"signature"` // the file
+	// Rollout counts roll-outs: a higher one offers anew what an agent gave up in a lower one. 0: not said.
+	Rollout int64 `json:"rollout,omitempty"`
 }
 
 // ReadOffer reads an Offer, bounded.

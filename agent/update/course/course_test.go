@@ -31,7 +31,7 @@ func of(version, pkg string) Release {
 
 func begun(t *testing.T, s State, version, pkg string) State {
 	t.Helper()
-	s, err := s.Begin(of(version, pkg), start)
+	s, err := s.Begin(of(version, pkg), 0, start)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,11 +86,94 @@ func TestATrialHasThreeStarts(t *testing.T) {
 	if s, c = s.Launch(v("1.0.0")); runs(c) != "1.1.0" || c.Back {
 		t.Fatalf("the start after that: %+v", c)
 	}
-	if _, err := s.Begin(of("1.2.0", "1.0.0"), start); !errors.Is(err, ErrFailed) {
+	if _, err := s.Begin(of("1.2.0", "1.0.0"), 0, start); !errors.Is(err, ErrFailed) {
 		t.Errorf("tried again: %v", err)
 	}
-	if _, err := s.Begin(of("1.2.1", "1.0.0"), start); err != nil {
+	if _, err := s.Begin(of("1.2.1", "1.0.0"), 0, start); err != nil {
 		t.Errorf("the next version: %v", err)
+	}
+}
+
+func TestWhatBeginsToCrashMakesWayForTheFormer(t *testing.T) {
+	s, _ := begun(t, State{}, "1.1.0", "1.0.0").Confirm(v("1.1.0"))
+	s, _ = begun(t, s, "1.2.0", "1.0.0").Confirm(v("1.2.0"))
+	var c Choice
+	for range 3 * MaxCrashes { // starts that went well, or were ended in order, count for nothing
+		s, _ = s.Launch(v("1.0.0"))
+		s = s.Well(v("1.2.0"))
+		s, _ = s.Launch(v("1.0.0"))
+		s = s.Paused(v("1.2.0"))
+	}
+	for i := range MaxCrashes {
+		if s, c = s.Launch(v("1.0.0")); runs(c) != "1.2.0" {
+			t.Fatalf("start %d runs %s", i+1, runs(c))
+		}
+		if !s.Needs("1.1.0") {
+			t.Fatal("the former one is not kept on the disk")
+		}
+	}
+	if s, c = s.Launch(v("1.0.0")); runs(c) != "1.1.0" || !c.Back || s.Last.State != release.StateRolledBack || !strings.Contains(s.Last.Problem, "5 times") {
+		t.Fatalf("after them %s runs: %+v", runs(c), s.Last)
+	}
+	for range MaxCrashes - 1 {
+		s, c = s.Launch(v("1.0.0"))
+	}
+	if s, c = s.Launch(v("1.0.0")); runs(c) != "package" || !s.HasFailed(v("1.1.0")) {
+		t.Errorf("when that crashes too, %s runs", runs(c))
+	}
+}
+
+func TestWhatMayPassIsTriedAgainAndNotForEver(t *testing.T) {
+	kept, _ := begun(t, State{}, "1.1.0", "1.0.0").Confirm(v("1.1.0"))
+	s, now := kept, start
+	var c Choice
+	for try := 1; try < MaxTries; try++ {
+		s = begun(t, s, "1.2.0", "1.0.0")
+		s, _ = s.Launch(v("1.0.0"))
+		s = s.Postpone(v("1.2.0"), "the disk is busy", now)
+		if s, c = s.Launch(v("1.0.0")); runs(c) != "1.1.0" || s.HasFailed(v("1.2.0")) || s.Last.State != release.StateFetched || !strings.Contains(s.Last.Problem, "busy") {
+			t.Fatalf("try %d: %s runs, %+v", try, runs(c), s)
+		}
+		if s.Due(v("1.2.0"), now.Add(14*time.Minute)) || !s.Due(v("1.3.0"), now) || !s.Due(v("1.2.0"), now.AddDate(-1, 0, 0)) {
+			t.Errorf("try %d: put off wrongly", try)
+		}
+		if now = now.Add(4 * time.Hour); !s.Due(v("1.2.0"), now) {
+			t.Errorf("try %d: not due after hours", try)
+		}
+	}
+	s = begun(t, s, "1.2.0", "1.0.0")
+	if s = s.Postpone(v("1.2.0"), "the disk is busy", now); !s.HasFailed(v("1.2.0")) || s.Last.State != release.StateRolledBack {
+		t.Errorf("the last time: %+v", s)
+	}
+	// Before it was ever started, likewise.
+	s = kept
+	for range MaxTries {
+		s = s.Postpone(v("1.2.0"), "the disk is busy", now)
+	}
+	if !s.HasFailed(v("1.2.0")) || s.Last.State != release.StateRefused {
+		t.Errorf("not even started: %+v", s)
+	}
+	// What is kept stays so; this start goes on without it.
+	if s = kept.Postpone(v("1.1.0"), "no memory", now); s.Kept == nil || s.HasFailed(v("1.1.0")) || s.Last.Problem != "no memory" {
+		t.Errorf("what is kept: %+v", s)
+	}
+}
+
+func TestAnotherRolloutAsksAnew(t *testing.T) {
+	s := State{}.Asked(v("1.1.0"), 3).Refuse(v("1.1.0"), "x", true)
+	if s.Last.Rollout != 3 {
+		t.Errorf("told of %+v", s.Last)
+	}
+	for _, again := range []int64{0, 2, 3} {
+		if s = s.Asked(v("1.1.0"), again); !s.HasFailed(v("1.1.0")) {
+			t.Fatalf("roll-out %d cleared what failed in the third", again)
+		}
+	}
+	if other := s.Asked(v("1.2.0"), 4); !other.HasFailed(v("1.1.0")) {
+		t.Error("another version's roll-out cleared it")
+	}
+	if s = s.Asked(v("1.1.0"), 4); s.HasFailed(v("1.1.0")) {
+		t.Error("asked for anew, it is not tried")
 	}
 }
 
@@ -146,7 +229,7 @@ func TestAWriteThatFailsChangesNothing(t *testing.T) {
 			}
 			return nil
 		}}}
-		if _, err := file.Change(func(s State) (State, error) { return s.Begin(of("1.1.0", "1.0.0"), start) }); err != nil {
+		if _, err := file.Change(func(s State) (State, error) { return s.Begin(of("1.1.0", "1.0.0"), 0, start) }); err != nil {
 			t.Fatal(err)
 		}
 		failing = true
@@ -231,7 +314,7 @@ func life(t *testing.T, r *rand.Rand, name string, file *memory) {
 			continue
 		}
 		_, _ = file.Change(func(s State) (State, error) {
-			return s.Begin(Release{Version: offer, Package: own, Size: 1}, start)
+			return s.Begin(Release{Version: offer, Package: own, Size: 1}, 0, start)
 		})
 		s, err := file.Load()
 		if err != nil {

@@ -17,7 +17,7 @@ import (
 
 const (
 	guardLook   = time.Second      // how often a guard looks
-	guardReady  = 10 * time.Second // for a guard to be there
+	guardReady  = 30 * time.Second // for a guard to be there, on an old PC with a busy disk
 	stopTime    = 5 * time.Second  // for a release to stop in order, before it is ended by force
 	guardIsHere = "guard"          // what a guard writes when it has the process in view
 )
@@ -41,8 +41,8 @@ func (g GuardFlags) args() []string {
 
 // startGuard starts a guard over this process, and returns when it is on its post. The guard's parent ends at once, so
 // that this process, which soon is another program, never has to wait for a child that it does not know.
-func startGuard(ctx context.Context, o *Options, self string, v release.Version) error {
-	g := GuardFlags{Dir: o.Dir, Version: v.String(), PID: os.Getpid(), Window: o.GuardTime}
+func startGuard(ctx context.Context, o *Options, self string, v release.Version, after time.Duration) error {
+	g := GuardFlags{Dir: o.Dir, Version: v.String(), PID: os.Getpid(), Window: after}
 	return runToWord(ctx, self, append(append([]string{}, o.Guard...), g.args()...), true)
 }
 

@@ -17,6 +17,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -61,8 +62,8 @@ type Options struct {
 	Args    []string // of this process, with its name
 	Log     *slog.Logger
 
-	Window    time.Duration // 0: Window
-	GuardTime time.Duration // when the guard ends a release that did neither prove itself nor give up; 0: a little after Window
+	Window    time.Duration // 0: what the trial's record says, or else Window
+	GuardTime time.Duration // when the guard ends a release that did neither prove itself nor give up; 0: a little after that
 	Guard     []string      // arguments with which this binary runs Guard; GuardFlags are put behind them
 	Supervise bool          // stay and start the release as a child; always so on Windows
 }
@@ -95,12 +96,6 @@ func (e *ended) Error() string { return fmt.Sprintf("the release ended with exit
 func Launch(ctx context.Context, o Options) (l Launched, handled bool, err error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
-	}
-	if o.Window == 0 {
-		o.Window = Window
-	}
-	if o.GuardTime == 0 {
-		o.GuardTime = o.Window + guardMore
 	}
 	if v := os.Getenv(envVersion); v != "" {
 		own, _ := release.ParseVersion(os.Getenv(envOwn))
@@ -156,10 +151,13 @@ func Launch(ctx context.Context, o Options) (l Launched, handled bool, err error
 				o.Log.Error("the release ended", "version", choice.Run.Version, "exit_code", end.code)
 				pause(ctx, time.Second)
 			}
-		default: // it can't be started: not now, and not later
+		default: // no memory, a busy disk, a damaged file: what may pass must not end a release for good
 			o.Log.Error("the release can't be started; going on without it", "version", choice.Run.Version, "error", err)
 			why := fmt.Sprintf("it can't be started: %v", err)
-			if _, err := file.Change(func(s course.State) (course.State, error) { return s.GiveUp(choice.Run.Version, why), nil }); err != nil {
+			_, err := file.Change(func(s course.State) (course.State, error) {
+				return s.Postpone(choice.Run.Version, why, time.Now()), nil
+			})
+			if err != nil || !choice.Trial {
 				return l, false, nil // or this would go on for ever
 			}
 		}
@@ -184,11 +182,13 @@ func start(ctx context.Context, o *Options, l Launched, c course.Choice) error {
 	}
 	env := append(clean(os.Environ()), envVersion+"="+c.Run.Version.String(), envPackage+"="+l.Path, envOwn+"="+l.Package.String(), envReason+"="+string(l.Reason))
 	o.Log.Info("running a release", "version", c.Run.Version, "trial", c.Trial, "package", l.Package)
+	window := cmp.Or(o.Window, c.Window, Window)
+	guard := cmp.Or(o.GuardTime, window+guardMore)
 	if o.Supervise || runtime.GOOS == "windows" {
-		return supervise(ctx, o, path, env, c)
+		return supervise(ctx, o, path, env, c, guard)
 	}
 	if c.Trial {
-		if err := startGuard(ctx, o, l.Path, c.Run.Version); err != nil {
+		if err := startGuard(ctx, o, l.Path, c.Run.Version, guard); err != nil {
 			return fmt.Errorf("no guard for its trial: %w", err)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 const envChild = "COMMUNEWATCH_CHILD"
 
 // supervise runs a release as a child, and its trial under this process's eyes.
-func supervise(ctx context.Context, o *Options, path string, env []string, c course.Choice) error {
+func supervise(ctx context.Context, o *Options, path string, env []string, c course.Choice, within time.Duration) error {
 	cmd := exec.Command(path, o.Args[1:]...)
 	cmd.Env = append(env, envChild+"=1")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -42,7 +42,7 @@ func supervise(ctx context.Context, o *Options, path string, env []string, c cou
 	}
 	var late <-chan time.Time
 	if c.Trial {
-		timer := time.NewTimer(o.GuardTime)
+		timer := time.NewTimer(within)
 		defer timer.Stop()
 		late = timer.C
 	}
@@ -56,7 +56,7 @@ func supervise(ctx context.Context, o *Options, path string, env []string, c cou
 			given := false
 			_, err := course.File{Dir: o.Dir}.Change(func(s course.State) (course.State, error) {
 				if given = s.Trial != nil && s.Trial.Version == c.Run.Version; given {
-					s = s.GiveUp(c.Run.Version, fmt.Sprintf("its results did not arrive within %v, and it did not stop by itself", o.Window))
+					s = s.GiveUp(c.Run.Version, fmt.Sprintf("its results did not arrive within %v, and it did not stop by itself", within))
 				}
 				return s, nil
 			})
