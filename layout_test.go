@@ -159,6 +159,7 @@ var neighbours = []struct{ from, to string }{
 	{"probes/orders", "probes/webrtc/report"},    // what an ordered call came to
 	{"probes/sweep", "probes/snmp/ask"},          // and asks devices that are opened for it
 	{"probes/http", "probes/connect"},            // who looks at a server's certificate
+	{"probes/webrtc", "probes/connect"},          // and so does who calls the agent's own collector
 	{"probes/sip", "probes/connect"},             // who asks by UDP, TCP or TLS
 	{"probes/stun", "probes/connect"},
 	{"probes/h323", "probes/connect"},

@@ -11,6 +11,7 @@ import (
 
 	"communewatch/agent/checks"
 	"communewatch/agent/clock"
+	"communewatch/agent/collectors"
 	"communewatch/agent/onsite"
 	"communewatch/agent/orders"
 	"communewatch/agent/schedule"
@@ -102,7 +103,7 @@ func New(cfg Config, o Options) (*Agent, error) {
 	a.cfg.guard = cfg.guard.WithLoopback(o.Loopback)
 	a.maker = &checks.Maker{
 		Runner: &schedule.Runner{Site: cfg.Site, Agent: cfg.Agent, Clock: a.clock, Log: o.Log},
-		Take:   a.take, Child: o.Child, OnCall: o.OnCall,
+		Take:   a.take, Fleet: collectors.Fleet(cfg.known(), cfg.identity), Child: o.Child, OnCall: o.OnCall,
 	}
 	first, err := a.prepare(&a.cfg, nil)
 	if err != nil {

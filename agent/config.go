@@ -53,9 +53,10 @@ type Config struct {
 	allowed  map[probes.Kind]bool // kinds of that
 	bindings map[probes.Path]binding
 	meetings orders.Meetings
-	holds    string             // file that a hold of the collector's is kept in; "" where it gives no orders
-	enrolled *identity.Set      // nil where nothing in the settings asks for an identity
-	identity *identity.Identity // enrolled in use; set by New
+	holds    string                 // file that a hold of the collector's is kept in; "" where it gives no orders
+	enrolled *identity.Set          // nil where nothing in the settings asks for an identity
+	identity *identity.Identity     // enrolled in use; set by New
+	lent     []collectors.Collector // of a single run: those of the agent in whose name it is made
 }
 
 // Spool bounds the results kept on disk.
@@ -246,7 +247,7 @@ func parseConfig(file string, data []byte, kit *snmp.Kit) (Config, error) {
 
 // ParseCheck makes the config of a single run from a document that holds the keys "paths" and "checks" and nothing
 // else: no site, no collector. With a base, a path is bound as it is there unless the document itself says how, and no
-// media are sent during the meetings that it knows of; see DuringMeetings.
+// media are sent during the meetings that it knows of (see DuringMeetings), and the agent's own collectors know who asks.
 func ParseCheck(data []byte, base *Config) (Config, error) {
 	cfg := DefaultConfig()
 	cfg.Site, cfg.Agent = "here", "here" // never sent
@@ -261,6 +262,7 @@ func ParseCheck(data []byte, base *Config) (Config, error) {
 			}
 		}
 		cfg.meetings, cfg.holds = base.meetings, base.holds
+		cfg.enrolled, cfg.lent = base.enrolled, base.Collectors
 	}
 	return cfg, doc.Err()
 }

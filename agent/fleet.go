@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"communewatch/agent/collectors"
 	"communewatch/agent/identity"
 	"communewatch/agent/identity/keep"
 	"communewatch/agent/presence"
@@ -26,6 +27,14 @@ func (c *Config) identify(o *Options) {
 	if c.enrolled != nil {
 		c.identity = identity.New(identity.Folder(c.StateDir), c.enrolled, identity.Options{Now: o.Now, Log: o.Log})
 	}
+}
+
+// known are the collectors that checks may find.
+func (c *Config) known() []collectors.Collector {
+	if c.lent != nil {
+		return c.lent
+	}
+	return c.Collectors
 }
 
 // keeper makes what keeps the identity fresh; nil where no collector is reached by one.

@@ -1,14 +1,15 @@
 package collector
 
 import (
-	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"communewatch/collector/registry"
+	"communewatch/collector/callers"
 	"communewatch/probes/settings"
 	"communewatch/probes/webrtc/reflector"
 )
@@ -68,6 +69,21 @@ func CheckLifetime(d time.Duration) error {
 // sessionsOfASite is how many calls the agents of one site may have at once: two lines, and a few by hand.
 const sessionsOfASite = 8
 
+// calls says which agent sends a request to the reflector. What shows no certificate may still have a token that only the
+// reflector knows.
+func (c *Collector) calls(q *http.Request, _ string) (reflector.Caller, error) {
+	id, err := c.callers.Agent(q)
+	switch {
+	case err == nil:
+		return reflector.Caller{Name: "site " + id.Site, Agent: id.Site + "/" + id.Agent, Sessions: sessionsOfASite}, nil
+	case !errors.Is(err, callers.ErrUnauthorized) && !errors.Is(err, callers.ErrForbidden):
+		return reflector.Caller{}, err
+	case callers.Shows(q):
+		return reflector.Caller{}, fmt.Errorf("%w: %w", reflector.ErrRefused, err)
+	}
+	return reflector.Caller{}, fmt.Errorf("%w: %w", reflector.ErrUnknown, err)
+}
+
 // openReflector binds the reflector's port, if there is to be one.
 func (c *Collector) openReflector(metrics *prometheus.Registry) error {
 	r := c.cfg.Reflector
@@ -85,16 +101,11 @@ func (c *Collector) openReflector(metrics *prometheus.Registry) error {
 	}
 	c.reflector, err = reflector.Open(reflector.Options{
 		Media: r.Media, Addresses: addresses, Tokens: tokens, Metrics: metrics, Log: c.log, Now: c.o.Now,
-		Authenticate: func(ctx context.Context, token string) (reflector.Caller, bool, error) {
-			id, err := c.reg.Authenticate(ctx, token)
-			if errors.Is(err, registry.ErrUnknownToken) || errors.Is(err, registry.ErrRevoked) {
-				return reflector.Caller{}, false, nil
-			}
-			return reflector.Caller{Name: "site " + id.Site, Sessions: sessionsOfASite}, id.Kind == registry.KindAgent && c.cfg.Agents.Tokens, err
-		},
-		Limits: reflector.Limits{Sessions: r.MaxSessions, Handshakes: (r.MaxSessions + 1) / 2, MBPS: r.MaxMBPS, SessionMBPS: r.SessionMBPS, Lifetime: r.MaxLifetime},
+		Authenticate: c.calls,
+		Limits:       reflector.Limits{Sessions: r.MaxSessions, Handshakes: (r.MaxSessions + 1) / 2, MBPS: r.MaxMBPS, SessionMBPS: r.SessionMBPS, Lifetime: r.MaxLifetime},
 	})
 	if err == nil {
+		c.reg.Agents().OnRevoked(func(site, agent string) { c.reflector.End(site + "/" + agent) })
 		c.log.Info("reflector opened", "media", c.reflector.MediaAddr().String(), "addresses", r.Addresses)
 	}
 	return err

@@ -19,6 +19,7 @@ import (
 	"communewatch/agent/schedule"
 	"communewatch/probes"
 	"communewatch/probes/bind"
+	"communewatch/probes/connect"
 	"communewatch/probes/webrtc"
 	"communewatch/probes/webrtc/report"
 )
@@ -57,6 +58,7 @@ func (s *Spec) longest() time.Duration { return Longest(s.Options.Bound, s.Hop) 
 type Maker struct {
 	Runner *schedule.Runner
 	Take   func(schedule.Result)
+	Fleet  connect.Fleet                         // what checks of the agent's own collectors have for them
 	Child  []string                              // command that makes one conference call; see webrtc.Serve
 	OnCall func(check string, call *report.Call) // nil for nobody
 
@@ -139,6 +141,9 @@ func (m *Maker) make(s *Spec, prover *prover) (*schedule.Check, error) {
 	}
 	if hosts := s.Options.Hosts(s.Target.Address); s.Hop.TTL > 0 && len(hosts) > 0 {
 		check.Prove = func(ctx context.Context) (probes.Proof, error) { return prover.proveAll(ctx, s.Binding, s.Hop, hosts) }
+	}
+	if p, ok := probe.(interface{ At(connect.Fleet) }); ok {
+		p.At(m.Fleet)
 	}
 	if p, ok := probe.(*webrtc.Probe); ok {
 		p.RunIn(m.Child)

@@ -15,6 +15,7 @@ import (
 	"communewatch/agent/ship"
 	"communewatch/probes"
 	"communewatch/probes/bind"
+	"communewatch/probes/connect"
 )
 
 // Most is how many addresses there may be.
@@ -129,6 +130,26 @@ func (c *Collector) token(dir string, problem Problem) {
 	}
 	if c.secret == "" || len(c.secret) > maxToken || strings.ContainsFunc(c.secret, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		problem(key, "is not a token: want 1 to %d printable ASCII characters without spaces", maxToken)
+	}
+}
+
+// Fleet is what checks have for collectors that are reached by the identity. A server counts as a collector by host and
+// port; the identity is shown to no other.
+func Fleet(list []Collector, id *identity.Identity) connect.Fleet {
+	origins := map[string]bool{}
+	for _, c := range list {
+		if u, err := url.Parse(c.URL); err == nil && c.Identity {
+			origins[connect.Origin(u)] = true
+		}
+	}
+	if id == nil || len(origins) == 0 {
+		return nil
+	}
+	return func(u *url.URL) *connect.Member {
+		if at := connect.Origin(u); at == "" || !origins[at] {
+			return nil
+		}
+		return id.Member()
 	}
 }
 

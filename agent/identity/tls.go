@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"communewatch/probes/connect"
 	"communewatch/probes/enroll"
 )
 
@@ -56,6 +57,22 @@ func (i *Identity) config(verifier func(chain []*x509.Certificate) error) *tls.C
 			return &tls.Certificate{Certificate: [][]byte{s.Certificate.Raw}, PrivateKey: s.Key, Leaf: s.Certificate}, nil
 		},
 	}
+}
+
+// Member is the identity as it is now, for checks of the collector itself.
+func (i *Identity) Member() *connect.Member {
+	i.mu.Lock()
+	s, now := i.set, i.now()
+	i.mu.Unlock()
+	key, err := x509.MarshalPKCS8PrivateKey(s.Key)
+	if err != nil {
+		panic(err) // P-256 can be written
+	}
+	m := &connect.Member{Certificate: s.Certificate.Raw, Key: key, Now: now}
+	for _, c := range s.Roots {
+		m.Roots = append(m.Roots, c.Raw)
+	}
+	return m
 }
 
 func verifyWith(verifier func(chain []*x509.Certificate) error) func(tls.ConnectionState) error {

@@ -23,6 +23,9 @@ const (
 type Trust struct {
 	Roots      *x509.CertPool // authorities; nil for the system's
 	SkipVerify bool           // accept any certificate: for devices that made their own
+	// Shown is the certificate to show to a server that asks for one, once it has been believed itself; nil for none.
+	Shown *tls.Certificate
+	Now   func() time.Time // by which certificates are judged; nil for the machine's clock
 }
 
 // NewTrust returns what a check's options say: the authorities of a PEM file, the system's for "", or none needed.
@@ -55,7 +58,7 @@ func LoadCA(file string) (*x509.CertPool, error) {
 // certificates it tells expires of the day on which the first of them does: an expired one is exactly what somebody
 // wants to know about. A certificate that is not accepted ends the handshake with an error of OutcomeFailed.
 func (t Trust) Config(host string, expires func(time.Time)) *tls.Config {
-	return &tls.Config{
+	c := &tls.Config{
 		// A probe sends no secret and has to reach ten-year-old devices.
 		MinVersion: tls.VersionTLS10,
 		ServerName: host,
@@ -73,6 +76,9 @@ func (t Trust) Config(host string, expires func(time.Time)) *tls.Config {
 				return nil
 			}
 			now := time.Now()
+			if t.Now != nil {
+				now = t.Now()
+			}
 			opts := x509.VerifyOptions{Roots: t.Roots, DNSName: cs.ServerName, Intermediates: x509.NewCertPool(), CurrentTime: now}
 			if opts.DNSName == "" {
 				opts.DNSName = host // no server name is sent for an address
@@ -86,6 +92,11 @@ func (t Trust) Config(host string, expires func(time.Time)) *tls.Config {
 			return nil
 		},
 	}
+	if t.Shown != nil {
+		c.MinVersion = tls.VersionTLS13 // before, certificates travel in the clear, and sooner than the server's is judged
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return t.Shown, nil }
+	}
+	return c
 }
 
 // certTrouble says in words why the server's certificate, leaf, was not accepted at now. The library's own words hold

@@ -9,7 +9,6 @@ package http
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -104,37 +103,41 @@ func parseURL(address string) (*url.URL, error) {
 	return u, nil
 }
 
-type probe struct {
+// Probe asks one URL. Make it with New.
+type Probe struct {
 	url   *url.URL
 	bind  bind.Binding
 	opts  Options
 	match *regexp.Regexp // nil for none
-	roots *x509.CertPool // nil for the system's
+	trust connect.Trust  // by the options
+	fleet connect.Fleet
 }
 
-// New returns a probe of the target's address, which is a URL.
+// At makes the probe known to the agent's own collectors, where the options say nothing of certificates. It is to be called
+// before the first run.
+func (p *Probe) At(fleet connect.Fleet) { p.fleet = fleet }
+
+// New returns a probe of the target's address, which is a URL; it is a *Probe.
 func New(t probes.Target, b bind.Binding, o Options) (probes.Probe, error) {
 	u, err := parseURL(t.Address)
 	if err != nil {
 		return nil, probes.Errorf(probes.OutcomeBadConfig, "%w", err)
 	}
-	p := &probe{url: u, bind: b, opts: o}
+	p := &Probe{url: u, bind: b, opts: o}
 	if o.BodyMatches != "" {
 		if p.match, err = regexp.Compile(o.BodyMatches); err != nil {
 			return nil, probes.Errorf(probes.OutcomeBadConfig, "body_matches: %w", err)
 		}
 	}
-	if o.CAFile != "" {
-		if p.roots, err = connect.LoadCA(o.CAFile); err != nil {
-			return nil, probes.Errorf(probes.OutcomeBadConfig, "ca_file: %w", err)
-		}
+	if p.trust, err = connect.NewTrust(o.CAFile, o.SkipVerify); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
 
 // run is the state of one run. With redirects the phases are those of the last request.
 type run struct {
-	*probe
+	*Probe
 	start time.Time
 
 	// The transport's goroutines write these, some of them after the request was given up.
@@ -150,10 +153,10 @@ type run struct {
 }
 
 // Probe makes the request. Whatever was measured before a failure is returned with the error.
-func (p *probe) Probe(ctx context.Context) ([]probes.Point, error) {
+func (p *Probe) Probe(ctx context.Context) ([]probes.Point, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
 	defer cancel()
-	r := &run{probe: p, start: time.Now()}
+	r := &run{Probe: p, start: time.Now()}
 	point := probes.Point{Measurement: string(probes.KindHTTP)}
 	fields, err := r.do(ctx)
 	point.Fields = append(r.phases(), fields...)
@@ -199,15 +202,7 @@ func (r *run) do(ctx context.Context) ([]probes.Field, error) {
 		}
 		req.Header.Set(k, v)
 	}
-	transport := &http.Transport{
-		DialContext:            r.dial,
-		TLSClientConfig:        r.tlsConfig(),
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxHeaderBytes,
-	}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+	client := &http.Client{Transport: r, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
 		if len(via) > r.opts.Redirects {
 			return http.ErrUseLastResponse
 		}
@@ -242,14 +237,14 @@ func (r *run) do(ctx context.Context) ([]probes.Field, error) {
 	return append(fields, probes.Bool("body_ok", err == nil)), err
 }
 
-func (p *probe) judgeStatus(code int) error {
+func (p *Probe) judgeStatus(code int) error {
 	if len(p.opts.Status) == 0 && code >= 200 && code <= 299 || slices.Contains(p.opts.Status, code) {
 		return nil
 	}
 	return probes.Errorf(probes.OutcomeFailed, "status %d %s", code, http.StatusText(code))
 }
 
-func (p *probe) judgeBody(body []byte) error {
+func (p *Probe) judgeBody(body []byte) error {
 	if !strings.Contains(string(body), p.opts.BodyContains) {
 		return probes.Errorf(probes.OutcomeFailed, "the body does not contain %.80q", p.opts.BodyContains)
 	}
@@ -307,9 +302,19 @@ func (r *run) dial(ctx context.Context, network, address string) (net.Conn, erro
 	return conn, err
 }
 
-func (r *run) tlsConfig() *tls.Config {
-	trust := connect.Trust{Roots: r.roots, SkipVerify: r.opts.SkipVerify}
-	c := trust.Config(r.url.Hostname(), func(day time.Time) { r.note(func() { r.certExpiry = day }) })
-	c.ServerName = "" // the transport's: after a redirect it is another
-	return c
+// RoundTrip makes one request. Each has a transport of its own: after a redirect the host is another, and with it whom to
+// believe and what to show.
+func (r *run) RoundTrip(req *http.Request) (*http.Response, error) {
+	trust, err := connect.TrustFor(req.URL, r.trust, r.fleet)
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{
+		DialContext:            r.dial,
+		TLSClientConfig:        trust.Config(req.URL.Hostname(), func(day time.Time) { r.note(func() { r.certExpiry = day }) }),
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+	}
+	return transport.RoundTrip(req)
 }

@@ -22,6 +22,7 @@ import (
 
 	"communewatch/probes"
 	"communewatch/probes/bind"
+	"communewatch/probes/connect"
 	"communewatch/probes/orders"
 	"communewatch/probes/webrtc/call"
 	"communewatch/probes/webrtc/child"
@@ -38,7 +39,8 @@ type Probe struct {
 	ca      []byte
 	command []string
 	onCall  func(*report.Call) // nil for nobody
-	busy    chan struct{}      // holds one value while a call is under way
+	fleet   connect.Fleet
+	busy    chan struct{} // holds one value while a call is under way
 }
 
 // New returns a probe of the target's address, which is a URL; it is a *Probe.
@@ -68,6 +70,10 @@ func New(t probes.Target, b bind.Binding, o Options) (probes.Probe, error) {
 // RunIn makes calls run in processes of their own: command, which must do what Serve does. It is to be called before
 // the first call. Without it calls run in this process.
 func (p *Probe) RunIn(command []string) { p.command = command }
+
+// At makes the probe known to the agent's own collectors, where the options say nothing of certificates. It is to be called
+// before the first call.
+func (p *Probe) At(fleet connect.Fleet) { p.fleet = fleet }
 
 // OnCall has f told all that is known of each call that Probe makes. It is to be called before the first.
 func (p *Probe) OnCall(f func(*report.Call)) { p.onCall = f }
@@ -112,12 +118,16 @@ func (p *Probe) Call(ctx context.Context, profile orders.Profile, d time.Duratio
 func (p *Probe) Profile() orders.Profile { return p.profile }
 
 func (p *Probe) spec(profile orders.Profile, d time.Duration) call.Spec {
-	return call.Spec{
+	s := call.Spec{
 		Address: p.target.Address, Service: p.opts.Service,
 		Path: p.bind.Path, Device: p.bind.Device, Source: p.bind.Source, Guard: p.bind.Guard,
 		Profile: profile, Duration: d, Data: p.opts.Data, AudioPlayout: p.opts.Playout.Audio, VideoPlayout: p.opts.Playout.Video,
 		SkipVerify: p.opts.SkipVerify, CA: p.ca, Timeout: p.opts.Timeout,
 	}
+	if u, err := call.ParseURL(s.Address); err == nil && len(s.CA) == 0 && !s.SkipVerify {
+		s.Member = p.fleet.Of(u)
+	}
+	return s
 }
 
 // run makes a call, in a process of its own if there is a command for one.

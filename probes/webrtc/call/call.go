@@ -34,6 +34,7 @@ import (
 
 	"communewatch/probes"
 	"communewatch/probes/bind"
+	"communewatch/probes/connect"
 	"communewatch/probes/orders"
 	"communewatch/probes/webrtc/call/usage"
 	"communewatch/probes/webrtc/clock"
@@ -79,6 +80,8 @@ type Spec struct {
 	SkipVerify bool          `json:"skip_verify,omitempty"`
 	CA         []byte        `json:"ca,omitempty"` // PEM; empty: the system's
 	Timeout    time.Duration `json:"timeout"`      // for setting up
+
+	Member *connect.Member `json:"member,omitempty"` // for a service of the agent's own collector, in the place of CA
 
 	Alone bool `json:"alone,omitempty"` // in a process of its own
 }

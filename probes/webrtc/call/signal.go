@@ -32,7 +32,7 @@ func (r *run) signalling() (whip.Signalling, string, error) {
 	if err != nil {
 		return nil, "", probes.Errorf(probes.OutcomeBadConfig, "%w", err)
 	}
-	client, err := r.client()
+	client, err := r.client(u)
 	if err != nil {
 		return nil, "", err
 	}
@@ -48,18 +48,34 @@ func (r *run) signalling() (whip.Signalling, string, error) {
 	if r.service == Janus {
 		return &whip.Janus{URL: u, Token: r.spec.Token, HTTP: client, Audio: r.spec.Profile.AudioBPS > 0, Video: r.spec.Profile.VideoBPS > 0}, u.Hostname(), nil
 	}
-	return &whip.Client{URL: u, Token: r.spec.Token, HTTP: client}, u.Hostname(), nil
+	return &whip.Client{URL: u, Token: r.spec.Token, Member: r.spec.Member != nil, HTTP: client}, u.Hostname(), nil
 }
 
-// client is an HTTP client whose connections leave by the path. It keeps none: ending a call has to work after the
-// line was gone for a while.
-func (r *run) client() (*http.Client, error) {
+// tls says which certificates of the service are accepted, and which one is shown to it.
+func (r *run) tls(u *url.URL) (*tls.Config, error) {
+	if r.spec.Member != nil {
+		trust, err := r.spec.Member.Trust()
+		if err != nil {
+			return nil, probes.Errorf(probes.OutcomeBadConfig, "%w", err)
+		}
+		return trust.Config(u.Hostname(), func(time.Time) {}), nil
+	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: r.spec.SkipVerify}
 	if len(r.spec.CA) > 0 {
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(r.spec.CA) {
 			return nil, probes.Errorf(probes.OutcomeBadConfig, "ca_file holds no PEM certificate")
 		}
+	}
+	return config, nil
+}
+
+// client is an HTTP client whose connections leave by the path. It keeps none: ending a call has to work after the
+// line was gone for a while.
+func (r *run) client(u *url.URL) (*http.Client, error) {
+	config, err := r.tls(u)
+	if err != nil {
+		return nil, err
 	}
 	b := r.spec.binding()
 	return &http.Client{

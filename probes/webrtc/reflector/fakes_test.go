@@ -3,6 +3,7 @@ package reflector
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -153,11 +154,16 @@ func newStand(t testing.TB, limits Limits) *stand {
 	var err error
 	s.Reflector, err = prepare(Options{
 		Tokens: []string{shared}, Limits: limits, Now: s.clock.Now,
-		Authenticate: func(_ context.Context, token string) (Caller, bool, error) {
-			if token == "broken" {
-				return Caller{}, false, errBroken
+		Authenticate: func(_ *http.Request, token string) (Caller, error) {
+			switch token {
+			case "broken":
+				return Caller{}, errBroken
+			case "thrown-out":
+				return Caller{}, fmt.Errorf("%w: it was thrown out", ErrRefused)
+			case agent:
+				return Caller{Name: "s08707", Agent: "s08707/pc", Sessions: 4}, nil
 			}
-			return Caller{Name: "s08707", Sessions: 4}, token == agent, nil
+			return Caller{}, ErrUnknown
 		},
 	})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"communewatch/probes/webrtc/reflector/offers"
 	"communewatch/probes/webrtc/reflector/throttle"
 	"communewatch/probes/webrtc/whip"
 )
@@ -26,6 +27,7 @@ const (
 )
 
 const (
+	maxBody    = 64 << 10        // bytes; a browser's offer has 5 KiB
 	bodyTime   = 5 * time.Second // for the body to arrive
 	answerTime = 5 * time.Second // for the answer to be made
 )
@@ -81,23 +83,27 @@ func notAllowed(w http.ResponseWriter, methods, text string) *refusal {
 	return &refusal{http.StatusMethodNotAllowed, "method", text, 0}
 }
 
-// authenticate finds out who asks. Long random tokens are always looked up. The shared ones, which might be guessed,
-// are not compared for an address that guessed wrong too often.
+// authenticate finds out who asks. Certificates and long random tokens are always looked up. The shared tokens, which might
+// be guessed, are not compared for an address that guessed wrong too often.
 func (r *Reflector) authenticate(q *http.Request) (Caller, *refusal) {
 	scheme, token, _ := strings.Cut(q.Header.Get("Authorization"), " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return Caller{}, &refusal{401, "token", `send a token as "Authorization: Bearer ..."`, 0}
+	if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") {
+		token = ""
 	}
 	if r.o.Authenticate != nil {
-		caller, known, err := r.o.Authenticate(q.Context(), token)
+		caller, err := r.o.Authenticate(q, token)
 		switch {
-		case err != nil:
-			r.log.Error("tokens can't be looked up", "error", err)
-			return Caller{}, &refusal{503, "tokens", "tokens can't be looked up now", 10 * time.Second}
-		case known:
+		case err == nil:
 			return caller, nil
+		case errors.Is(err, ErrRefused):
+			return Caller{}, &refusal{401, "caller", err.Error(), 0}
+		case !errors.Is(err, ErrUnknown):
+			r.log.Error("callers can't be looked up", "error", err)
+			return Caller{}, &refusal{503, "tokens", "callers can't be looked up now", 10 * time.Second}
 		}
+	}
+	if token == "" {
+		return Caller{}, &refusal{401, "token", `send a token as "Authorization: Bearer ..."`, 0}
 	}
 	now, from := r.now(), throttle.Network(q.RemoteAddr)
 	if empty, wait := r.wrong.Empty(from, now); empty {
@@ -155,7 +161,7 @@ func (r *Reflector) call(w http.ResponseWriter, q *http.Request) *refusal {
 	if no != nil {
 		return no
 	}
-	if err := checkOffer(string(offer)); err != nil {
+	if err := offers.Check(string(offer)); err != nil {
 		return &refusal{400, "offer", "offer: " + err.Error(), 0}
 	}
 	select {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -18,9 +19,10 @@ import (
 	"communewatch/probes/webrtc/reflector/throttle"
 )
 
-// Caller is who a token belongs to.
+// Caller is who asks.
 type Caller struct {
 	Name     string // for logs, and to count by
+	Agent    string // for End; "" for who can't be thrown out
 	Sessions int    // how many calls it may have at once; 0: as many as there may be
 }
 
@@ -29,9 +31,11 @@ type Options struct {
 	Media     string       // address:port of the media, UDP and TCP alike; port 0 takes a free one
 	Addresses []netip.Addr // how callers reach this machine, where a NAT stands before it; empty: as it calls itself
 
-	// Authenticate says who a token belongs to, if anybody. It is asked for every request, so it must be cheap, and
-	// its tokens must be too long to be guessed. An error means that it can't tell now. nil: there are Tokens only.
-	Authenticate func(ctx context.Context, token string) (caller Caller, known bool, err error)
+	// Authenticate says who sends a request, by its connection or by the bearer token in it, which may be "". It is asked
+	// for every request, so it must be cheap, and its tokens must be too long to be guessed. ErrUnknown: nobody that it
+	// knows; ErrRefused: somebody who may not call, whatever the token; any other error: it can't tell now. nil: there are
+	// Tokens only.
+	Authenticate func(q *http.Request, token string) (Caller, error)
 	// Tokens may be used by whoever has them. Guessing at them is slowed down.
 	Tokens []string
 
@@ -40,6 +44,12 @@ type Options struct {
 	Metrics prometheus.Registerer // nil: none
 	Now     func() time.Time      // nil: time.Now
 }
+
+// Errors of Authenticate; compare with errors.Is. The text of a refusal is for the caller.
+var (
+	ErrUnknown = errors.New("nobody we know")
+	ErrRefused = errors.New("may not call")
+)
 
 // Limits of a reflector. What is zero is as in DefaultLimits.
 type Limits struct {
@@ -237,6 +247,15 @@ func (r *Reflector) tick(now time.Time) {
 		}
 	}
 	r.mu.Unlock()
+}
+
+// End ends the calls of an agent that may not call any more. It does not wait: they end within a second.
+func (r *Reflector) End(agent string) {
+	for _, s := range r.all() {
+		if agent != "" && s.caller.Agent == agent {
+			s.revoked.Store(true)
+		}
+	}
 }
 
 func (r *Reflector) all() []*session {

@@ -29,6 +29,7 @@ const (
 	endLifetime = whip.EndedLifetime
 	endRate     = whip.EndedRate
 	endClosing  = whip.EndedClosing
+	endRevoked  = whip.EndedRevoked
 )
 
 // packet is one RTP packet as the hub hands it over.
@@ -70,6 +71,7 @@ type session struct {
 	counted, settingUp bool
 
 	lastMedia atomic.Int64 // monotonic, ns
+	revoked   atomic.Bool  // its caller may not call any more
 	leg       atomic.Pointer[leg]
 
 	mu          sync.Mutex // guards the fields below
@@ -280,6 +282,8 @@ func (s *session) due(now time.Time) string {
 	s.noteLoad(live)
 	age := now.Sub(s.born)
 	switch {
+	case s.revoked.Load():
+		return endRevoked
 	case !s.isConnected && age >= l.Connect:
 		return endConnect
 	case age >= l.Lifetime:

@@ -91,7 +91,7 @@ func TestTheTwoWaysAreToldApart(t *testing.T) {
 
 // What was sent after the reflector had ended a call was not lost on the line.
 func TestACallEndedEarlyIsCountedToItsLastPacket(t *testing.T) {
-	for how, counted := range map[string]int{endRate: 5, endLifetime: 5, endIdle: 5, endClosing: 5, endGone: 100} {
+	for how, counted := range map[string]int{endRate: 5, endLifetime: 5, endIdle: 5, endClosing: 5, endRevoked: 5, endGone: 100} {
 		s := newStand(t, Limits{})
 		location, l := s.call(t, shared)
 		for _, seq := range []uint32{0, 1, 2, 4} {
@@ -106,6 +106,22 @@ func TestACallEndedEarlyIsCountedToItsLastPacket(t *testing.T) {
 		if f := e.Flows[0]; e.Ended != how || f.Sent != counted || f.Lost != counted-4 {
 			t.Errorf("%s: ended %s, %+v", how, e.Ended, f)
 		}
+	}
+}
+
+// An agent that is thrown out loses its calls, and nobody else does.
+func TestCallsOfAnAgentThatIsThrownOutEnd(t *testing.T) {
+	s := newStand(t, Limits{})
+	_, own := s.call(t, agent)
+	_, other := s.call(t, shared)
+	s.End("") // nobody's
+	s.End("s08707/pc")
+	s.tick(s.clock.Now())
+	if !own.isClosed() || own.session.how != endRevoked {
+		t.Errorf("its call goes on: %q", own.session.how)
+	}
+	if other.isClosed() {
+		t.Error("another's call was ended")
 	}
 }
 

@@ -38,6 +38,8 @@ type Client struct {
 	URL   *url.URL
 	Token string       // sent as a bearer token; "" for none
 	HTTP  *http.Client // must not follow redirects: the token is for one origin
+	// Member says that HTTP shows the service a certificate, by which it knows the caller.
+	Member bool
 
 	resource *url.URL // nil before there is one
 	session  uint64
@@ -51,7 +53,7 @@ func (c *Client) Offer(ctx context.Context, offer string) (string, error) {
 		return "", fmt.Errorf("signalling: %w", err)
 	}
 	if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusOK {
-		return "", refusal(resp, body, c.Token != "")
+		return "", c.refusal(resp, body)
 	}
 	// The resource is remembered before anything else, so that a call with a bad answer is ended too.
 	if at := resp.Header.Get("Location"); at != "" {
@@ -105,7 +107,7 @@ func (c *Client) End(ctx context.Context, sent *Sent) (*Ending, error) {
 	case c.numbered && (resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone):
 		return nil, probes.Errorf(probes.OutcomeOverloaded, "ending the call: %w (status %d)", ErrForgotten, resp.StatusCode)
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return nil, fmt.Errorf("ending the call: %w", refusal(resp, answer, c.Token != ""))
+		return nil, fmt.Errorf("ending the call: %w", c.refusal(resp, answer))
 	case !c.numbered:
 		return nil, nil
 	}
@@ -149,6 +151,14 @@ func exchange(client *http.Client, req *http.Request) (*http.Response, []byte, e
 		return nil, nil, probes.Errorf(probes.OutcomeFailed, "the answer is longer than %d bytes", MaxBody)
 	}
 	return resp, body, nil
+}
+
+// refusal is why a service said no.
+func (c *Client) refusal(resp *http.Response, body []byte) error {
+	if code := resp.StatusCode; c.Member && (code == http.StatusUnauthorized || code == http.StatusForbidden) {
+		return probes.Errorf(probes.OutcomeBadConfig, "the collector refuses this agent (status %d): %s", code, plain(body))
+	}
+	return refusal(resp, body, c.Token != "")
 }
 
 // refusal makes an error of an answer that is no success.

@@ -55,11 +55,12 @@ const (
 	EndedLifetime = "lifetime" // as long as a call may be
 	EndedRate     = "rate"     // more media than a call may send
 	EndedClosing  = "closing"  // the reflector stops
+	EndedRevoked  = "revoked"  // the caller may not call any more
 )
 
 // Early says whether the reflector ended the call on its own account. What was sent after that was not lost on the line.
 func Early(ended string) bool {
-	return ended == EndedIdle || ended == EndedLifetime || ended == EndedRate || ended == EndedClosing
+	return ended == EndedIdle || ended == EndedLifetime || ended == EndedRate || ended == EndedClosing || ended == EndedRevoked
 }
 
 // Stream is what came of one stream.

@@ -1,20 +1,20 @@
-package reflector
+// Package offers looks offers of calls over before anything is paid for them: whether they are SDP (RFC 8866) at all, and
+// have what ICE and DTLS need (RFC 8839, RFC 8122). It is pure; what it lets through may still be no good.
+package offers
 
 import (
 	"fmt"
 	"strings"
 )
 
-// Bounds of an offer. A browser's has some 150 lines and 5 KiB.
+// Bounds of an offer. A browser's has some 150 lines.
 const (
-	maxBody     = 64 << 10
 	maxLines    = 2000
 	maxSections = 8 // m-lines
 )
 
-// checkOffer looks an offer over before anything is paid for it: whether it is SDP (RFC 8866) at all, and has what ICE
-// and DTLS need (RFC 8839, RFC 8122). What it lets through may still be no good. Errors name the line.
-func checkOffer(sdp string) error {
+// Check says what is wrong with an offer, nil if nothing was found. Errors name the line.
+func Check(sdp string) error {
 	if sdp == "" {
 		return fmt.Errorf("the body is empty: POST an SDP offer")
 	}
