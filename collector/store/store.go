@@ -72,9 +72,19 @@ type RollupQuery struct {
 	Level       rollup.Level
 	Measurement string            // empty: all
 	Fields      []string          // empty: all; others are left out of the rows, and rows that have none of them too
+	Above       string            // windows in which this field's sum is not above zero are left out; one of Fields, a total
 	Tags        map[string]string // each tag must have this value
 	From, To    time.Time         // [From, To)
 	MaxRows     int               // 0: no bound; else ErrTooMany once more windows than this would be read
+}
+
+// Takes reports whether a window, with the fields that were asked for, is one of those asked for.
+func (q *RollupQuery) Takes(row *rollup.Row) bool {
+	if q.Above == "" {
+		return len(row.Fields) > 0
+	}
+	a, ok := row.Field(q.Above)
+	return ok && a.Total && a.Sum > 0
 }
 
 // RollupSeries is the windows of one series. Measurement and Tags are those of each row.

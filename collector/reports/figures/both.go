@@ -8,6 +8,8 @@ import (
 	"communewatch/collector/rollup"
 	"communewatch/collector/store"
 	"communewatch/probes"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // maxLooks is how many days of sites are looked at hour by hour. A province whose lines fail together more often is told
@@ -49,8 +51,8 @@ func (r *Reporter) bothDown(ctx context.Context, q reports.Query, out *reports.R
 		return err
 	}
 	looks := map[window]bool{} // without hours
-	for id, d := range days {
-		if suspects[id.site] != nil && min(d[0], d[1]) > 0 {
+	for id := range days {
+		if suspects[id.site] != nil {
 			looks[window{site: id.site, start: id.start}] = true
 		}
 	}
@@ -82,36 +84,45 @@ func count(suspects map[string]*reports.Both, windows map[window][2]float64) {
 	}
 }
 
-// down reads for how long the two lines of a site, or of all sites, were down.
+// down reads for how long the two lines of a site, or of all sites, were down: the windows in which both were.
 func (r *Reporter) down(ctx context.Context, s stretch, site string, hours reports.Hours) (map[window][2]float64, error) {
-	found := map[window][2]float64{}
-	if !s.from.Before(s.to) {
-		return found, nil
-	}
-	for i, layer := range []probes.Layer{probes.LayerBroadband, probes.LayerDedicated} {
-		tags := map[string]string{"layer": string(layer)}
-		if site != "" {
-			tags["site"] = site
+	layers := [2]probes.Layer{probes.LayerBroadband, probes.LayerDedicated}
+	var read [2]map[window]float64
+	if s.from.Before(s.to) {
+		group, ctx := errgroup.WithContext(ctx)
+		for i, layer := range layers {
+			group.Go(func() (err error) {
+				read[i], err = r.downOf(ctx, s, layer, site, hours)
+				return err
+			})
 		}
-		if hours != reports.All {
-			tags["hours"] = string(hours)
-		}
-		query := store.RollupQuery{Level: s.level, Measurement: reports.Measurement, Fields: []string{"down_seconds"}, Tags: tags, From: s.from, To: s.to}
-		err := r.o.Windows.Rollups(ctx, query, func(series store.RollupSeries) error {
-			id := window{site: series.Tags.Get("site"), hours: series.Tags.Get("hours")}
-			for j := range series.Rows {
-				if a, ok := series.Rows[j].Field("down_seconds"); ok && a.Sum > 0 {
-					id.start = series.Rows[j].Start
-					d := found[id]
-					d[i] += a.Sum
-					found[id] = d
-				}
-			}
-			return nil
-		})
-		if err != nil {
+		if err := group.Wait(); err != nil {
 			return nil, err
 		}
 	}
+	found := map[window][2]float64{}
+	for id, seconds := range read[0] {
+		if other := read[1][id]; other > 0 {
+			found[id] = [2]float64{seconds, other}
+		}
+	}
 	return found, nil
+}
+
+// downOf reads for how long one of the two lines was down.
+func (r *Reporter) downOf(ctx context.Context, s stretch, layer probes.Layer, site string, hours reports.Hours) (map[window]float64, error) {
+	found := map[window]float64{}
+	query := store.RollupQuery{Level: s.level, Measurement: reports.Measurement, Fields: []string{"down_seconds"}, Above: "down_seconds",
+		Tags: tags(layer, site, hours), From: s.from, To: s.to}
+	err := r.o.Windows.Rollups(ctx, query, func(series store.RollupSeries) error {
+		id := window{site: series.Tags.Get("site"), hours: series.Tags.Get("hours")}
+		for j := range series.Rows {
+			if a, ok := series.Rows[j].Field("down_seconds"); ok {
+				id.start = series.Rows[j].Start
+				found[id] += a.Sum
+			}
+		}
+		return nil
+	})
+	return found, err
 }

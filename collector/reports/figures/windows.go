@@ -55,27 +55,52 @@ type windows struct {
 // atOnce is how many parts are read side by side: taking windows apart is work for processors.
 const atOnce = 4
 
-// read reads a period's windows, each layer by itself: stores keep the windows of a series together.
-func (r *Reporter) read(ctx context.Context, q reports.Query, to time.Time) (map[lineOf]*windows, error) {
+// part is what is read of a stretch: the windows of a layer, within office hours, outside, or all.
+type part struct {
+	stretch
+	layer  probes.Layer
+	hours  reports.Hours
+	fields []string // nil: all
+}
+
+// parts returns what is read for a report. Each layer is read by itself: stores keep the windows of a series together.
+// Of the hours that nobody asks about it counts only when they began, for which the smallest field is enough.
+func (r *Reporter) parts(q reports.Query, to time.Time) (out []part) {
 	layers := probes.Layers()
 	if q.Layer != "" {
 		layers = []probes.Layer{q.Layer}
 	}
-	stretches := plan(q.Period.From, to, r.o.Zone)
-	read := make([]map[lineOf]*windows, len(layers)*len(stretches))
+	hours := q.Hours
+	for _, p := range r.profiles {
+		if p.Hours != hours {
+			hours = reports.All // lines are held against it
+		}
+	}
+	for _, s := range plan(q.Period.From, to, r.o.Zone) {
+		for _, layer := range layers {
+			out = append(out, part{s, layer, hours, nil})
+			switch hours {
+			case reports.Office:
+				out = append(out, part{s, layer, reports.Other, []string{"ok_seconds"}})
+			case reports.Other:
+				out = append(out, part{s, layer, reports.Office, []string{"ok_seconds"}})
+			}
+		}
+	}
+	return out
+}
+
+// read reads a period's windows.
+func (r *Reporter) read(ctx context.Context, q reports.Query, to time.Time) (map[lineOf]*windows, error) {
+	parts := r.parts(q, to)
+	read := make([]map[lineOf]*windows, len(parts))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
-	for i, s := range stretches {
-		for j, layer := range layers {
-			group.Go(func() (err error) {
-				tags := map[string]string{"layer": string(layer)}
-				if q.Site != "" {
-					tags["site"] = q.Site
-				}
-				read[i*len(layers)+j], err = r.stretch(ctx, s, tags)
-				return err
-			})
-		}
+	for i := range parts {
+		group.Go(func() (err error) {
+			read[i], err = r.part(ctx, &parts[i], q.Site)
+			return err
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
@@ -88,6 +113,9 @@ func (r *Reporter) read(ctx context.Context, q reports.Query, to time.Time) (map
 				out[id] = w
 				continue
 			}
+			if w.level == have.level && w.first.Before(have.first) {
+				have.first = w.first
+			}
 			have.office.join(&w.office)
 			have.other.join(&w.other)
 		}
@@ -95,32 +123,44 @@ func (r *Reporter) read(ctx context.Context, q reports.Query, to time.Time) (map
 	return out, nil
 }
 
-// stretch reads the windows of a stretch, those with some tags.
-func (r *Reporter) stretch(ctx context.Context, s stretch, tags map[string]string) (map[lineOf]*windows, error) {
+// tags are those of the windows of a line, of both or of one of its two kinds of hours.
+func tags(layer probes.Layer, site string, hours reports.Hours) map[string]string {
+	all := map[string]string{"layer": string(layer)}
+	if site != "" {
+		all["site"] = site
+	}
+	if hours != reports.All {
+		all["hours"] = string(hours)
+	}
+	return all
+}
+
+// part reads one part, of a site or of all.
+func (r *Reporter) part(ctx context.Context, p *part, site string) (map[lineOf]*windows, error) {
 	out := map[lineOf]*windows{}
-	err := r.o.Windows.Rollups(ctx, store.RollupQuery{Level: s.level, Measurement: reports.Measurement, Tags: tags, From: s.from, To: s.to},
-		func(series store.RollupSeries) error {
-			id := lineOf{series.Tags.Get("site"), probes.Layer(series.Tags.Get("layer"))}
-			if !id.layer.Valid() || len(series.Rows) == 0 {
-				return nil
-			}
-			w := out[id]
-			if w == nil {
-				w = &windows{level: s.level}
-				out[id] = w
-			}
-			if first := time.UnixMilli(series.Rows[0].Start); w.first.IsZero() || first.Before(w.first) {
-				w.first = first
-			}
-			t := &w.office
-			if series.Tags.Get("hours") == string(reports.Other) {
-				t = &w.other
-			}
-			for i := range series.Rows {
-				t.add(&series.Rows[i])
-			}
+	q := store.RollupQuery{Level: p.level, Measurement: reports.Measurement, Fields: p.fields, Tags: tags(p.layer, site, p.hours), From: p.from, To: p.to}
+	err := r.o.Windows.Rollups(ctx, q, func(series store.RollupSeries) error {
+		id := lineOf{series.Tags.Get("site"), probes.Layer(series.Tags.Get("layer"))}
+		if !id.layer.Valid() || len(series.Rows) == 0 {
 			return nil
-		})
+		}
+		w := out[id]
+		if w == nil {
+			w = &windows{level: p.level}
+			out[id] = w
+		}
+		if first := time.UnixMilli(series.Rows[0].Start); w.first.IsZero() || first.Before(w.first) {
+			w.first = first
+		}
+		t := &w.office
+		if series.Tags.Get("hours") == string(reports.Other) {
+			t = &w.other
+		}
+		for i := range series.Rows {
+			t.add(&series.Rows[i])
+		}
+		return nil
+	})
 	return out, err
 }
 

@@ -155,7 +155,10 @@ func (s *Store) windowsOf(ctx context.Context, measurement string, q *store.Roll
 	if len(q.Fields) > 0 && !a.Choose(lines.WindowColumns(q.Fields)) {
 		return nil
 	}
-	found := answers.NewWindows(&a, q.Fields, q.MaxRows, read, s.inParts(&a), wanted(ctx, each))
+	if q.Above != "" {
+		a.Above = lines.TotalColumn(q.Above)
+	}
+	found := answers.NewWindows(&a, q, read, s.inParts(&a), wanted(ctx, each))
 	err := s.run(ctx, &a, found.Take)
 	if err == nil {
 		err = found.Finish()

@@ -62,7 +62,7 @@ func (r *Rolled) Rollups(ctx context.Context, q store.RollupQuery, each func(sto
 		if err != nil {
 			return r.explain(ctx, err)
 		}
-		rows = slices.DeleteFunc(rows, func(row rollup.Row) bool { return row.Start < from || row.Start >= to || len(row.Fields) == 0 })
+		rows = slices.DeleteFunc(rows, func(row rollup.Row) bool { return row.Start < from || row.Start >= to || !q.Takes(&row) })
 		if len(rows) == 0 {
 			continue
 		}

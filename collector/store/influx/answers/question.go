@@ -18,6 +18,7 @@ type Question struct {
 	Database    string
 	Measurement string
 	Columns     []string // fields as they lie in the database; empty: all
+	Above       string   // a column that must be above zero; empty: none
 	Tags        map[string]string
 	From, To    int64 // [From, To), Unix milliseconds
 }
@@ -64,6 +65,12 @@ func (q *Question) Text(from, to int64) (string, bool) {
 			continue // an absent tag is an empty one
 		}
 		b.WriteString(" AND " + influxql.Name(lines.Stored(key)) + "::tag = " + influxql.Literal(lines.Stored(value)))
+	}
+	if q.Above != "" {
+		if !influxql.Quotable(q.Above) {
+			return "", false
+		}
+		b.WriteString(" AND " + influxql.Name(q.Above) + "::field > 0")
 	}
 	b.WriteString(" GROUP BY *")
 	return b.String(), true

@@ -16,8 +16,8 @@ type Windows struct {
 	Skipped int // windows that no collector wrote so
 
 	question *Question
+	asked    *store.RollupQuery
 	fields   []string // nil: all
-	max      int      // windows; 0: no bound
 	read     *int     // windows so far, of several questions
 	each     func(store.RollupSeries) error
 
@@ -30,13 +30,14 @@ type Windows struct {
 	series map[string]*store.RollupSeries
 }
 
-// NewWindows returns a Windows that calls each for every series, until more than max windows were read, if max is not 0.
-// For parts see NewPoints.
-func NewWindows(q *Question, fields []string, max int, read *int, parts bool, each func(store.RollupSeries) error) *Windows {
-	if len(fields) == 0 {
-		fields = nil
+// NewWindows returns a Windows that calls each for every series, until more windows were read than were asked for at
+// most. For parts see NewPoints.
+func NewWindows(q *Question, asked *store.RollupQuery, read *int, parts bool, each func(store.RollupSeries) error) *Windows {
+	g := &Windows{question: q, asked: asked, read: read, each: each, parts: parts, series: map[string]*store.RollupSeries{}}
+	if len(asked.Fields) > 0 {
+		g.fields = asked.Fields
 	}
-	return &Windows{question: q, fields: fields, max: max, read: read, each: each, parts: parts, series: map[string]*store.RollupSeries{}}
+	return g
 }
 
 // begin makes the series of c the present one.
@@ -82,18 +83,18 @@ func (g *Windows) Take(c *influxql.Chunk) error {
 	s, w := g.now, lines.NewWindows(c, g.fields)
 	for i := range c.Rows {
 		t := int64(times.Numbers[i])
-		fields := w.Row(i)
-		if len(fields) == 0 {
+		row := rollup.Row{Measurement: s.Measurement, Tags: s.Tags, Start: t, Fields: w.Row(i)}
+		if !g.asked.Takes(&row) {
 			continue
 		}
 		if t < g.question.From || t >= g.question.To || len(s.Rows) > 0 && t <= s.Rows[len(s.Rows)-1].Start {
 			g.Skipped++
 			continue
 		}
-		if *g.read++; g.max > 0 && *g.read > g.max {
+		if *g.read++; g.asked.MaxRows > 0 && *g.read > g.asked.MaxRows {
 			return store.ErrTooMany
 		}
-		s.Rows = append(s.Rows, rollup.Row{Measurement: s.Measurement, Tags: s.Tags, Start: t, Fields: fields})
+		s.Rows = append(s.Rows, row)
 	}
 	return nil
 }

@@ -109,6 +109,9 @@ func WindowColumns(keys []string) []string {
 	return columns
 }
 
+// TotalColumn returns the column that holds a field's total.
+func TotalColumn(key string) string { return Stored(key) + endings[endTotal] }
+
 // ClassOfColumn is what a column of windows holds; false for one that no window has.
 func ClassOfColumn(name string) (Class, bool) {
 	if name == keysField {

@@ -267,6 +267,31 @@ func rolledFields(t *testing.T, b *Bench) {
 	}
 }
 
+func rolledAbove(t *testing.T, b *Bench) {
+	at := b.back(rollup.Hour, 9)
+	row := func(n int, site string, fields ...rollup.Field) rollup.Row {
+		r := rolledRow(at.Add(time.Duration(n)*time.Hour), site, 0)
+		r.Fields = fields
+		return r
+	}
+	down := func(sum float64) rollup.Field { return rollup.Field{Key: "down", Value: total(sum)} }
+	ok := rollup.Field{Key: "ok", Value: total(60)}
+	b.put(rollup.Hour, row(0, "s1", down(0), ok), row(1, "s1", down(0.5), ok), row(2, "s1", ok), row(3, "s1", down(3600)),
+		row(0, "s2", down(0)), row(4, "s3", rollup.Field{Key: "down", Value: number(false, 7)}), row(5, "s1", down(30), ok))
+	b.put(rollup.Hour, row(5, "s1", down(0), ok)) // what it was before is gone
+	q := b.rolledAll(rollup.Hour, "m")
+	q.Above = "down"
+	b.expect("above zero", q, row(1, "s1", down(0.5), ok), row(3, "s1", down(3600)))
+	q.Fields = []string{"down"}
+	b.expect("that field alone", q, row(1, "s1", down(0.5)), row(3, "s1", down(3600)))
+	q.Measurement = ""
+	b.expect("of all measurements", q, row(1, "s1", down(0.5)), row(3, "s1", down(3600)))
+	for _, nosuch := range []string{"nosuch", "o", ".*"} {
+		q.Above, q.Fields = nosuch, nil
+		b.expect("above zero: "+nosuch, q)
+	}
+}
+
 func rolledTags(t *testing.T, b *Bench) {
 	at := b.back(rollup.Hour, 5)
 	var rows []rollup.Row

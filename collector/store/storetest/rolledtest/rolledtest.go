@@ -55,6 +55,7 @@ func Cases() []Case {
 		{"rollups of folded rows", rolledFold},
 		{"rollups put again replace", rolledAgain},
 		{"rollups by fields", rolledFields},
+		{"rollups above zero", rolledAbove},
 		{"rollups by tags", rolledTags},
 		{"rollups of a half-open range", rolledRange},
 		{"rollups of all measurements", rolledAll},
