@@ -63,11 +63,11 @@ func (c *Collector) openFleet(metrics *prometheus.Registry) (err error) {
 	c.callers = callers.New(callers.Options{Authority: c.authority, Agents: agents, Tokens: c.reg, AgentTokens: c.cfg.Agents.Tokens, Now: c.o.Now, Log: c.log})
 	c.enroll = enroll.New(enroll.Options{
 		Authority: c.authority, Agents: agents, Callers: c.callers, Addresses: c.cfg.Reach().AgentAddresses, Approve: c.cfg.Agents.Approve,
-		Judge: c.judge, Log: c.log, Now: c.o.Now, Metrics: metrics,
+		Judge: c.judge, Log: c.log, Now: c.o.Now, Metrics: metrics, Believed: c.clock.Believed,
 	})
 	c.releases, err = releases.New(releases.Options{
 		Dir: c.cfg.ReleasesDir(), Settings: c.cfg.Updates, Store: c.reg.Releases(), Audit: c.reg.People(), Agents: agents.Agents, Reported: releases.Reported(c.reg.Accounts),
-		Who: c.callers.Who, Now: c.o.Now, Log: c.log,
+		Who: c.callers.Who, Now: c.o.Now, Log: c.log, Look: func(site, agent string) { _ = c.orders.Look(site, agent, orders.LookRelease) },
 	})
 	if err != nil {
 		return err

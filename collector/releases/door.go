@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	kept "communewatch/collector/registry/releases"
 	"communewatch/collector/releases/stages"
@@ -18,7 +21,10 @@ import (
 
 const (
 	chunk      = 32 << 10         // bytes that are written at once
-	chunkTime  = 60 * time.Second // for one of them to go out: 4 kbit/s
+	chunkTime  = 30 * time.Second // for one of them to go out
+	leastRate  = 4 << 10          // bytes/s that a download has to take, or others get its place; it goes on later
+	grace      = time.Minute      // before that counts
+	fetchesPer = 2                // downloads of one agent at once: the second is for one whose first broke off unnoticed
 	busyFor    = 60 * time.Second // Retry-After
 	currentFor = time.Second      // how long the roll-out is remembered: 136 agents ask in one second, a person waits longer
 )
@@ -40,27 +46,24 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"code": code, "message": message}) // who is gone needs no answer
 }
 
-// turn finds out who asks and which release it may have; ok is false when the request is answered.
-func (k *Keeper) turn(w http.ResponseWriter, r *http.Request) (mine *kept.Release, ok bool) {
+// mine finds out who asks and which release of which roll-out it may have; ok is false when the request is answered.
+func (k *Keeper) mine(w http.ResponseWriter, r *http.Request) (who stages.Name, of int64, mine *kept.Release, ok bool) {
 	w.Header().Set(wire.HeaderReceivedAt, strconv.FormatInt(k.o.Now().UnixMilli(), 10))
 	w.Header().Set("Cache-Control", "no-store")
-	site, agent, ok := k.o.Who(w, r)
-	if !ok {
-		return nil, false
-	}
-	if !k.o.Settings.Enabled {
-		return nil, true
+	who.Site, who.Agent, ok = k.o.Who(w, r)
+	if !ok || !k.o.Settings.Enabled {
+		return who, 0, nil, ok
 	}
 	current, offer, err := k.now(r.Context())
 	if err != nil {
 		k.log.Warn("can't read which release goes out", "error", err)
 		refuse(w, http.StatusServiceUnavailable, "unavailable", "the collector can't say now; come again")
-		return nil, false
+		return who, 0, nil, false
 	}
-	if offer == nil || !current.Turn(stages.Name{Site: site, Agent: agent}) {
-		return nil, true
+	if offer == nil || !current.Turn(who) {
+		return who, 0, nil, true
 	}
-	return offer, true
+	return who, current.ID, offer, true
 }
 
 // now is the roll-out and its release, at most currentFor old.
@@ -97,19 +100,19 @@ func (k *Keeper) forget() {
 }
 
 func (k *Keeper) serveOffer(w http.ResponseWriter, r *http.Request) {
-	offer, ok := k.turn(w, r)
+	_, rollout, offer, ok := k.mine(w, r)
 	switch {
 	case !ok:
 	case offer == nil:
 		w.WriteHeader(http.StatusNoContent)
 	default:
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		_ = json.NewEncoder(w).Encode(release.Offer{Version: offer.Version, Manifest: string(offer.Manifest), Signature: string(offer.Signature)})
+		_ = json.NewEncoder(w).Encode(release.Offer{Version: offer.Version, Manifest: string(offer.Manifest), Signature: string(offer.Signature), Rollout: rollout})
 	}
 }
 
 func (k *Keeper) serveFile(w http.ResponseWriter, r *http.Request) {
-	offer, ok := k.turn(w, r)
+	who, _, offer, ok := k.mine(w, r)
 	if !ok {
 		return
 	}
@@ -133,13 +136,12 @@ func (k *Keeper) serveFile(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "not found", "the release has no such file")
 		return
 	}
-	select {
-	case k.slots <- struct{}{}:
-		defer func() { <-k.slots }()
-	default:
-		refuse(w, http.StatusServiceUnavailable, "unavailable", "as many agents as may are fetching the release now; come again")
+	back, ok := k.place(who)
+	if !ok {
+		refuse(w, http.StatusServiceUnavailable, "unavailable", "as many downloads as may are under way, or as many of this agent; come again")
 		return
 	}
+	defer back()
 	f, err := os.Open(filepath.Join(k.o.Dir, offer.Version.String(), name))
 	if err != nil {
 		k.log.Error("a file of a release is missing; add the release once more", "version", offer.Version, "file", name, "error", err)
@@ -148,26 +150,61 @@ func (k *Keeper) serveFile(w http.ResponseWriter, r *http.Request) {
 	}
 	defer f.Close()
 	w.Header().Set("Content-Type", "application/octet-stream")
-	http.ServeContent(&paced{ResponseWriter: w, control: http.NewResponseController(w), keeper: k, ctx: r.Context()}, r, "", time.Time{}, f)
+	http.ServeContent(&paced{ResponseWriter: w, control: http.NewResponseController(w), pace: k.pace, ctx: r.Context(), begin: time.Now()}, r, "", time.Time{}, f)
 }
 
-// paced writes no faster than all downloads may together, and gives up on who takes nothing.
+// place is one of those who may download at once, until it is given back. One agent can't have them all.
+func (k *Keeper) place(who stages.Name) (back func(), ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.fetches[who] >= fetchesPer {
+		return nil, false
+	}
+	select {
+	case k.slots <- struct{}{}:
+	default:
+		return nil, false
+	}
+	k.fetches[who]++
+	return func() {
+		<-k.slots
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.fetches[who]--; k.fetches[who] == 0 {
+			delete(k.fetches, who)
+		}
+	}, true
+}
+
+// errSlow ends a download that others have to wait for.
+var errSlow = fmt.Errorf("taken at less than %d bytes/s", leastRate)
+
+// paced writes no faster than all downloads may together, and gives up on who takes next to nothing.
 type paced struct {
 	http.ResponseWriter
 	control *http.ResponseController
-	keeper  *Keeper
+	pace    *rate.Limiter
 	ctx     context.Context
+	begin   time.Time
+	waited  time.Duration // for the others
+	sent    int64         // bytes
 }
 
 func (p *paced) Write(data []byte) (written int, err error) {
 	for len(data) > 0 {
 		part := data[:min(len(data), chunk)]
-		if err := p.keeper.pace.WaitN(p.ctx, len(part)); err != nil {
+		begin := time.Now()
+		if err := p.pace.WaitN(p.ctx, len(part)); err != nil {
 			return written, err
 		}
-		_ = p.control.SetWriteDeadline(time.Now().Add(chunkTime)) // not every writer can, and then the server's own bound holds
+		now := time.Now()
+		p.waited += now.Sub(begin)
+		if took := now.Sub(p.begin) - p.waited; took > grace && float64(p.sent) < leastRate*took.Seconds() {
+			return written, errSlow
+		}
+		_ = p.control.SetWriteDeadline(now.Add(chunkTime)) // not every writer can, and then the server's own bound holds
 		n, err := p.ResponseWriter.Write(part)
-		written += n
+		written, p.sent = written+n, p.sent+int64(n)
 		if err != nil {
 			return written, err
 		}

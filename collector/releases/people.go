@@ -158,6 +158,10 @@ func (k *Keeper) said(ctx context.Context, act, what, detail string, do func(by 
 		return err
 	}
 	k.forget()
+	select {
+	case k.wake <- struct{}{}:
+	default: // it will look already
+	}
 	return k.record(ctx, act, what, detail)
 }
 
@@ -208,7 +212,7 @@ func describe(f *fleet.Agent, m *release.Manifest, now time.Time) stages.Agent {
 		return a
 	}
 	a.Off = p.Phase == presence.PhaseStopping && p.Reason != presence.StopUpdate
-	a.State, a.Problem = release.State(p.Update.State), p.Update.Problem
+	a.State, a.Problem, a.Rollout = release.State(p.Update.State), p.Update.Problem, p.Update.Rollout
 	a.Running, _ = release.ParseVersion(p.Machine.Version) // development builds have none, and can't
 	a.Offered, _ = release.ParseVersion(p.Update.Version)
 	system, arch, _ := strings.Cut(p.Machine.System, "/")

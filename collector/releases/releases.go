@@ -80,6 +80,8 @@ type Options struct {
 	Reported func(ctx context.Context) (map[stages.Name]time.Time, error)
 	// Who finds out which agent sends a request; when ok is false it has answered it.
 	Who func(w http.ResponseWriter, r *http.Request) (site, agent string, ok bool)
+	// Look has an agent ask for a release now; nil: agents ask in their own time.
+	Look func(site, agent string)
 
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: slog.Default
@@ -93,12 +95,14 @@ type Keeper struct {
 
 	slots chan struct{}
 	pace  *rate.Limiter
+	wake  chan struct{} // somebody said something; Run has a look
 
 	mu      sync.Mutex // guards what follows
 	up      time.Time  // since when agents can be heard; zero where this process does not listen
 	current stages.Rollout
 	offer   *kept.Release // of current, nil: none
 	read    time.Time     // when both were read
+	fetches map[stages.Name]int
 }
 
 // New returns a Keeper. Its door answers at once; steps are taken by Run.
@@ -114,7 +118,7 @@ func New(o Options) (*Keeper, error) {
 		return nil, fmt.Errorf("updates: %w", err)
 	}
 	return &Keeper{o: o, log: o.Log, keys: keys, slots: make(chan struct{}, max(1, o.Settings.Downloads)),
-		pace: rate.NewLimiter(rate.Limit(max(o.Settings.BytesPerSecond, chunk)), 2*chunk)}, nil
+		pace: rate.NewLimiter(rate.Limit(max(o.Settings.BytesPerSecond, chunk)), 2*chunk), wake: make(chan struct{}, 1), fetches: map[stages.Name]int{}}, nil
 }
 
 // Errors of a Keeper; compare with errors.Is.
@@ -138,8 +142,12 @@ func (k *Keeper) Run(ctx context.Context) error {
 	tick := time.NewTicker(stepEvery)
 	defer tick.Stop()
 	failing := false
+	var told turn
 	for {
 		err := k.Step(ctx)
+		if err == nil {
+			told, err = k.call(ctx, told)
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -150,9 +158,43 @@ func (k *Keeper) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-k.wake:
 		case <-tick.C:
 		}
 	}
+}
+
+// turn is a point in a roll-out from which on more agents may take the release.
+type turn struct {
+	rollout int64
+	stage   int
+	offers  bool
+}
+
+// call has all agents look whose turn it is, when that is news after what they were called for last. Another process may
+// have said it: the command line.
+func (k *Keeper) call(ctx context.Context, last turn) (turn, error) {
+	current, err := k.o.Store.Current(ctx)
+	if errors.Is(err, kept.ErrNone) {
+		return last, nil
+	}
+	now := turn{current.ID, current.Stage, current.State.Offers()}
+	if err != nil || now == last || k.o.Look == nil {
+		return last, err
+	}
+	if now.offers {
+		list, err := k.o.Agents(ctx)
+		if err != nil {
+			return last, fmt.Errorf("read the fleet: %w", err)
+		}
+		k.forget()
+		for i := range list {
+			if list[i].State == fleet.StateActive && current.Turn(stages.Name{Site: list[i].Site, Agent: list[i].Agent}) {
+				k.o.Look(list[i].Site, list[i].Agent)
+			}
+		}
+	}
+	return now, nil
 }
 
 // Step takes what steps are due now.

@@ -393,28 +393,88 @@ func TestItHaltsAndGoesOnByWord(t *testing.T) {
 	}
 }
 
-func TestDownloadsAreBounded(t *testing.T) {
+func TestOneAgentCannotTakeAllPlaces(t *testing.T) {
 	m := newMaker(t)
 	w := newWorld(t, m)
+	w.o.Settings.Downloads = 3
+	var err error
+	if w.Keeper, err = releases.New(w.o); err != nil {
+		t.Fatal(err)
+	}
+	w.server.Config.Handler = w.Handler()
 	ctx := t.Context()
 	big := releasetest.Program(strings.Repeat("x", 8<<20)) // more than sockets hold
 	if _, err := w.Add(ctx, m.release(t, "1.1.0", big)); err != nil {
 		t.Fatal(err)
 	}
+	if err := w.Start(ctx, v(t, "1.1.0"), stages.DefaultPlan("s1", "s2")); err != nil {
+		t.Fatal(err)
+	}
+	// fetch begins a download and does not read it.
+	fetch := func(site string) (status int) {
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, w.server.URL+release.FilePath+"1.1.0/agent_amd64", nil)
+		req.Header.Set("Site", site)
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = resp.Body.Close()
+			http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		})
+		return resp.StatusCode
+	}
+	for i, c := range []struct {
+		site string
+		want int
+	}{{"s1", 200}, {"s1", 200}, {"s1", 503}, {"s2", 200}, {"s2", 503}} {
+		if got := fetch(c.site); got != c.want {
+			t.Errorf("download %d, of %s: %d", i+1, c.site, got)
+		}
+	}
+}
+
+// TestAgentsAreCalledWhenItIsTheirTurn: also when another process, the command line, began the roll-out.
+func TestAgentsAreCalledWhenItIsTheirTurn(t *testing.T) {
+	m := newMaker(t)
+	w := newWorld(t, m)
+	called := make(chan string, 10)
+	w.o.Look = func(site, agent string) { called <- site + "/" + agent }
+	var err error
+	if w.Keeper, err = releases.New(w.o); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	if _, err := w.Add(ctx, m.release(t, "1.1.0", releasetest.Program("1.1.0"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Start(ctx, v(t, "1.1.0"), stages.DefaultPlan("s2")); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-called; got != "s2/pc" {
+		t.Errorf("%s was called", got)
+	}
+	if len(called) > 0 {
+		t.Errorf("%s was called too", <-called)
+	}
+	// One that was halted is begun anew, and calls again.
+	if err := w.Halt(ctx, "x"); err != nil {
+		t.Fatal(err)
+	}
 	if err := w.Start(ctx, v(t, "1.1.0"), stages.DefaultPlan("s1")); err != nil {
 		t.Fatal(err)
 	}
-	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, w.server.URL+release.FilePath+"1.1.0/agent_amd64", nil)
-	req.Header.Set("Site", "s1")
-	first, err := http.DefaultTransport.RoundTrip(req) // its body is not read: it is under way
-	if err != nil {
-		t.Fatal(err)
+	if got := <-called; got != "s1/pc" {
+		t.Errorf("%s was called", got)
 	}
-	if status, _ := w.get(t, "s1", release.FilePath+"1.1.0/agent_amd64"); status != http.StatusServiceUnavailable {
-		t.Errorf("the second at once: %d", status)
-	}
-	_ = first.Body.Close()
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
 
 func TestNothingGoesOutWhereUpdatesAreOff(t *testing.T) {

@@ -142,7 +142,8 @@ func (s *Store) releases(ctx context.Context, version string) ([]Release, error)
 	return list, rows.Err()
 }
 
-// Start begins a roll-out, unless another one is under way.
+// Start begins a roll-out, unless another one is under way. One that was halted may be begun anew: those who failed in it
+// are asked once more.
 func (s *Store) Start(ctx context.Context, v release.Version, plan stages.Plan, by string) (stages.Rollout, error) {
 	out := stages.Rollout{Version: v, Plan: plan, State: stages.StateRunning, By: by}
 	if err := plan.Validate(); err != nil {
@@ -161,7 +162,7 @@ func (s *Store) Start(ctx context.Context, v release.Version, plan stages.Plan, 
 		}
 		if last, err := newest(ctx, c); err != nil && !errors.Is(err, ErrNone) {
 			return err
-		} else if err == nil && last.State != stages.StateComplete && last.State != stages.StateWithdrawn {
+		} else if again := last.State == stages.StateHalted && last.Version == v; err == nil && !again && last.State != stages.StateComplete && last.State != stages.StateWithdrawn {
 			return fmt.Errorf("%v is %s: %w", last.Version, last.State, ErrBusy)
 		}
 		out.Started = time.UnixMilli(s.now().UnixMilli()).UTC()

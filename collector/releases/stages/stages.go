@@ -116,6 +116,7 @@ type Agent struct {
 	Cannot   string        // why not
 	State    release.State // what it said of the release that it was offered last
 	Offered  release.Version
+	Rollout  int64 // in which that was; 0: not known
 	Problem  string
 	Heard    time.Time // its last word
 	Reported time.Time // its last results
@@ -180,7 +181,7 @@ func (r *Rollout) FareOf(a *Agent, now, up time.Time) (Fare, string) {
 	if r.StageOf(a.Name) > r.Stage {
 		return FareLater, ""
 	}
-	about := a.Offered == r.Version
+	about := a.Offered == r.Version && (a.Rollout == 0 || a.Rollout >= r.ID) // what it said of an earlier one is old news
 	switch {
 	case about && a.State == release.StateRolledBack:
 		return FareFailed, "went back to the former version: " + a.Problem
@@ -214,7 +215,7 @@ func (r *Rollout) FareOf(a *Agent, now, up time.Time) (Fare, string) {
 	case quiet(a.Heard):
 		return FareAway, ""
 	case trying:
-		return FareTrying, ""
+		return FareTrying, a.Problem // it may have been put off
 	}
 	return FareWaiting, ""
 }

@@ -140,6 +140,21 @@ func TestOneBadAgentHaltsIt(t *testing.T) {
 	}
 }
 
+func TestWhatWasSaidOfAnEarlierRolloutIsOldNews(t *testing.T) {
+	r, now := rollout(), start.Add(2*time.Hour)
+	r.ID = 4
+	for said, want := range map[int64]Fare{3: FareWaiting, 4: FareFailed, 0: FareFailed} {
+		a := Agent{Name: Name{"s001", "pc"}, Running: old, Can: true, Heard: now, Reported: now, State: release.StateRolledBack, Offered: fresh, Rollout: said}
+		if got, why := r.FareOf(&a, now, start); got != want {
+			t.Errorf("said of roll-out %d: %s, %s", said, got, why)
+		}
+	}
+	a := Agent{Name: Name{"s001", "pc"}, Running: old, Can: true, Heard: now, Reported: now, State: release.StateFetched, Offered: fresh, Problem: "put off: no memory"}
+	if got, why := r.FareOf(&a, now, start); got != FareTrying || why != a.Problem {
+		t.Errorf("put off: %s, %s", got, why)
+	}
+}
+
 func TestACollectorThatWasAwayBlamesNobody(t *testing.T) {
 	r, now := rollout(), start.Add(10*time.Hour)
 	list := province(start)
