@@ -31,11 +31,11 @@ func TestTheStartingPlan(t *testing.T) {
 	if len(bare.Notes) == 0 {
 		t.Error("nobody is told what is left out")
 	}
-	p := parse(t, strings.Replace(assign.Start(), "secrets: []", "secrets: [snmp-doc, hub]", 1))
+	p := parse(t, strings.Replace(assign.Start(), "secrets: []", "secrets: [snmp-doc]", 1))
 	table := values.Table{"s1": {
 		"gateway": {"192.168.1.1"}, "switches": {"192.168.1.2", "192.168.1.3"}, "snmp": {"snmp-doc"},
 		"broadband_anchor": {"100.64.0.1"}, "broadband_hop": {"100.64.0.0/10"}, "dedicated_anchor": {"10.100.0.1"}, "dedicated_hop": {"10.100.0.0/16"}, "resolver": {"10.100.0.53"},
-		"portal": {"https://portal.example.gov.vn/"}, "hub": {"https://hub.example.gov.vn/whip/echo"}, "hub_token": {"hub"}, "conference_server": {"sip:10.100.0.20;transport=tcp"},
+		"portal": {"https://portal.example.gov.vn/"}, "hub": {"https://hub.example.gov.vn/whip/echo"}, "conference_server": {"sip:10.100.0.20;transport=tcp"},
 		"codecs": {"192.168.1.30"}, "line_kbps": {"20000"},
 	}}
 	for name := range p.Values() {
@@ -49,7 +49,7 @@ func TestTheStartingPlan(t *testing.T) {
 	}
 	g := full.Given("s1", "")
 	cfg := agentTakes(t, g)
-	if len(cfg.Checks) != 11 || len(cfg.Meetings) != 1 || len(cfg.Paths) != 2 || strings.Join(g.Secrets, " ") != "hub snmp-doc" {
+	if len(cfg.Checks) != 11 || len(cfg.Meetings) != 1 || len(cfg.Paths) != 2 || strings.Join(g.Secrets, " ") != "snmp-doc" {
 		t.Errorf("%d checks, %+v, %v", len(cfg.Checks), cfg.Paths, g.Secrets)
 	}
 }

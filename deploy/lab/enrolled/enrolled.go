@@ -21,6 +21,7 @@ import (
 	"communewatch/agent"
 	"communewatch/agent/identity"
 	"communewatch/agent/identity/join"
+	"communewatch/agent/schedule"
 	"communewatch/collector"
 	"communewatch/collector/authority"
 	"communewatch/collector/people"
@@ -228,16 +229,33 @@ func (m *Machine) settings() string {
 	return fmt.Sprintf("state_dir: '%s'\nself_interval: 2s\nspool: {seal_after: 1s, min_free: 0}\n%s", m.state(), m.Checks)
 }
 
+func (m *Machine) options() agent.Options {
+	return agent.Options{Log: m.fleet.o.Log.With("part", filepath.Base(m.Dir)), Version: "lab", Now: m.clock, Loopback: true}
+}
+
+func (m *Machine) config() (agent.Config, error) {
+	return agent.ParseConfig(filepath.Join(m.Dir, "agent.yaml"), []byte(m.settings()))
+}
+
+// Once runs all that its agent has to do now, beside the agent.
+func (m *Machine) Once(ctx context.Context) ([]schedule.Result, error) {
+	cfg, err := m.config()
+	if err != nil {
+		return nil, err
+	}
+	return agent.Once(ctx, cfg, m.options())
+}
+
 // Start starts its agent.
 func (m *Machine) Start() error {
 	if m.stop != nil {
 		return errors.New("its agent runs")
 	}
-	cfg, err := agent.ParseConfig(filepath.Join(m.Dir, "agent.yaml"), []byte(m.settings()))
+	cfg, err := m.config()
 	if err != nil {
 		return err
 	}
-	a, err := agent.New(cfg, agent.Options{Log: m.fleet.o.Log.With("part", filepath.Base(m.Dir)), Version: "lab", Now: m.clock, Loopback: true})
+	a, err := agent.New(cfg, m.options())
 	if err != nil {
 		return err
 	}

@@ -126,12 +126,13 @@ func TestADayWithThePlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	with := strings.NewReplacer("secrets: []", "secrets: [snmp-doc, hub]", "values: {}", "values: {snmp: snmp-doc, hub_token: hub}").Replace(string(text))
+	with := strings.NewReplacer("secrets: []", "secrets: [snmp-doc, hub]", "values: {}", "values: {snmp: snmp-doc}",
+		"share: 0.5}", `share: 0.5, token: "${secret:hub}"}`).Replace(string(text))
 	next := d.file("next.yaml", with)
 	d.refused([]string{"apply", next}, "secret snmp-doc is needed and not there; enter it with: communewatch-collector work secret set snmp-doc")
 	d.want(planted+"\n", words("secret set snmp-doc"), "secret snmp-doc is kept")
 	d.want(planted+"\r\n", words("secret set hub"))
-	d.want("", []string{"preview", next}, "+ device-192.168.1.2", "+ conference-call", "CALLS/DAY", "24 min")
+	d.want("", []string{"preview", next}, "+ device-192.168.1.2", "~ conference-call: options.token: (none) -> ${secret:hub}", "CALLS/DAY", "24 min")
 	d.want("", []string{"apply", next, "--base=2"}, "version 3")
 	d.refused([]string{"apply", file, "--base=2"}, "the plan was changed meanwhile")
 	out := d.want("", words("for s1"), "s1 (Một), version 3", "secrets: hub, snmp-doc", "conference-call", "dedicated: ", "minutes of calls a day", "sending results: ")
