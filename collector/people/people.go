@@ -6,6 +6,7 @@ package people
 import (
 	"context"
 	"slices"
+	"strings"
 )
 
 // Role is what an account is for.
@@ -68,6 +69,32 @@ type Caller struct {
 	Address   string
 	// Proof is the value that forms of this session carry, against requests forged elsewhere; "" without a session.
 	Proof string
+}
+
+// Anonymous is what is kept as the name of who is not signed in. No account can have it.
+const Anonymous = "anonymous"
+
+// Who is the caller's name for what is kept of who did something. Of who is not signed in it is where they came from,
+// such as "anonymous 10.0.0.5", which can be no account's name either; screens say it in words (Unnamed).
+func (c Caller) Who() string {
+	switch {
+	case c.Name != "":
+		return c.Name
+	case c.Address == "":
+		return Anonymous
+	}
+	return Anonymous + " " + c.Address
+}
+
+// Unnamed reports whether a name that was kept is of somebody who was not signed in, and from where they came as far as
+// that is known.
+func Unnamed(who string) (address string, ok bool) {
+	rest, ok := strings.CutPrefix(who, Anonymous)
+	address, spaced := strings.CutPrefix(rest, " ")
+	if !ok || rest != "" && !spaced {
+		return "", false
+	}
+	return address, true
 }
 
 // May reports whether the caller may do a.

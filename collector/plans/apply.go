@@ -33,7 +33,7 @@ func (s *Service) Apply(ctx context.Context, d Draft) (v work.Version, done bool
 	if d.Base >= 0 && d.Base != base {
 		return v, false, fmt.Errorf("%w (it is version %d now, and was %d)", work.ErrOvertaken, base, d.Base)
 	}
-	return s.keep(ctx, p, work.Version{By: c.Name, Note: d.Note, Plan: p.draft.plan, Values: p.draft.values}, "work.apply")
+	return s.keep(ctx, p, work.Version{By: c.Who(), Note: d.Note, Plan: p.draft.plan, Values: p.draft.values}, "work.apply")
 }
 
 // Rollback makes an old version's texts the current ones: a new version, which gives every agent that was there then what
@@ -53,7 +53,7 @@ func (s *Service) Rollback(ctx context.Context, id int, note string) (v work.Ver
 	if len(p.Problems) > 0 {
 		return v, false, &Refused{Problems: p.Problems}
 	}
-	return s.keep(ctx, p, work.Version{By: c.Name, Note: note, Plan: old.Plan, Values: old.Values, Restores: id}, "work.rollback")
+	return s.keep(ctx, p, work.Version{By: c.Who(), Note: note, Plan: old.Plan, Values: old.Values, Restores: id}, "work.rollback")
 }
 
 // PreviewRollback says what going back to a version would do.
@@ -227,7 +227,7 @@ func (s *Service) SetSecret(ctx context.Context, name, value string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.o.Store.SetSecret(ctx, name, sealed, c.Name); err != nil {
+	if err := s.o.Store.SetSecret(ctx, name, sealed, c.Who()); err != nil {
 		return err
 	}
 	s.poke()

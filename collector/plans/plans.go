@@ -143,7 +143,7 @@ func (s *Service) record(ctx context.Context, act, what, detail string, ok bool)
 			via = "screen"
 		}
 	}
-	err := s.o.Audit.Record(ctx, audit.Entry{At: s.o.Now(), Who: c.Name, Via: via, Address: c.Address, Act: act, What: what, Detail: detail, OK: ok})
+	err := s.o.Audit.Record(ctx, audit.Entry{At: s.o.Now(), Who: c.Who(), Via: via, Address: c.Address, Act: act, What: what, Detail: detail, OK: ok})
 	if err != nil {
 		return fmt.Errorf("write down %s of %s: %w", act, what, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"communewatch/collector/registry/seqset"
 	"communewatch/probes"
 )
 
@@ -34,7 +35,7 @@ type Account struct {
 // Bounds of what a receipt may say. An agent that seals a batch every second reaches maxSeq in 35 million years; the
 // bound keeps the arithmetic, and JavaScript's, exact.
 const (
-	maxSeq  = 1 << 50
+	maxSeq  = seqset.Max
 	maxBoot = 64
 )
 
@@ -88,15 +89,15 @@ func (r *Registry) Accounts(ctx context.Context, site string) ([]Account, error)
 	for rows.Next() {
 		var a Account
 		var s stored
-		if err := rows.Scan(&a.Site, &a.Agent, &a.Boot, &s.seqs.through, &s.seqs.skipped, &s.above, &s.unnumbered,
+		if err := rows.Scan(&a.Site, &a.Agent, &a.Boot, &s.seqs.Through, &s.seqs.Skipped, &s.above, &s.unnumbered,
 			&a.Replays, &a.Points, &a.Rejected, &s.first, &s.last); err != nil {
 			return nil, r.fail("read accounts", err)
 		}
-		if err := s.seqs.decode(s.above); err != nil {
+		if err := s.seqs.Decode(s.above); err != nil {
 			return nil, r.fail("read accounts", err)
 		}
-		a.Highest, a.Missing = s.seqs.highest(), s.seqs.missing()
-		a.Received = s.seqs.received() + s.unnumbered
+		a.Highest, a.Missing = s.seqs.Highest(), s.seqs.Missing()
+		a.Received = s.seqs.Received() + s.unnumbered
 		a.First, a.Last = time.UnixMilli(s.first).UTC(), time.UnixMilli(s.last).UTC()
 		out = append(out, a)
 	}
@@ -111,7 +112,7 @@ type accountKey struct{ site, agent, boot string }
 // stored is a row of the table accounts.
 type stored struct {
 	id                  int64 // 0: not in the table yet
-	seqs                seqSet
+	seqs                seqset.Set
 	above               []byte // seqs' ranges, encoded
 	unnumbered, replays uint64
 	points, rejected    uint64
@@ -177,10 +178,10 @@ func (a *accountant) take(ctx context.Context, rc *Receipt) error {
 			clear(a.known)
 		}
 		s = &stored{first: rc.ReceivedAt.UnixMilli(), above: []byte{}}
-		err := a.find.QueryRowContext(ctx, rc.Site, rc.Agent, rc.Boot).Scan(&s.id, &s.seqs.through, &s.seqs.skipped,
+		err := a.find.QueryRowContext(ctx, rc.Site, rc.Agent, rc.Boot).Scan(&s.id, &s.seqs.Through, &s.seqs.Skipped,
 			&s.above, &s.unnumbered, &s.replays, &s.points, &s.rejected, &s.first, &s.last)
 		if err == nil {
-			err = s.seqs.decode(s.above)
+			err = s.seqs.Decode(s.above)
 		} else if errors.Is(err, sql.ErrNoRows) {
 			err = nil
 		}
@@ -193,7 +194,7 @@ func (a *accountant) take(ctx context.Context, rc *Receipt) error {
 	s.last = max(s.last, rc.ReceivedAt.UnixMilli())
 	if rc.Seq == 0 {
 		s.unnumbered++
-	} else if !s.seqs.add(rc.Seq) {
+	} else if !s.seqs.Add(rc.Seq) {
 		s.replays++
 		return nil
 	}
@@ -205,16 +206,16 @@ func (a *accountant) take(ctx context.Context, rc *Receipt) error {
 // Store writes the accounts that changed since the last Store, each once.
 func (a *accountant) Store(ctx context.Context) error {
 	for key, s := range a.touched {
-		s.above = s.seqs.encode(s.above[:0])
+		s.above = s.seqs.Encode(s.above[:0])
 		if s.above == nil {
 			s.above = []byte{} // an empty blob is read back as nil, and nil would be written as NULL
 		}
 		var err error
 		if s.id == 0 {
-			err = a.insert.QueryRowContext(ctx, key.site, key.agent, key.boot, s.seqs.through, s.seqs.skipped, s.above,
+			err = a.insert.QueryRowContext(ctx, key.site, key.agent, key.boot, s.seqs.Through, s.seqs.Skipped, s.above,
 				s.unnumbered, s.replays, s.points, s.rejected, s.first, s.last).Scan(&s.id)
 		} else {
-			_, err = a.update.ExecContext(ctx, s.seqs.through, s.seqs.skipped, s.above, s.unnumbered, s.replays,
+			_, err = a.update.ExecContext(ctx, s.seqs.Through, s.seqs.Skipped, s.above, s.unnumbered, s.replays,
 				s.points, s.rejected, s.last, s.id)
 		}
 		if err != nil {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"communewatch/collector/audit"
+	"communewatch/collector/registry/record"
 	"communewatch/inventory"
 	"communewatch/probes"
 )
@@ -87,6 +89,7 @@ func (r *Registry) ImportSites(ctx context.Context, sites []inventory.Site, dryR
 		return compare(known, sites), nil
 	}
 	var result ImportResult
+	by, now := record.Behind(ctx), r.now()
 	err := r.write(ctx, "import sites", func(ctx context.Context, c *sql.Conn) error {
 		known, err := readSites(ctx, c, "")
 		if err != nil {
@@ -96,6 +99,14 @@ func (r *Registry) ImportSites(ctx context.Context, sites []inventory.Site, dryR
 		write := slices.Clone(result.Added)
 		for _, ch := range result.Changed {
 			write = append(write, ch.After)
+			if err := by.Add(ctx, c, now, audit.Entry{Act: "site.change", What: ch.After.ID, Detail: record.Changed(told(ch.Before), told(ch.After)), OK: true}); err != nil {
+				return err
+			}
+		}
+		for _, s := range result.Added {
+			if err := by.Add(ctx, c, now, audit.Entry{Act: "site.add", What: s.ID, Detail: told(s), OK: true}); err != nil {
+				return err
+			}
 		}
 		return writeSites(ctx, c, write)
 	})
@@ -103,6 +114,15 @@ func (r *Registry) ImportSites(ctx context.Context, sites []inventory.Site, dryR
 		return ImportResult{}, err // and don't touch result: if ctx has ended, the writer may still be at it
 	}
 	return result, nil
+}
+
+// told is a site for the record. Who sees it is decided by its district.
+func told(s inventory.Site) string {
+	at := ""
+	if s.Position != nil {
+		at = fmt.Sprint(s.Position.Lat, " ", s.Position.Lon)
+	}
+	return record.Detail("name", s.Name, "type", s.Type, "code", s.Code, "district", s.Parent, "district code", s.ParentCode, "at", at, "from", s.ValidFrom.String())
 }
 
 type siteKey struct{ id, from string }

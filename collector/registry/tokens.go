@@ -15,6 +15,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"communewatch/collector/audit"
+	"communewatch/collector/registry/record"
 	"communewatch/collector/registry/scope"
 	"communewatch/probes"
 )
@@ -101,6 +103,7 @@ func (r *Registry) CreateToken(ctx context.Context, t Token) (secret string, mad
 	secret = secretMark + t.ID + "_" + base32Lower.EncodeToString(random[idBytes:])
 	hash := sha256.Sum256([]byte(secret))
 
+	by := record.Behind(ctx)
 	err = r.write(ctx, "create token", func(ctx context.Context, c *sql.Conn) error {
 		for _, site := range append(slices.Clone(t.Sites), t.Site) {
 			if site == "" {
@@ -114,7 +117,12 @@ func (r *Registry) CreateToken(ctx context.Context, t Token) (secret string, mad
 				return fmt.Errorf("site %s is not in the registry; import it first with: communewatch-collector sites import", site)
 			}
 		}
-		_, err := c.ExecContext(ctx, `INSERT INTO tokens (id, kind, site, sites, measurements, agent, note, hash, created_ms)
+		err := by.Add(ctx, c, t.Created, audit.Entry{Act: "token.create", What: t.ID, OK: true,
+			Detail: record.Detail("kind", string(t.Kind), "site", t.Site, "sites", scope.Text(t.Sites), "agent", t.Agent, "measurements", scope.Text(t.Measurements), "note", t.Note)})
+		if err != nil {
+			return err
+		}
+		_, err = c.ExecContext(ctx, `INSERT INTO tokens (id, kind, site, sites, measurements, agent, note, hash, created_ms)
 			VALUES (?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?)`, t.ID, string(t.Kind), t.Site, scope.Text(t.Sites), scope.Text(t.Measurements), t.Agent, t.Note, hash[:], t.Created.UnixMilli())
 		return err
 	})
@@ -185,14 +193,16 @@ func (r *Registry) Tokens(ctx context.Context) ([]Token, error) {
 // RevokeToken ends a token for good. It acts here at once, and in other processes within a second. Revoking twice
 // is harmless.
 func (r *Registry) RevokeToken(ctx context.Context, id string) error {
-	at := r.now().UnixMilli()
+	at, by := r.now(), record.Behind(ctx)
 	err := r.write(ctx, "revoke token", func(ctx context.Context, c *sql.Conn) error {
 		var found int
-		err := c.QueryRowContext(ctx, `UPDATE tokens SET revoked_ms = coalesce(revoked_ms, ?) WHERE id = ? RETURNING 1`, at, id).Scan(&found)
+		err := c.QueryRowContext(ctx, `UPDATE tokens SET revoked_ms = coalesce(revoked_ms, ?) WHERE id = ? RETURNING 1`, at.UnixMilli(), id).Scan(&found)
 		if errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("no token has the id %.40q; list them with: communewatch-collector token list", id)
+		} else if err != nil {
+			return err
 		}
-		return err
+		return by.Add(ctx, c, at, audit.Entry{Act: "token.revoke", What: id, OK: true})
 	})
 	if err == nil {
 		r.tokens.changes.Add(1)

@@ -245,4 +245,4 @@ func Reported(accounts func(ctx context.Context, site string) ([]registry.Accoun
 	}
 }
 
-func nameOf(ctx context.Context) string { return people.From(ctx).Name }
+func nameOf(ctx context.Context) string { return people.From(ctx).Who() }

@@ -316,7 +316,7 @@ func (k *Keeper) Add(ctx context.Context, from fs.FS) (*release.Manifest, error)
 			return nil, fmt.Errorf("release %v: %s: %w", m.Version, f.Name, err)
 		}
 	}
-	by := people.From(ctx).Name
+	by := people.From(ctx).Who()
 	if err := k.record(ctx, "release.add", m.Version.String(), ""); err != nil {
 		return nil, err
 	}

@@ -117,7 +117,7 @@ func (s *Service) Start(ctx context.Context, site, agent string, checks []string
 	if err != nil {
 		return Run{}, err
 	}
-	r := &run{Run: Run{ID: "run-" + strings.ToLower(rand.Text()), Site: site, Agent: agent, By: who.Name, Asked: s.o.Now()},
+	r := &run{Run: Run{ID: "run-" + strings.ToLower(rand.Text()), Site: site, Agent: agent, By: who.Who(), Asked: s.o.Now()},
 		began: time.Now(), changed: make(chan struct{})}
 	for _, name := range checks {
 		r.Checks = append(r.Checks, Check{Name: name})
@@ -126,7 +126,7 @@ func (s *Service) Start(ctx context.Context, site, agent string, checks []string
 	if err := o.Validate(); err != nil {
 		return Run{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if !s.enter(who.Name, r) {
+	if !s.enter(who.Who(), r) {
 		s.record(ctx, who, site, agent, checks, ErrTooMany)
 		return Run{}, ErrTooMany
 	}

@@ -190,5 +190,6 @@ func withRegistry(cmd *cobra.Command, config *configFlag, do func(*registry.Regi
 	if err != nil {
 		return err
 	}
+	cmd.SetContext(program.As(cmd.Context())) // who typed it, for the record
 	return errors.Join(do(reg), reg.Close())
 }

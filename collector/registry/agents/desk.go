@@ -314,7 +314,7 @@ func (d *Desk) Cleared(ctx context.Context, site, agent, by string) error {
 }
 
 // who is the name that a change is recorded under.
-func (d *Desk) who(ctx context.Context, by string) string { return cmp.Or(by, people.From(ctx).Name) }
+func (d *Desk) who(ctx context.Context, by string) string { return cmp.Or(by, people.From(ctx).Who()) }
 
 // recorded takes entries down, as tried in vain if err is not nil, and returns err. A change that can't be recorded is an
 // error though it was made.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"communewatch/collector/registry/record"
 	"communewatch/collector/sqlite"
 	"communewatch/probes"
 )
@@ -114,7 +115,10 @@ const (
 )
 
 // Tx is a transaction that changes what people said.
-type Tx struct{ c *sql.Conn }
+type Tx struct {
+	c  *sql.Conn
+	by record.By
+}
 
 // QueryContext reads within the transaction.
 func (c *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
@@ -135,7 +139,8 @@ func (c *Tx) PaperChanged(ctx context.Context) error {
 // Change runs do in a transaction that is on disk when Change returns: what people say can't be sent again. A do that
 // fails has changed nothing.
 func (s *Store) Change(ctx context.Context, doing string, do func(ctx context.Context, c *Tx) error) error {
-	err := s.db.WriteDurable(ctx, func(ctx context.Context, c *sql.Conn) error { return do(ctx, &Tx{c}) })
+	by := record.Behind(ctx)
+	err := s.db.WriteDurable(ctx, func(ctx context.Context, c *sql.Conn) error { return do(ctx, &Tx{c, by}) })
 	var mistake *Mistake
 	if err == nil || ctx.Err() != nil || errors.Is(err, ErrUnknown) || errors.As(err, &mistake) {
 		return err

@@ -9,6 +9,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"communewatch/collector/audit"
+	"communewatch/collector/registry/record"
 	"communewatch/inventory"
 )
 
@@ -261,8 +263,13 @@ type Audit struct {
 	Before, After  string
 }
 
-// Audit writes down what is changed.
+// Audit writes down what is changed: where people of the inventory look for it, and in the record of all changes, where By
+// is what somebody said of himself and who is behind the change is known.
 func (c *Tx) Audit(ctx context.Context, a Audit) error {
+	verb, _, _ := strings.Cut(a.Action, " ")
+	if err := c.by.Add(ctx, c, a.At, audit.Entry{Act: "inventory." + verb, What: a.Object, Detail: a.Action + " by " + a.By + ": " + record.Changed(a.Before, a.After), OK: true}); err != nil {
+		return err
+	}
 	_, err := c.ExecContext(ctx, "INSERT INTO inventory_audit (at_ms, said_by, action, object, before, after) VALUES (?, ?, ?, ?, ?, ?)",
 		Millis(a.At), a.By, a.Action, a.Object, a.Before, a.After)
 	return err

@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"communewatch/collector/audit"
+	"communewatch/collector/registry/record"
 	"communewatch/collector/reports"
 	"communewatch/probes"
 )
@@ -63,6 +65,7 @@ func (s *Store) Import(ctx context.Context, list []reports.Agreement, file, by s
 	}
 	var done Imported
 	var refused error
+	behind := record.Behind(ctx)
 	err := s.db.WriteDurable(ctx, func(ctx context.Context, c *sql.Conn) error {
 		known, err := contracts(ctx, c, false)
 		if err != nil {
@@ -77,7 +80,14 @@ func (s *Store) Import(ctx context.Context, list []reports.Agreement, file, by s
 				return err
 			}
 		}
-		for _, a := range slices.Concat(done.Changed, done.Added) {
+		for i, a := range slices.Concat(done.Changed, done.Added) {
+			act := "contract.add"
+			if i < len(done.Changed) {
+				act = "contract.change"
+			}
+			if err := note(ctx, c, behind, s.now(), act, a.Site, a.Layer, fmt.Sprintf("from %s: %s, by %s (%s)", cmp.Or(a.Contract.From, "ever"), a.Contract.Provider, by, file)); err != nil {
+				return err
+			}
 			if _, err := c.ExecContext(ctx, `INSERT INTO line_contracts (site, layer, from_day, to_day, provider, number, down_mbps, up_mbps, profile, monthly_vnd, file, said_by, at_ms)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, a.Site, string(a.Layer), a.Contract.From, a.Contract.To, a.Contract.Provider, a.Contract.Number,
 				a.Contract.DownMbps, a.Contract.UpMbps, a.Contract.Profile, a.Contract.Monthly, file, by, now); err != nil {
@@ -160,6 +170,11 @@ func compare(known []Contract, list []reports.Agreement) (Imported, error) {
 	return done, nil
 }
 
+// note writes into the record what is done to the contract of a line.
+func note(ctx context.Context, c *sql.Conn, behind record.By, at time.Time, act, site string, layer probes.Layer, detail string) error {
+	return behind.Add(ctx, c, at, audit.Entry{Act: act, What: site + "/" + string(layer), Detail: detail, OK: true})
+}
+
 func withdraw(ctx context.Context, c *sql.Conn, site string, layer probes.Layer, from, by string, now int64) (bool, error) {
 	result, err := c.ExecContext(ctx, `UPDATE line_contracts SET withdrawn_ms = ?, withdrawn_by = ?
 		WHERE site = ? AND layer = ? AND from_day = ? AND withdrawn_ms IS NULL`, now, by, site, string(layer), from)
@@ -175,10 +190,12 @@ func (s *Store) Withdraw(ctx context.Context, site string, layer probes.Layer, f
 	if by == "" || len(by) > maxText || !utf8.ValidString(by) {
 		return ErrNobody
 	}
-	found := false
+	found, behind := false, record.Behind(ctx)
 	err := s.db.WriteDurable(ctx, func(ctx context.Context, c *sql.Conn) (err error) {
-		found, err = withdraw(ctx, c, site, layer, from, by, s.now().UnixMilli())
-		return err
+		if found, err = withdraw(ctx, c, site, layer, from, by, s.now().UnixMilli()); err != nil || !found {
+			return err
+		}
+		return note(ctx, c, behind, s.now(), "contract.withdraw", site, layer, fmt.Sprintf("from %s, by %s", cmp.Or(from, "ever"), by))
 	})
 	if err == nil && !found {
 		return ErrUnknown

@@ -3,91 +3,24 @@ package people
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"communewatch/collector/audit"
+	"communewatch/collector/registry/record"
 )
-
-// Bounds of an entry's texts.
-const (
-	maxWho    = 200
-	maxAct    = 64
-	maxDetail = 4096
-)
-
-// write adds a line to the record.
-func (s *Store) write(ctx context.Context, c *sql.Conn, e *audit.Entry) error {
-	if e.Act == "" {
-		return errors.New("a line of the record of changes names no act")
-	}
-	cut := func(text string, most int) string { return strings.ToValidUTF8(text[:min(len(text), most)], "") }
-	at := e.At
-	if at.IsZero() {
-		at = s.now()
-	}
-	_, err := c.ExecContext(ctx, "INSERT INTO audit (at_ms, who, via, address, act, what, detail, ok) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		at.UnixMilli(), cut(e.Who, maxWho), cut(e.Via, maxAct), cut(e.Address, maxAct), cut(e.Act, maxAct), cut(e.What, maxWho), cut(e.Detail, maxDetail), e.OK)
-	return err
-}
 
 // Record adds a line to the record; it is on disk when Record returns. Who, Via and Address are those of the context's
 // caller where they are empty, At is now where it is zero.
 func (s *Store) Record(ctx context.Context, e audit.Entry) error {
-	e = stamp(ctx, &e)
-	return s.told(ctx, "record a change", s.db.WriteDurable(ctx, func(ctx context.Context, c *sql.Conn) error { return s.write(ctx, c, &e) }))
+	by := record.Behind(ctx)
+	return s.told(ctx, "record a change", s.db.WriteDurable(ctx, func(ctx context.Context, c *sql.Conn) error { return by.Add(ctx, c, s.now(), e) }))
 }
-
-// Lengths of an answer.
-const (
-	standardEntries = 200
-	mostEntries     = 10_000
-)
 
 // Entries reads the record, newest first.
 func (s *Store) Entries(ctx context.Context, f audit.Filter) ([]audit.Entry, error) {
-	where, args := "1", []any{}
-	and := func(clause string, v any) { where, args = where+" AND "+clause, append(args, v) }
-	if !f.From.IsZero() {
-		and("at_ms >= ?", f.From.UnixMilli())
-	}
-	if !f.To.IsZero() {
-		and("at_ms < ?", f.To.UnixMilli())
-	}
-	if f.Who != "" {
-		and("who = ?", f.Who)
-	}
-	if n := len(f.Act); n > 0 && f.Act[n-1] == '.' {
-		and("instr(act, ?) = 1", f.Act)
-	} else if n > 0 {
-		and("act = ?", f.Act)
-	}
-	if f.Before > 0 {
-		and("id < ?", f.Before)
-	}
-	limit := f.Limit
-	if limit <= 0 {
-		limit = standardEntries
-	}
-	rows, err := s.db.Read().QueryContext(ctx, "SELECT id, at_ms, who, via, address, act, what, detail, ok FROM audit WHERE "+where+" ORDER BY id DESC LIMIT ?",
-		append(args, min(limit, mostEntries))...)
-	if err != nil {
-		return nil, s.told(ctx, "read the record of changes", err)
-	}
-	defer rows.Close()
-	out := []audit.Entry{}
-	for rows.Next() {
-		var e audit.Entry
-		var at int64
-		if err := rows.Scan(&e.ID, &at, &e.Who, &e.Via, &e.Address, &e.Act, &e.What, &e.Detail, &e.OK); err != nil {
-			return nil, s.told(ctx, "read the record of changes", err)
-		}
-		e.At = time.UnixMilli(at).UTC()
-		out = append(out, e)
-	}
-	return out, s.told(ctx, "read the record of changes", rows.Err())
+	out, err := record.Entries(ctx, s.db.Read(), f)
+	return out, s.told(ctx, "read the record of changes", err)
 }
 
 // How long what has ended is kept: so long somebody may ask what it was.

@@ -11,7 +11,6 @@
 package people
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -28,6 +27,7 @@ import (
 
 	"communewatch/collector/audit"
 	roles "communewatch/collector/people"
+	"communewatch/collector/registry/record"
 	"communewatch/collector/sqlite"
 )
 
@@ -76,13 +76,13 @@ func (s *Store) told(ctx context.Context, doing string, err error) error {
 
 // change runs do in a transaction that is on disk when it returns, with a line of the record that do fills in.
 func (s *Store) change(ctx context.Context, doing string, do func(ctx context.Context, c *sql.Conn, e *audit.Entry) error) error {
-	e := audit.Entry{OK: true}
-	said := stamp(ctx, &e)
+	by := record.Behind(ctx)
+	said := by.Fill(audit.Entry{OK: true})
 	return s.told(ctx, doing, s.db.WriteDurable(ctx, func(ctx context.Context, c *sql.Conn) error {
 		if err := do(ctx, c, &said); err != nil {
 			return err
 		}
-		return s.write(ctx, c, &said)
+		return by.Add(ctx, c, s.now(), said)
 	}))
 }
 
@@ -140,7 +140,7 @@ func CheckName(name string) error {
 	switch {
 	case len(name) < 2 || len(name) > maxName || strings.ContainsFunc(name, bad) || !(name[0] >= 'a' && name[0] <= 'z'):
 		return fmt.Errorf("%.80q: the name of an account has 2 to %d of a-z, 0-9, dot, hyphen, underscore and @, and begins with a letter", name, maxName)
-	case slices.Contains([]string{"system", "anonymous", "command"}, name):
+	case slices.Contains([]string{"system", roles.Anonymous, "command"}, name):
 		return fmt.Errorf("%q: the record of changes calls the collector itself so; choose another name", name)
 	}
 	return nil
@@ -186,22 +186,4 @@ func districtsOf(text sql.NullString) ([]string, error) {
 		return nil, fmt.Errorf("districts of an account are damaged: %w", err)
 	}
 	return list, nil
-}
-
-// stamp fills in who is behind a change.
-func stamp(ctx context.Context, e *audit.Entry) audit.Entry {
-	out := *e
-	c, told := roles.Told(ctx)
-	via := map[string]string{"session": "screen", "key": "api", "command": "command"}[c.Via]
-	switch {
-	case !told:
-		via = "system"
-		c.Name = "system"
-	case via == "":
-		via = "screen"
-	}
-	out.Who = cmp.Or(out.Who, c.Name, "anonymous")
-	out.Via = cmp.Or(out.Via, via)
-	out.Address = cmp.Or(out.Address, c.Address)
-	return out
 }

@@ -35,7 +35,7 @@ func (s *service) record(ctx context.Context, act, what, by, detail string, err 
 		return err
 	}
 	e := audit.Entry{Act: act, What: what, Detail: detail, OK: err == nil}
-	if c, told := people.Told(ctx); told && by != "" && c.Name != by {
+	if c, told := people.Told(ctx); told && by != "" && c.Who() != by {
 		e.Who = by // whose operator's code it is, or who said so on the command line
 	}
 	if err != nil {

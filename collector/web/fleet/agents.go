@@ -186,7 +186,7 @@ func (p *Pages) approve(rw http.ResponseWriter, r *http.Request) {
 		if err != nil || len(key) != 32 {
 			return known.ErrOtherKey
 		}
-		return p.o.Agents.ApproveKey(ctx, of.Site, of.Name, people.From(ctx).Name, [32]byte(key))
+		return p.o.Agents.ApproveKey(ctx, of.Site, of.Name, people.From(ctx).Who(), [32]byte(key))
 	})
 }
 
@@ -201,15 +201,15 @@ func (p *Pages) revoke(rw http.ResponseWriter, r *http.Request) {
 		case why == "" || r.PostFormValue("sure") == "":
 			return &known.Invalid{Message: of.T("fleet.say_why")}
 		case what == "rejected":
-			return p.o.Agents.Reject(ctx, of.Site, of.Name, people.From(ctx).Name, why)
+			return p.o.Agents.Reject(ctx, of.Site, of.Name, people.From(ctx).Who(), why)
 		}
-		return p.o.Agents.Revoke(ctx, of.Site, of.Name, people.From(ctx).Name, why)
+		return p.o.Agents.Revoke(ctx, of.Site, of.Name, people.From(ctx).Who(), why)
 	})
 }
 
 func (p *Pages) cleared(rw http.ResponseWriter, r *http.Request) {
 	p.act(rw, r, "cleared", func(ctx context.Context, of *agentPage) error {
-		return p.o.Agents.Cleared(ctx, of.Site, of.Name, people.From(ctx).Name)
+		return p.o.Agents.Cleared(ctx, of.Site, of.Name, people.From(ctx).Who())
 	})
 }
 

@@ -228,16 +228,6 @@ func redirect(rw http.ResponseWriter, r *http.Request, to, what string) {
 	http.Redirect(rw, r, to+"?done="+what, http.StatusSeeOther)
 }
 
-// named is a request's context with a name for whoever needs none here: a collector on loopback may let everybody change
-// things, and what is kept says who did.
-func named(r *http.Request) context.Context {
-	c := people.From(r.Context())
-	if c.Name == "" {
-		c.Name = "anonymous"
-	}
-	return people.With(r.Context(), c)
-}
-
 // text is a field of a form as people wrote it in several lines.
 func text(r *http.Request, name string) string {
 	return strings.ReplaceAll(r.PostFormValue(name), "\r\n", "\n")

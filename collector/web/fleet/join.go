@@ -155,7 +155,7 @@ func (p *Pages) createCodes(rw http.ResponseWriter, r *http.Request) {
 		want := make([]known.NewCode, len(ids))
 		for i, id := range ids {
 			want[i] = known.NewCode{Site: id, Agent: field(r, "agent"), Replace: replace, Approve: r.PostFormValue("approve") != "",
-				Note: field(r, "note"), Valid: time.Duration(hours) * time.Hour, By: caller.Name}
+				Note: field(r, "note"), Valid: time.Duration(hours) * time.Hour, By: caller.Who()}
 		}
 		made, err = p.o.Agents.CreateCodes(r.Context(), want)
 	}
@@ -205,7 +205,7 @@ func (p *Pages) cancelCode(rw http.ResponseWriter, r *http.Request) {
 		// A code of a site that the reader does not see is none to them.
 		i := slices.IndexFunc(codes, func(c known.Code) bool { _, seen := at.sites[c.Site]; return c.ID == id && seen })
 		if err = known.ErrUnknownCode; i >= 0 {
-			err = p.o.Agents.CancelCode(r.Context(), id, people.From(r.Context()).Name)
+			err = p.o.Agents.CancelCode(r.Context(), id, people.From(r.Context()).Who())
 		}
 	}
 	if err != nil {

@@ -88,7 +88,7 @@ func (p *Pages) changeRelease(rw http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Pages) doRelease(r *http.Request, at *page) error {
-	k, ctx := p.o.Releases, named(r)
+	k, ctx := p.o.Releases, r.Context()
 	switch do := r.PostFormValue("do"); do {
 	case "pause":
 		return k.Pause(ctx)

@@ -227,7 +227,7 @@ func (p *Pages) applyPlan(rw http.ResponseWriter, r *http.Request) {
 	d, err := p.draft(r, &out)
 	var changed bool
 	if err == nil {
-		_, changed, err = p.o.Plans.Apply(named(r), d)
+		_, changed, err = p.o.Plans.Apply(r.Context(), d)
 	}
 	p.applied(rw, r, &out, changed, err)
 }
@@ -259,7 +259,7 @@ func (p *Pages) rollback(rw http.ResponseWriter, r *http.Request) {
 		p.answer(rw, r, &out, err)
 		return
 	}
-	_, changed, err := p.o.Plans.Rollback(named(r), out.Restore, out.Note)
+	_, changed, err := p.o.Plans.Rollback(r.Context(), out.Restore, out.Note)
 	p.applied(rw, r, &out, changed, err)
 }
 
@@ -271,9 +271,9 @@ func (p *Pages) changeSecret(rw http.ResponseWriter, r *http.Request) {
 	name := field(r, "name")
 	var err error
 	if r.PostFormValue("do") == "remove" {
-		err = p.o.Plans.RemoveSecret(named(r), name)
+		err = p.o.Plans.RemoveSecret(r.Context(), name)
 	} else {
-		err = p.o.Plans.SetSecret(named(r), name, r.PostFormValue("value"))
+		err = p.o.Plans.SetSecret(r.Context(), name, r.PostFormValue("value"))
 	}
 	if err != nil {
 		p.answer(rw, r, &out, err)

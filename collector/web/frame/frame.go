@@ -133,6 +133,18 @@ func (f Frame) Proof() string { return f.Caller.Proof }
 // Reader is who is signed in, as they are called.
 func (f Frame) Reader() string { return cmp.Or(f.Caller.Display, f.Caller.Name) }
 
+// Doer words the name that was kept of who did something: who was not signed in has none.
+func (f Frame) Doer(who string) string {
+	from, unnamed := people.Unnamed(who)
+	switch {
+	case !unnamed:
+		return who
+	case from == "":
+		return f.T("app.unnamed")
+	}
+	return f.T("app.unnamed_from", "address", from)
+}
+
 // Section is the part of the product that the page belongs to: "map", "rehearsals", "reports", "inventory", "fleet" or
 // "account".
 func (f Frame) Section() string {

@@ -1,4 +1,7 @@
-package registry
+// Package seqset is a set of batch numbers that is small however many there are: agents number what they send from 1, and
+// nearly all of it arrives. So everything up to a number is one figure, and what came above it a few ranges. What never
+// came is the loss that screens show.
+package seqset
 
 import (
 	"encoding/binary"
@@ -6,11 +9,14 @@ import (
 	"slices"
 )
 
-// seqSet is a set of numbers from 1 that is nearly all of them: everything up to through (but for skipped of them),
+// Max is the highest number: an agent that sends a batch every second reaches it in 35 million years.
+const Max = 1 << 50
+
+// Set is a set of numbers from 1 that is nearly all of them: everything up to Through (but for Skipped of them),
 // and a few ranges above. The zero value is empty.
-type seqSet struct {
-	through uint64
-	skipped uint64 // numbers up to through that never came and were given up
+type Set struct {
+	Through uint64
+	Skipped uint64 // numbers up to Through that never came and were given up
 	above   []span // rising; a gap before each
 }
 
@@ -20,9 +26,9 @@ type span struct{ lo, hi uint64 } // both inclusive
 // drop makes one more. When there are more, the oldest gap is given up: it stays missing for good.
 const maxSpans = 256
 
-// add puts n into the set and reports whether it was new. A number in a gap that was given up counts as not new.
-func (s *seqSet) add(n uint64) bool {
-	if n <= s.through {
+// Add puts n into the set and reports whether it was new. A number in a gap that was given up counts as not new.
+func (s *Set) Add(n uint64) bool {
+	if n <= s.Through {
 		return false
 	}
 	i, found := slices.BinarySearchFunc(s.above, n, func(p span, n uint64) int {
@@ -51,36 +57,39 @@ func (s *seqSet) add(n uint64) bool {
 		s.above = slices.Insert(s.above, i, span{n, n})
 	}
 	if len(s.above) > maxSpans {
-		s.skipped += s.above[0].lo - s.through - 1
-		s.through = s.above[0].lo - 1
+		s.Skipped += s.above[0].lo - s.Through - 1
+		s.Through = s.above[0].lo - 1
 	}
-	if len(s.above) > 0 && s.above[0].lo == s.through+1 {
-		s.through = s.above[0].hi
+	if len(s.above) > 0 && s.above[0].lo == s.Through+1 {
+		s.Through = s.above[0].hi
 		s.above = slices.Delete(s.above, 0, 1)
 	}
 	return true
 }
 
-func (s *seqSet) highest() uint64 {
+// Highest is the highest number in it, 0 for none.
+func (s *Set) Highest() uint64 {
 	if len(s.above) > 0 {
 		return s.above[len(s.above)-1].hi
 	}
-	return s.through
+	return s.Through
 }
 
-func (s *seqSet) received() uint64 {
-	n := s.through - s.skipped
+// Received is how many numbers are in it.
+func (s *Set) Received() uint64 {
+	n := s.Through - s.Skipped
 	for _, p := range s.above {
 		n += p.hi - p.lo + 1
 	}
 	return n
 }
 
-func (s *seqSet) missing() uint64 { return s.highest() - s.received() }
+// Missing is how many numbers below the highest are not.
+func (s *Set) Missing() uint64 { return s.Highest() - s.Received() }
 
-// encode appends the ranges above through as pairs of varints: length of the gap before, length of the range.
-func (s *seqSet) encode(dst []byte) []byte {
-	at := s.through
+// Encode appends the ranges above Through as pairs of varints: length of the gap before, length of the range.
+func (s *Set) Encode(dst []byte) []byte {
+	at := s.Through
 	for _, p := range s.above {
 		dst = binary.AppendUvarint(dst, p.lo-at-1)
 		dst = binary.AppendUvarint(dst, p.hi-p.lo+1)
@@ -91,11 +100,11 @@ func (s *seqSet) encode(dst []byte) []byte {
 
 var errSpans = errors.New("the ranges of an account make no sense: the database is damaged")
 
-// decode is the inverse of encode; through must be set.
-func (s *seqSet) decode(src []byte) error {
+// Decode is the inverse of Encode; Through and Skipped must be set.
+func (s *Set) Decode(src []byte) error {
 	s.above = s.above[:0]
-	at := s.through
-	if at > maxSeq || s.skipped > at {
+	at := s.Through
+	if at > Max || s.Skipped > at {
 		return errSpans
 	}
 	for len(src) > 0 {
@@ -104,7 +113,7 @@ func (s *seqSet) decode(src []byte) error {
 			return errSpans
 		}
 		length, m := binary.Uvarint(src[n:])
-		if m <= 0 || gap == 0 || length == 0 || gap > maxSeq || length > maxSeq || at+gap+length > maxSeq || len(s.above) > maxSpans {
+		if m <= 0 || gap == 0 || length == 0 || gap > Max || length > Max || at+gap+length > Max || len(s.above) > maxSpans {
 			return errSpans
 		}
 		src = src[n+m:]
