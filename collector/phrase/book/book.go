@@ -9,6 +9,7 @@
 package book
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -66,12 +67,11 @@ func New() (*Book, error) {
 		}
 		b.rows = append(b.rows, r)
 	}
-	// What says more by itself is looked for first: "%q is not %s" fits many.
+	// What begins with words of its own is looked for before what begins with a place, which may take in the beginning of
+	// another; then what says more by itself: "%q is not %s" fits many.
+	open := func(r *row) int { return min(len(r.begins), 1) }
 	slices.SortFunc(b.rows, func(x, y row) int {
-		if x.plain != y.plain {
-			return y.plain - x.plain
-		}
-		return strings.Compare(x.match.String(), y.match.String())
+		return cmp.Or(open(&y)-open(&x), y.plain-x.plain, strings.Compare(x.match.String(), y.match.String()))
 	})
 	return b, nil
 }

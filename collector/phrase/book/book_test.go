@@ -40,6 +40,7 @@ func TestSentencesAreSaidInVietnamese(t *testing.T) {
 		{"10.9.0.0/16 is multicast, which no check from here may speak to", "10.9.0.0/16 là địa chỉ nhóm (multicast), không phép đo nào giao từ đây được liên lạc tới"},
 		{"s1/main went back to the former version: its results did not arrive within 10m0s", "s1/main đã trở về bản trước: kết quả đo không về trong 10m0s"},
 		{"role operator, was viewer; disabled", "vai trò vận hành, trước là người xem; khóa tài khoản"},
+		{"work 3:12: checks[0].kind: snmp is forbidden: it is not among allow.kinds of the agent's own settings", "Bản 3, dòng 12, checks[0].kind: cấm loại snmp: cấu hình riêng của máy đo không cho phép (allow.kinds)"},
 		{"dns: the agent has no such check", "dns: Máy đo không có phép đo này"},
 		{"no site is in group a\nno site gets template b", "Không đơn vị nào thuộc nhóm a\nKhông đơn vị nào dùng mẫu b"},
 		{"first s1, s2, then [10 100] %", "đầu tiên s1, s2, sau đó [10 100] %"},
@@ -70,14 +71,14 @@ var rooms = []string{
 	"../../assign/fleet.go", "../../assign/give.go", "../../assign/plan.go", "../../assign/words.go", "../../assign/reach/*.go", "../../assign/values/*.go", "../../assign/lists/*.go",
 	"../../../probes/settings/*.go", "../../runs/*.go", "../../releases/stages/*.go", "../../releases/people.go", "../../registry/people/accounts.go",
 	"../../registry/people/sessions.go", "../../registry/people/store.go", "../../registry/agents/desk.go", "../../registry/agents/heard.go", "../../registry/releases/*.go",
-	"../../plans/apply.go", "../../plans/plans.go", "../../../agent/orders/runs.go", "../../../agent/ordered.go",
+	"../../plans/apply.go", "../../plans/plans.go", "../../../agent/orders/runs.go", "../../../agent/ordered.go", "../../../agent/given.go",
 }
 
 var apart = []string{
 	"write down %s of %s: %w", "version %d of the plan: %w", "the plan can't be applied:\n", "values of sites: %w", "districts of an account are damaged: %w", "read the fleet: %w",
 	"read who reports: %w", "roll-out %d: %w", "what was done can't be recorded: %w", "the sign-on names nobody", "there is a local account", "the session has ended", "the link is not known",
 	"%w: %s; import it first", "%w: %.40q; list them", "%w: %.63s of site %.63s", "%w: %s of site %s", "site: %v", "agent: %v", "the agent looks for no ", "two machines have one identity",
-	"checks are run by order", "want 1 to %d", "%w (it is version",
+	"checks are run by order", "want 1 to %d", "%w (it is version", "%s is this machine", "%q is not a kind of check; use some of", "work %d",
 }
 
 // TestNoSentenceIsForgotten reads the rooms: what is made into an error, a problem or a reason has its Vietnamese.

@@ -16,6 +16,7 @@ import (
 	"communewatch/collector/people"
 	"communewatch/collector/phrase"
 	"communewatch/collector/runs"
+	"communewatch/collector/web/running"
 	"communewatch/inventory"
 	"communewatch/inventory/sheet"
 )
@@ -229,11 +230,9 @@ func (p *Pages) check(rw http.ResponseWriter, r *http.Request) {
 
 type runPage struct {
 	page
-	Run runs.Run
+	Run  runs.Run
+	View running.View
 }
-
-// PhaseWord is how far something has come, in words.
-func (p *runPage) PhaseWord(phase string) string { return p.T("fleet.phase_" + cmp.Or(phase, "sent")) }
 
 func (p *Pages) runPage(rw http.ResponseWriter, r *http.Request) {
 	at, ok := p.open(rw, r, "/fleet", "fleet.run")
@@ -251,6 +250,7 @@ func (p *Pages) runPage(rw http.ResponseWriter, r *http.Request) {
 		p.sorry(rw, r, &out.page, err)
 		return
 	}
+	out.View = running.Of(out.Frame, out.Run, nil)
 	if !out.Run.Over {
 		rw.Header().Set("Refresh", "1") // without script; results come within seconds
 	}

@@ -188,6 +188,7 @@ func (p *Pages) says(r *http.Request, out *page, err error) (status int) {
 		{known.ErrState, "fleet.other_state", http.StatusConflict},
 		{known.ErrOtherKey, "fleet.other_key", http.StatusConflict},
 		{runs.ErrNotConnected, "fleet.not_connected", http.StatusConflict},
+		{runs.ErrWhichAgent, "fleet.which_agent", http.StatusConflict},
 		{runs.ErrTooMany, "fleet.too_many", http.StatusTooManyRequests},
 		{runs.ErrUnknown, "fleet.no_run", http.StatusNotFound},
 		{runs.ErrForbidden, "fleet.forbidden", http.StatusForbidden},
@@ -215,7 +216,11 @@ func (p *Pages) says(r *http.Request, out *page, err error) (status int) {
 	}
 	// What is left was mostly asked for wrongly, and its text says how; all of these rooms write them for people.
 	p.log.Warn("fleet: not done", "path", r.URL.Path, "error", err)
-	out.Bad = out.T("fleet.failed", "why", err.Error())
+	key := "fleet.failed"
+	if !out.Knows(err.Error()) {
+		key = "fleet.failed_technical"
+	}
+	out.Bad = out.T(key, "why", out.Say(err.Error()))
 	return http.StatusUnprocessableEntity
 }
 

@@ -50,8 +50,8 @@ type service struct {
 func (s *service) Agents(context.Context) ([]known.Agent, error) {
 	return []known.Agent{
 		{Site: "s1", Agent: "main", State: known.StateActive, Machine: enroll.Machine{Host: hostile, System: "linux/amd64", Version: "1.4.0"},
-			Expires: time.Now().Add(time.Hour), Clone: time.Now(), CloneWhy: "two hosts",
-			Presence: &presence.Presence{Work: work.Status{State: work.StateRefused, Version: 3, Problems: []string{"address 8.8.8.8 is not allowed"}}}},
+			Expires: time.Now().Add(time.Hour), Clone: time.Now(), CloneWhy: "two machines report in turn: pc1 and pc2",
+			Presence: &presence.Presence{Work: work.Status{State: work.StateRefused, Version: 3, Problems: []string{"checks.gateway.address: forbidden: 8.8.8.8 is not among allow.addresses of the agent's own settings, so no check from the collector may speak to it"}}}},
 		{Site: "s2", Agent: "main", State: known.StatePending, Key: waiting, Machine: enroll.Machine{Host: "=HYPERLINK(1)", Version: "1.3.0"}},
 		{Site: "s3", Agent: "main", State: known.StateActive},
 	}, nil
@@ -105,6 +105,7 @@ type world struct {
 	mux  *http.ServeMux
 	svc  *service
 	reg  *registry.Registry
+	runs *runs.Service
 	told []string
 }
 
@@ -131,6 +132,10 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.runs = runs.New(runs.Options{Connected: connected, Tell: func(site, agent string, o channel.Order) error {
+		w.told = append(w.told, site+"/"+agent+" "+strings.Join(o.Run.Checks, ","))
+		return nil
+	}})
 	pages, err := fleet.New(house, fleet.Options{
 		Sources: muster.Sources{Agents: w.svc, Said: func(context.Context) ([]agents.Said, error) { return nil, nil }, Judge: judge{}, Connected: connected},
 		Sites: func(ctx context.Context, _ string) (out []api.Site, err error) {
@@ -143,10 +148,7 @@ func newWorld(t *testing.T) *world {
 		},
 		SiteNames: reg.SiteNames, People: reg.People(), Releases: keeper, Log: log,
 		Plans: plans.Of(reg, t.TempDir(), plans.Options{Log: log}),
-		Runs: runs.New(runs.Options{Connected: connected, Tell: func(site, agent string, o channel.Order) error {
-			w.told = append(w.told, site+"/"+agent+" "+strings.Join(o.Run.Checks, ","))
-			return nil
-		}}),
+		Runs:  w.runs,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -68,6 +68,18 @@ func (p *workPage) At(of assign.Problem) string {
 	return of.At
 }
 
+// Mistake is where in a list a mistake is, in words.
+func (p *workPage) Mistake(of inventory.Problem) string {
+	var at []string
+	if of.Row > 0 {
+		at = append(at, p.T("fleet.mistake_row", "row", of.Row))
+	}
+	if of.Column != "" {
+		at = append(at, p.T("fleet.mistake_column", "column", of.Column))
+	}
+	return strings.Join(at, ", ")
+}
+
 // Where names the sites of a problem, the first of them.
 func (p *workPage) Where(of assign.Problem) string {
 	const most = 5

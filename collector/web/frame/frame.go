@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"communewatch/collector/people"
+	"communewatch/collector/phrase"
+	"communewatch/collector/phrase/book"
 )
 
 // templateFuncs are the few things that templates cannot say themselves.
@@ -69,6 +71,8 @@ type Frame struct {
 	doored bool // somebody asks who sends requests, so that there is something to sign in to
 	assets *assets
 	path   string
+
+	sentences *book.Book
 }
 
 // Notice is what a page says of the collector itself, such as that its database is away. The zero Notice is that all is
@@ -82,7 +86,7 @@ type Notice struct {
 
 // Frame makes the frame of an answer. A choice of language or theme in the address is remembered in cookies.
 func (h *House) Frame(rw http.ResponseWriter, r *http.Request) Frame {
-	f := Frame{reader: h.reader(rw, r), Title: h.title, Now: h.now(), Zone: h.zone, assets: h.assets, path: r.URL.Path, fleet: h.fleet}
+	f := Frame{reader: h.reader(rw, r), Title: h.title, Now: h.now(), Zone: h.zone, assets: h.assets, path: r.URL.Path, fleet: h.fleet, sentences: h.sentences}
 	f.Wall = f.query.Get("wall") == "1"
 	f.Caller = people.From(r.Context())
 	_, f.doored = people.Told(r.Context())
@@ -102,10 +106,32 @@ func (f Frame) Query() url.Values { return f.query }
 // The methods below are the vocabulary of the templates.
 
 func (f Frame) T(key string, pairs ...any) string { return f.cat.T(key, pairs...) }
-func (f Frame) Asset(name string) string          { return f.assets.path(name) }
-func (f Frame) Built() bool                       { return f.assets.built() }
-func (f Frame) ZoneName() string                  { return f.Zone.String() }
-func (f Frame) Themes() []string                  { return themes }
+
+// Say is a sentence of the rooms behind in the reader's language; what is not known stays as it is.
+func (f Frame) Say(text string) string {
+	said, _ := f.sentences.Say(phrase.Lang(f.Lang), text)
+	return said
+}
+
+// Knows tells whether Say says all of a text.
+func (f Frame) Knows(text string) bool {
+	_, known := f.sentences.Say(phrase.Lang(f.Lang), text)
+	return known
+}
+
+// Said is Say for texts of programs: what is not known is marked as what it is, a detail for engineers in English.
+func (f Frame) Said(text string) template.HTML {
+	said, known := f.sentences.Say(phrase.Lang(f.Lang), text)
+	if said = template.HTMLEscapeString(said); known {
+		return template.HTML(said)
+	}
+	return template.HTML(`<span class="technical">` + template.HTMLEscapeString(f.T("app.technical")) + ` <code lang="en">` + said + `</code></span>`)
+}
+
+func (f Frame) Asset(name string) string { return f.assets.path(name) }
+func (f Frame) Built() bool              { return f.assets.built() }
+func (f Frame) ZoneName() string         { return f.Zone.String() }
+func (f Frame) Themes() []string         { return themes }
 
 // ReaderMay tells whether who reads may do an act of package people, such as "inventory": pages hide what they may not.
 func (f Frame) ReaderMay(act string) bool { return f.Caller.May(people.Act(act)) }

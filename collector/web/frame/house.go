@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"communewatch/collector/phrase/book"
 )
 
 //go:embed templates/*.html
@@ -43,6 +45,7 @@ type House struct {
 	fleet       bool // there are its pages
 
 	catalogues map[string]Catalogue
+	sentences  *book.Book
 	assets     *assets
 }
 
@@ -64,6 +67,9 @@ func New(o Options) (*House, error) {
 	}
 	var err error
 	if h.catalogues, err = LoadWords(o.Words...); err != nil {
+		return nil, err
+	}
+	if h.sentences, err = book.New(); err != nil {
 		return nil, err
 	}
 	if _, ok := h.catalogues[h.defaultLang]; !ok {
