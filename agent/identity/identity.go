@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"communewatch/agent/spool/disk"
 	"communewatch/probes/enroll"
 )
 
@@ -26,6 +28,7 @@ type Options struct {
 	Now   func() time.Time // the machine's clock; nil for the real one. It may be wrong by years.
 	Build time.Time        // when this program was built; zero for what the toolchain wrote into it
 	Log   *slog.Logger     // nil for slog.Default
+	Disk  *disk.Disk       // where it is kept; nil for the real one
 }
 
 // Identity is an agent's identity in use: connections are made with it, and it can change under way.
@@ -35,7 +38,9 @@ type Identity struct {
 
 	mu      sync.Mutex // guards the fields below
 	set     Set
-	renewed chan struct{} // closed when the certificate is replaced
+	renewed chan struct{}             // closed when the certificate is replaced
+	unkept  struct{ set, clock bool } // what is newer than on disk
+	failing bool                      // to put it there
 
 	doubt chan struct{} // holds a token while it is to be asked for the time
 }
@@ -50,6 +55,9 @@ func New(dir string, set *Set, o Options) *Identity {
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.Disk == nil {
+		o.Disk = private()
 	}
 	return &Identity{dir: dir, o: o, set: *set, renewed: make(chan struct{}), doubt: make(chan struct{}, 1)}
 }
@@ -153,7 +161,7 @@ func (s *Set) believe(t *enroll.Trust, root *x509.Certificate) error {
 	return nil
 }
 
-// Renew puts a new certificate in the place of the old one, on disk first.
+// Renew puts a new certificate in the place of the old one. It counts from now on even if the disk does not take it.
 func (i *Identity) Renew(a *enroll.Answer, root *x509.Certificate) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -161,13 +169,45 @@ func (i *Identity) Renew(a *enroll.Answer, root *x509.Certificate) error {
 	if err := next.Accept(a, root); err != nil {
 		return err
 	}
-	if err := next.Write(i.dir); err != nil {
-		return fmt.Errorf("keep the new certificate: %w", err)
-	}
 	i.set = next
 	close(i.renewed)
 	i.renewed = make(chan struct{})
+	i.unkept.set = true
+	i.keep()
 	return nil
+}
+
+// Keep puts on disk what could not be put there before. It does nothing where all is.
+func (i *Identity) Keep() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.keep()
+}
+
+// keep puts on disk what is not there yet. A disk that is full must cost an agent nothing for as long as it runs. The
+// caller holds i.mu.
+func (i *Identity) keep() {
+	var failed error
+	for _, part := range []struct {
+		unkept *bool
+		write  func(*disk.Disk, string) error
+	}{{&i.unkept.set, i.set.write}, {&i.unkept.clock, i.set.clock.write}} {
+		if !*part.unkept {
+			continue
+		}
+		if err := part.write(i.o.Disk, i.dir); err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		*part.unkept = false
+	}
+	switch {
+	case failed != nil && !i.failing:
+		i.o.Log.Error("can't put the agent's identity on disk; going on with it, and trying on", "error", failed)
+	case failed == nil && i.failing:
+		i.o.Log.Info("the agent's identity is on disk again")
+	}
+	i.failing = failed != nil
 }
 
 // Believe takes the authorities that the collector tells, over a connection that root stands behind. It reports whether
@@ -182,10 +222,9 @@ func (i *Identity) Believe(t *enroll.Trust, root *x509.Certificate) (changed boo
 	if same(next.Roots, i.set.Roots) {
 		return false, nil
 	}
-	if err := next.Write(i.dir); err != nil {
-		return false, fmt.Errorf("keep the authorities: %w", err)
-	}
 	i.set = next
+	i.unkept.set = true
+	i.keep()
 	return true, nil
 }
 
@@ -234,9 +273,8 @@ func (i *Identity) Tell(told time.Time) {
 	} else if next.Told.Sub(was.Told) < floorStep {
 		return // not worth a write
 	}
-	if err := next.write(i.dir); err != nil {
-		i.o.Log.Warn("can't keep what the time is for after a restart", "error", err)
-	}
+	i.unkept.clock = true
+	i.keep()
 }
 
 // told is the clock after a collector told the time, while the machine's own says now.
@@ -267,5 +305,5 @@ func latest(at time.Time, others ...time.Time) time.Time {
 // Learn begins a set's clock with the time that a collector told at enrolment.
 func (s *Set) Learn(dir string, told, now time.Time) error {
 	s.clock = clock{}.told(told, now, latest(built(), s.Certificate.NotBefore))
-	return s.clock.write(dir)
+	return s.clock.write(private(), dir)
 }

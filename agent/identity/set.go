@@ -144,7 +144,9 @@ func parse(data []byte, read func(name string) ([]byte, error)) (*Set, error) {
 }
 
 // Write puts the set into a folder, in the place of one that is there. Its key must have been kept by KeepKey.
-func (s *Set) Write(dir string) error {
+func (s *Set) Write(dir string) error { return s.write(private(), dir) }
+
+func (s *Set) write(d *disk.Disk, dir string) error {
 	var roots strings.Builder
 	for _, c := range s.Roots {
 		roots.Write(certificatePEM(c))
@@ -155,15 +157,15 @@ func (s *Set) Write(dir string) error {
 	if err != nil {
 		return err
 	}
-	return private().ReplaceFile(filepath.Join(dir, setFile), append(data, '\n'))
+	return d.ReplaceFile(filepath.Join(dir, setFile), append(data, '\n'))
 }
 
-func (c clock) write(dir string) error {
+func (c clock) write(d *disk.Disk, dir string) error {
 	data, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
-	return private().ReplaceFile(filepath.Join(dir, clockFile), append(data, '\n'))
+	return d.ReplaceFile(filepath.Join(dir, clockFile), append(data, '\n'))
 }
 
 func private() *disk.Disk { return &disk.Disk{Private: true} }

@@ -49,6 +49,8 @@ const (
 	retryMax = time.Hour
 	// clockEvery is how often the time is asked for while it is in doubt.
 	clockEvery = time.Minute
+	// ahead is how far the collector's clock may be ahead of what the time is believed to be.
+	ahead = 24 * time.Hour
 	// lookEvery is how often the clock is looked at: it may jump.
 	lookEvery = 10 * time.Minute
 )
@@ -122,6 +124,7 @@ func (k *Keeper) Run(ctx context.Context) {
 
 // step does what is due and returns how long there is nothing to do.
 func (k *Keeper) step(ctx context.Context) time.Duration {
+	k.o.Identity.Keep()
 	now := time.Now()
 	if k.doubt && !now.Before(k.clockAt) {
 		k.clockAt = now.Add(clockEvery)
@@ -224,6 +227,9 @@ func (k *Keeper) renew(ctx context.Context) error {
 			return err
 		} else if now := k.o.Identity.Now(); !leaf.NotAfter.After(now) {
 			return fmt.Errorf("the collector gave a certificate that ended on %s", leaf.NotAfter.UTC().Format(time.DateOnly))
+		} else if leaf.NotBefore.Sub(now) > ahead {
+			// Its beginning would count as a time before now, for good. No dates here: they would be new with each try.
+			return errors.New("the collector gave a certificate that begins more than a day from now; the present one stays: look at the clocks of the collector and of this machine")
 		}
 		if err := k.o.Identity.Renew(&a, to.root); err != nil {
 			return err

@@ -17,6 +17,7 @@ import (
 	"communewatch/agent/identity/join"
 	"communewatch/agent/ship"
 	"communewatch/agent/spool"
+	"communewatch/agent/spool/disk"
 	"communewatch/agent/spool/pack"
 	"communewatch/probes/enroll"
 
@@ -89,9 +90,11 @@ func enrol(t *testing.T) *enrolled {
 }
 
 // start is what a start of the agent does.
-func (e *enrolled) start(set *identity.Set) {
+func (e *enrolled) start(set *identity.Set) { e.startOn(set, nil) }
+
+func (e *enrolled) startOn(set *identity.Set, d *disk.Disk) {
 	log := slog.New(slog.NewTextHandler(&e.log, nil))
-	e.id = identity.New(e.dir, set, identity.Options{Now: e.clock.now, Build: time.Now().AddDate(-1, 0, 0), Log: log})
+	e.id = identity.New(e.dir, set, identity.Options{Now: e.clock.now, Build: time.Now().AddDate(-1, 0, 0), Log: log, Disk: d})
 	e.to = ship.Collector{URL: e.c.URL(), Renewed: e.id.Renewed}
 	e.to.TLS = e.id.TLS(e.to.Host())
 	e.keeper = New(Options{Identity: e.id, Collectors: []ship.Collector{e.to}, Changed: func() { e.changed++ }, Log: log})
