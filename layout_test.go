@@ -107,6 +107,8 @@ var never = []struct{ from, to, why string }{
 	{"collector/dispatch", "collector/assign", "the door hands work out; what it is, others say"},
 	{"collector/seal", "collector/registry", "how secrets are sealed does not depend on where they are kept"},
 	{"collector/authority", "collector/registry", "who vouches for whom is apart from who is thrown out"},
+	{"collector/clock", "collector/registry", "what time it is does not depend on what goes by it"},
+	{"collector/clock", "collector/ingest", "what time it is does not depend on what goes by it"},
 	{"collector/callers", "collector/web", "who sends a request does not depend on what it asks for"},
 	{"collector/callers", "collector/api", "who sends a request does not depend on what it asks for"},
 	{"collector/doors", "collector/registry", "the port knows handlers, not what is behind them"},

@@ -1,17 +1,14 @@
 package collector
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"communewatch/collector/backup"
 	"communewatch/collector/plans"
 	"communewatch/collector/registry"
 	"communewatch/collector/store"
@@ -39,7 +36,9 @@ func Backup(ctx context.Context, cfg Config, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := askToBackup(ctx, cfg.socketFile(), dir); !errors.Is(err, errNotRunning) {
+	client := socketClient(cfg.socketFile())
+	defer client.CloseIdleConnections()
+	if err := backup.Ask(ctx, client, dir); !NotRunning(err) {
 		return err
 	}
 	if _, err := os.Stat(cfg.RegistryFile()); err != nil {
@@ -56,39 +55,6 @@ func Backup(ctx context.Context, cfg Config, dir string) error {
 	}
 	defer st.Close()
 	return copyStores(ctx, reg, st, dir)
-}
-
-var errNotRunning = errors.New("no collector is running")
-
-// backupOrder is the body of an order over the socket.
-type backupOrder struct {
-	Dir string `json:"dir"`
-}
-
-func askToBackup(ctx context.Context, socket, dir string) error {
-	client := socketClient(socket)
-	defer client.CloseIdleConnections()
-	body, err := json.Marshal(backupOrder{Dir: dir})
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://collector/backup", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	resp, err := client.Do(req)
-	if NotRunning(err) {
-		return errNotRunning
-	}
-	if err != nil {
-		return fmt.Errorf("ask the running collector: %w", err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusNoContent {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
-		return fmt.Errorf("the running collector could not: %s", text)
-	}
-	return nil
 }
 
 func copyStores(ctx context.Context, reg *registry.Registry, st store.Store, dir string) error {

@@ -2,20 +2,20 @@ package collector
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"communewatch/collector/api"
 	"communewatch/collector/authority"
+	"communewatch/collector/backup"
 	"communewatch/collector/callers"
+	"communewatch/collector/changes"
+	"communewatch/collector/clock"
 	"communewatch/collector/dispatch"
 	"communewatch/collector/doors"
 	"communewatch/collector/enroll"
@@ -35,6 +35,7 @@ import (
 	"communewatch/collector/reports"
 	reporting "communewatch/collector/reports/desk"
 	"communewatch/collector/runs"
+	"communewatch/collector/status"
 	"communewatch/collector/stock"
 	"communewatch/collector/store"
 	"communewatch/collector/web"
@@ -49,7 +50,7 @@ import (
 type Options struct {
 	Log     *slog.Logger
 	Version string
-	Now     func() time.Time     // nil: time.Now
+	Now     func() time.Time     // the machine's clock, which need not be believed; nil: time.Now
 	Ready   func(address string) // called once, when the doors are open, with the address they listen on
 	Taking  func()               // called once, when the recent past was read and results are taken; may be before Ready
 	Beat    func()               // called about once a second as long as the judge gets on; nil: nobody watches
@@ -61,6 +62,7 @@ type Collector struct {
 	log *slog.Logger
 	o   Options
 
+	clock     *clock.Clock
 	doors     *doors.Doors
 	authority *authority.Authority
 	callers   *callers.Callers
@@ -120,7 +122,8 @@ func (c *Collector) Run(ctx context.Context) (err error) {
 	if err := os.MkdirAll(c.cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("data_dir: %w", err)
 	}
-	if c.reg, err = registry.Open(ctx, c.cfg.RegistryFile(), registry.Options{Log: c.log, Now: c.o.Now}); err != nil {
+	c.openClock()
+	if c.reg, err = registry.Open(ctx, c.cfg.RegistryFile(), registry.Options{Log: c.log, Now: c.o.Now, Prune: true}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close("registry", c.reg.Close)) }()
@@ -190,7 +193,7 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 	}
 	c.ingest = ingest.New(ingest.Options{
 		Store: c.store, Registry: c.reg, Who: c.callers.Writer, Judge: c.judge, Devices: c.reg.Devices(), Rules: c.cfg.Health,
-		Rollups: c.keeper, Ready: c.replayed.Load, Bucket: c.cfg.Bucket, Version: c.o.Version, Now: c.o.Now, Log: c.log, Metrics: metrics,
+		Rollups: c.keeper, Ready: c.taking, Told: c.clock.Heard, Bucket: c.cfg.Bucket, Version: c.o.Version, Now: c.o.Now, Log: c.log, Metrics: metrics,
 		Limits: ingest.Limits{MaxAge: c.cfg.OutOfOrder, WriterSeries: c.cfg.WriterSeries},
 	})
 	c.orders = orders.New(orders.Options{Who: c.agentOf, Log: c.log, Metrics: metrics, Now: c.o.Now})
@@ -208,7 +211,7 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 		Judge: c.judge, Store: c.reader, Registry: c.reg, Inventory: c.stock, Rehearsals: c.rehearsals, Operators: c.reg, Reports: c.reports, Audit: c.reg.People(),
 		Status: c, Zone: c.cfg.Location(), Now: c.o.Now, Log: c.log, Metrics: metrics, Version: c.o.Version,
 	})
-	metrics.MustRegister(away(c.store)...)
+	metrics.MustRegister(append(status.Metrics(c.store.Condition), c.clock.Metrics()...)...)
 	c.web, err = web.New(web.Options{
 		Source: c.api, Stock: c.stock, Rehearsals: c.api.Rehearsals(), Reports: c.reports, Boundaries: c.cfg.Boundaries, Title: c.cfg.Title, DefaultLang: c.cfg.Language,
 		Status: c, People: c.people, Fleet: c.fleetPages(), Zone: c.cfg.Location(), Log: c.log, Now: c.o.Now,
@@ -250,6 +253,7 @@ func (c *Collector) serve(ctx context.Context) error {
 	}
 	group.Go(func() error { return c.keeper.Run(behind) })
 	group.Go(func() error { return c.watch(behind) })
+	group.Go(func() error { return c.clock.Run(behind) })
 	group.Go(func() error { return c.stock.Run(run) })
 	group.Go(func() error { return c.authority.Run(behind) })
 	group.Go(func() error { return c.people.Run(run) })
@@ -308,7 +312,7 @@ func (c *Collector) watch(ctx context.Context) error {
 		}
 		// While nothing can be stored nobody can report, and silence says nothing. The judge takes a pause of its ticks
 		// for a time in which it was away itself.
-		if was := deaf; !c.replayed.Load() || c.store.Condition().Away {
+		if was := deaf; !c.taking() || c.store.Condition().Away {
 			deaf = true
 		} else {
 			if deaf = false; was {
@@ -318,7 +322,7 @@ func (c *Collector) watch(ctx context.Context) error {
 				lastAlive = now
 				err = errors.Join(err, os.WriteFile(c.cfg.aliveFile(), []byte(now.UTC().Format(time.RFC3339)+"\n"), 0o600))
 			}
-			unwritten = append(unwritten, changesOf(c.judge.Tick(now))...)
+			unwritten = append(unwritten, changes.Of(c.judge.Tick(now))...)
 		}
 		if over := len(unwritten) - maxUnwritten; over > 0 {
 			unwritten = unwritten[over:]
@@ -358,30 +362,6 @@ func (c *Collector) refreshSites(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func changesOf(transitions []health.Transition) []registry.Change {
-	out := make([]registry.Change, len(transitions))
-	for i, t := range transitions {
-		check := ""
-		if t.Check != (health.CheckID{}) {
-			check = t.Check.Agent + "/" + t.Check.Target
-		}
-		out[i] = registry.Change{
-			Site: t.Site, Layer: string(t.Layer), Check: check, From: t.From.String(), To: t.To.String(), At: t.At,
-			Reason: string(t.Reason.Code),
-		}
-	}
-	return out
-}
-
-// transitionOf is the inverse of changesOf, without the reason.
-func transitionOf(c registry.Change) health.Transition {
-	t := health.Transition{Site: c.Site, Layer: probes.Layer(c.Layer), At: c.At}
-	t.From, _ = health.ParseState(c.From)
-	t.To, _ = health.ParseState(c.To)
-	t.Check.Agent, t.Check.Target, _ = strings.Cut(c.Check, "/")
-	return t
-}
-
 // adminRoutes are what programs of the same user may order.
 func (c *Collector) adminRoutes() http.Handler {
 	mux := http.NewServeMux()
@@ -389,21 +369,7 @@ func (c *Collector) adminRoutes() http.Handler {
 	mux.Handle(rollups.Prefix, rollups.Handler(c.keeper))
 	mux.Handle("POST "+reporting.Path, reporting.Handler(c.reports, c.cfg.Location(), c.log))
 	mux.Handle(remote.Prefix, remote.Handler(c.store))
-	mux.HandleFunc("POST /backup", func(w http.ResponseWriter, r *http.Request) {
-		var order backupOrder
-		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&order)
-		if err == nil && !filepath.IsAbs(order.Dir) {
-			err = fmt.Errorf("%q is not an absolute path", order.Dir)
-		}
-		if err == nil {
-			err = copyStores(r.Context(), c.reg, c.store, order.Dir)
-		}
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		c.log.Info("backup made", "dir", order.Dir)
-		w.WriteHeader(http.StatusNoContent)
-	})
+	mux.Handle(clock.Prefix, clock.Handler(c.clock, c.reg.People()))
+	mux.Handle("POST "+backup.Path, backup.Handler(func(ctx context.Context, dir string) error { return copyStores(ctx, c.reg, c.store, dir) }, c.log))
 	return mux
 }

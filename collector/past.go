@@ -3,10 +3,9 @@ package collector
 import (
 	"context"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
+	"communewatch/collector/changes"
 	"communewatch/collector/recall"
 )
 
@@ -63,10 +62,8 @@ func (c *Collector) replay(ctx context.Context, p *past) error {
 			last[a.Site] = a.Last
 		}
 	}
-	if text, err := os.ReadFile(c.cfg.aliveFile()); err == nil {
-		if at, err := time.Parse(time.RFC3339, strings.TrimSpace(string(text))); err == nil && at.Before(c.started) {
-			c.judge.Away(at)
-		}
+	if at, ok := c.cfg.lastAlive(); ok && at.Before(c.started) {
+		c.judge.Away(at)
 	}
 	ids := make([]string, len(sites))
 	begin := time.Now()
@@ -107,11 +104,11 @@ func (c *Collector) replay(ctx context.Context, p *past) error {
 		return err
 	}
 	for _, a := range announced {
-		c.judge.Remember(transitionOf(a))
+		c.judge.Remember(changes.Transition(a))
 	}
 	// As of the start. If reading took long, the next tick finds that the judge was away meanwhile, and gives everybody
 	// the time to report again.
-	c.unwritten = changesOf(c.judge.Tick(c.started))
+	c.unwritten = changes.Of(c.judge.Tick(c.started))
 	c.replayed.Store(true)
 	if c.o.Taking != nil {
 		c.o.Taking()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"communewatch/collector/clock"
 	"communewatch/collector/history"
 	"communewatch/collector/registry"
 	"communewatch/collector/reports/account"
@@ -26,6 +27,10 @@ func OpenStore(ctx context.Context, cfg Config, now func() time.Time, log *slog.
 	if now == nil {
 		now = time.Now
 	}
+	if log == nil {
+		log = slog.Default()
+	}
+	now = clock.Open(cfg.clockOptions(now, log, nil)).Now // what is old goes here too
 	o := storeOptions{now: now, log: log, retention: cfg.Retention}
 	if cfg.Store == StoreEmbedded {
 		switch _, err := os.Stat(cfg.RegistryFile()); {

@@ -61,7 +61,7 @@ type Callers interface {
 	RenewableAgent(r *http.Request) (*callers.Certificate, error)
 }
 
-// Options of a Door. All are required but Judge, Log, Now and Metrics.
+// Options of a Door. All are required but those from Judge on.
 type Options struct {
 	Authority Authority
 	Agents    Agents
@@ -73,6 +73,8 @@ type Options struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Metrics prometheus.Registerer
+	// Believed says whether agents may be told that it is Now; nil: always.
+	Believed func() bool
 }
 
 // How much may come. Rates are per second.
@@ -159,7 +161,9 @@ func (p *problem) Error() string { return p.message }
 func (d *Door) serve(path, door, method string, do func(w http.ResponseWriter, r *http.Request) error) {
 	d.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set(wire.HeaderReceivedAt, strconv.FormatInt(d.o.Now().UnixMilli(), 10))
+		if d.o.Believed == nil || d.o.Believed() {
+			h.Set(wire.HeaderReceivedAt, strconv.FormatInt(d.o.Now().UnixMilli(), 10))
+		}
 		h.Set("Cache-Control", "no-store")
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
 		var err error

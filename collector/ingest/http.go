@@ -151,10 +151,10 @@ func (in *Ingest) writeBatch(w http.ResponseWriter, r *http.Request, received ti
 	if id.Kind != registry.KindAgent && id.Kind != registry.KindWriter {
 		return &problem{http.StatusForbidden, fmt.Sprintf("the token is an %s's, and writes nothing", id.Kind), 0}
 	}
-	if in.o.Ready != nil && !in.o.Ready() {
-		return &problem{http.StatusServiceUnavailable, "the collector is still reading what it took before; send it again later", retryPast}
+	ready := in.o.Ready == nil || in.o.Ready()
+	if ready { // or the time is not known
+		w.Header().Set(wire.HeaderReceivedAt, strconv.FormatInt(received.UnixMilli(), 10))
 	}
-	w.Header().Set(wire.HeaderReceivedAt, strconv.FormatInt(received.UnixMilli(), 10))
 	b := batch{}
 	if id.Kind == registry.KindAgent {
 		if b, p = readBatch(r.Header); p != nil {
@@ -163,6 +163,12 @@ func (in *Ingest) writeBatch(w http.ResponseWriter, r *http.Request, received ti
 		if b.numbered && id.Agent != "" && b.agent != id.Agent {
 			return &problem{http.StatusForbidden, fmt.Sprintf("this is agent %s of site %s, not agent %s", id.Agent, id.Site, b.agent), 0}
 		}
+		if in.o.Told != nil && !b.sentAt.IsZero() {
+			in.o.Told(id.Site, b.sentAt)
+		}
+	}
+	if !ready {
+		return &problem{http.StatusServiceUnavailable, "the collector can't take results yet; send it again later", retryPast}
 	}
 	bucket, kind := query.Get("bucket"), "bucket"
 	if v1 {

@@ -58,7 +58,9 @@ type Options struct {
 	Devices Devices        // nil: no inventory is kept
 	Rollups Rollups        // nil: there are none
 	Ready   func() bool    // while it says no, batches are refused and come again; nil: it always says yes
-	Rules   health.Rules   // only fields that they use are handed to the judge
+	// Told is called with what time it is on the machine of an agent, whether its batch is taken or not; nil: nobody asks.
+	Told  func(site string, now time.Time)
+	Rules health.Rules // only fields that they use are handed to the judge
 
 	Bucket  string // the one bucket (or database) there is; "" means communewatch
 	Version string // of the program, for /ping and /health

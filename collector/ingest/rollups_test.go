@@ -13,6 +13,7 @@ import (
 
 	"communewatch/collector/health"
 	"communewatch/collector/ingest"
+	"communewatch/probes/wire"
 )
 
 // touched is a keeper of rollups that writes down what it was told.
@@ -59,6 +60,36 @@ func TestRollupsAreToldBeforeTheAnswer(t *testing.T) {
 	keeper.fail, keeper.told = nil, nil
 	if a := h.send("telegraf", []byte("own,x=1 v=1 "+stamp(now))); a.status != http.StatusNoContent || len(keeper.told) > 0 {
 		t.Errorf("a writer's rows: %d, told %q", a.status, keeper.told)
+	}
+}
+
+// What time it is on agents' machines is told of batches that are refused too: that is when it is asked for.
+func TestTimeOfAgentsIsTold(t *testing.T) {
+	h := open(t, ingest.Limits{})
+	told := map[string]time.Time{}
+	h.in = ingest.New(ingest.Options{Store: h.store, Registry: h.clerk, Ready: func() bool { return false }, Now: func() time.Time { return now },
+		Told: func(site string, at time.Time) { told[site] = at }, Log: slog.New(slog.DiscardHandler)})
+	h.server.Config.Handler = h.in.Handler()
+	at := now.Add(-5 * 365 * 24 * time.Hour)
+	numbered := func(r *http.Request) {
+		for name, value := range map[string]string{wire.HeaderAgent: "a1", wire.HeaderBoot: "b1", wire.HeaderSeq: "1", wire.HeaderClock: "1",
+			wire.HeaderSentAt: fmt.Sprint(at.UnixMilli())} {
+			r.Header.Set(name, value)
+		}
+	}
+	line := []byte("tcp,agent=a1,path=lan,site=s1,target=gw connect_seconds=0.25 " + stamp(now))
+	for _, secret := range []string{"wrong", "telegraf"} {
+		h.send(secret, line, numbered)
+	}
+	if len(told) > 0 {
+		t.Errorf("told by who is no agent: %v", told)
+	}
+	a := h.send("secret", line, numbered)
+	if a.status != http.StatusServiceUnavailable || a.header.Get(wire.HeaderReceivedAt) != "" {
+		t.Errorf("%d, and it is told that it is %q", a.status, a.header.Get(wire.HeaderReceivedAt))
+	}
+	if len(told) != 1 || told["s1"].Sub(at).Abs() > time.Second {
+		t.Errorf("told %v, want %v", told, at)
 	}
 }
 

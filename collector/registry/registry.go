@@ -47,6 +47,10 @@ var (
 type Options struct {
 	Log *slog.Logger     // nil: slog.Default
 	Now func() time.Time // nil: time.Now
+
+	// Prune has what is older than it is kept removed by Now. Only the collector does so: it knows whether its clock may
+	// be believed, and programs beside it don't.
+	Prune bool
 }
 
 // Registry is an open database. All methods may be called concurrently.
@@ -125,7 +129,9 @@ func Open(ctx context.Context, path string, o Options) (*Registry, error) {
 		r.keep(running, "look for agents that may not report any more", pollTokens, pollTokens, r.agents.Load)
 	})
 	r.running.Go(func() { r.keep(running, "write down the use of tokens", flushUses, flushUses, r.writeLastUsed) })
-	r.running.Go(func() { r.keep(running, "remove old rows", pruneFirst, pruneEvery, r.prune) })
+	if o.Prune {
+		r.running.Go(func() { r.keep(running, "remove old rows", pruneFirst, pruneEvery, r.prune) })
+	}
 	return r, nil
 }
 

@@ -127,13 +127,17 @@ func newHouse(o Options) (*frame.House, error) {
 	})
 }
 
-// noticeOf says what pages say of the database; nil without anybody who knows.
+// noticeOf says what pages say of the database and the clock; nil without anybody who knows.
 func noticeOf(from status.Source, zone *time.Location) func(lang string) frame.Notice {
 	if from == nil {
 		return nil
 	}
 	return func(lang string) frame.Notice {
-		s := from.Status().Store
+		all := from.Status()
+		if text := words.Doubted(phrase.Lang(lang), all.Clock, zone); text != "" {
+			return frame.Notice{Text: text, Away: true, Details: []string{"communewatch-collector clock"}}
+		}
+		s := all.Store
 		if text := words.Away(phrase.Lang(lang), s, zone); text != "" {
 			out := frame.Notice{Text: text, Away: true, Details: slices.DeleteFunc([]string{s.Reason, s.Fix}, func(s string) bool { return s == "" })}
 			if s.Away && !s.Since.IsZero() {

@@ -14,6 +14,16 @@ import (
 type Answer struct {
 	Store   Store   `json:"store"`
 	Rollups Rollups `json:"rollups"`
+	Clock   *Clock  `json:"clock,omitempty"` // only while the machine's clock is not believed: nothing is taken in then
+}
+
+// Clock is the collector's own clock, in doubt.
+type Clock struct {
+	Machine  time.Time `json:"machine"`  // what it says
+	Believed time.Time `json:"believed"` // the true time is not before this
+	Agree    int       `json:"agree"`    // sites whose agents confirm it
+	Differ   int       `json:"differ"`   // sites whose agents don't
+	Text     string    `json:"text"`     // what people are told
 }
 
 // Store is the database.
@@ -26,7 +36,7 @@ type Store struct {
 	// Replayed is false while the collector has yet to read the recent past: states are not known until then.
 	Replayed bool     `json:"replayed"`
 	Warnings []string `json:"warnings"`       // what is not right about a database that answers, for an engineer
-	Text     string   `json:"text,omitempty"` // what people are told while it is away or the past is not read
+	Text     string   `json:"text,omitempty"` // what people are told while nothing is taken: it is away, the past is not read, or the clock is in doubt
 	BackText string   `json:"back_text"`      // what they are told when that is over
 	// WarningsText is what they are told of warnings.
 	WarningsText string `json:"warnings_text,omitempty"`
@@ -55,6 +65,10 @@ func Of(s status.Status, lang phrase.Lang, now time.Time, zone *time.Location) A
 	}
 	if s.Rollups.Failed != "" {
 		out.Rollups.Since = moment(s.Rollups.Since)
+	}
+	if d := s.Clock; d != nil {
+		out.Clock = &Clock{Machine: d.Machine, Believed: d.Believed, Agree: d.Agree, Differ: d.Differ, Text: words.Doubted(lang, d, zone)}
+		out.Store.Text = out.Clock.Text // of the two it has to be mended first, and a page shows one
 	}
 	if out.Store.Warnings == nil {
 		out.Store.Warnings = []string{}

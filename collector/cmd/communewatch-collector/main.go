@@ -19,6 +19,7 @@ import (
 	"communewatch/collector"
 	"communewatch/collector/authority"
 	"communewatch/collector/cmd/communewatch-collector/alone"
+	"communewatch/collector/cmd/communewatch-collector/clocks"
 	"communewatch/collector/cmd/communewatch-collector/copies"
 	"communewatch/collector/cmd/communewatch-collector/enroll"
 	"communewatch/collector/cmd/communewatch-collector/influxdb"
@@ -100,7 +101,7 @@ func newRoot() *cobra.Command {
 	}
 	access := program.Access{Config: config.read, Registry: open}
 	root.AddCommand(newServe(&config), newCheckConfig(&config), newSites(&config), newInventory(&config), tokens.New(access), enroll.New(access), enroll.NewAgents(access), enroll.NewAuthority(access), user.New(access), user.NewAudit(access), rehearse.New(access), lines.New(access), lines.NewReport(access),
-		copies.Backup(config.read), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), rollups.New(access), work.New(access), release.New(access), onsite.New(config.read, time.Now), alone.Command(), newVersion())
+		copies.Backup(config.read), influxdb.New(func() string { return config.file }), copies.Migrate(config.read), copies.Export(config.read), rollups.New(access), work.New(access), release.New(access), onsite.New(config.read, time.Now), clocks.New(access), alone.Command(), newVersion())
 	return root
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"communewatch/collector/clock"
 	"communewatch/collector/phrase"
 	"communewatch/collector/status"
 )
@@ -38,6 +39,23 @@ func Away(l phrase.Lang, s status.Store, zone *time.Location) string {
 	return strings.NewReplacer("{time}", since.Format("15:04"), "{day}", since.Format("02/01/2006")).Replace(pick(l,
 		"Cơ sở dữ liệu không trả lời từ {time} ngày {day}. Các trạm vẫn đo và giữ kết quả; số liệu trên màn hình dừng ở lúc đó.",
 		"The database has not answered since {time} on {day}. Agents go on measuring and keep their results; figures on screen stop at that time."))
+}
+
+// Doubted says that the collector's own clock is not believed, what that means, and what ends it; "" while it is.
+func Doubted(l phrase.Lang, d *clock.Doubt, zone *time.Location) string {
+	if d == nil {
+		return ""
+	}
+	moment := func(t time.Time) string { return t.In(zone).Format("15:04 02/01/2006") }
+	text := pick(l, "Đồng hồ máy chủ chưa đáng tin: máy đang chỉ {machine}, còn giờ biết chắc gần nhất là {believed}. Hệ thống tạm chưa nhận số liệu mới và chưa xóa dữ liệu cũ; các trạm vẫn đo và giữ kết quả. ",
+		"The collector's own clock can't be believed: it says {machine}, and the last time known for certain is {believed}. For now new results are not taken and old data are not removed; agents go on measuring and keep theirs. ")
+	if d.Agents.IsZero() || d.Agree > d.Differ {
+		text += pick(l, "Hệ thống tự trở lại bình thường khi các trạm xác nhận giờ này; nếu giờ sai, hãy chỉnh lại đồng hồ máy chủ.",
+			"It goes on by itself once agents confirm that time; if it is wrong, set the machine's clock right.")
+	} else {
+		text += pick(l, "Các trạm báo bây giờ là {agents}: hãy chỉnh lại đồng hồ máy chủ.", "Agents say that it is {agents}: set the machine's clock right.")
+	}
+	return strings.NewReplacer("{machine}", moment(d.Machine), "{believed}", moment(d.Believed), "{agents}", moment(d.Agents)).Replace(text)
 }
 
 // Warned says that the database answers but is not as it should be; "" without warnings.

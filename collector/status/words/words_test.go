@@ -1,9 +1,11 @@
 package words
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"communewatch/collector/clock"
 	"communewatch/collector/history"
 	"communewatch/collector/phrase"
 	"communewatch/collector/status"
@@ -37,6 +39,31 @@ func TestAwaySaysSinceWhenAndWhatItMeans(t *testing.T) {
 		}
 		if got := Away(phrase.English, tc.store, zone); got != tc.en {
 			t.Errorf("\n got %q\nwant %q", got, tc.en)
+		}
+	}
+}
+
+func TestClockInDoubtSaysWhatMendsIt(t *testing.T) {
+	if Doubted(phrase.Vietnamese, nil, zone) != "" {
+		t.Error("something is said of a clock that is believed")
+	}
+	d := clock.Doubt{Machine: now.AddDate(5, 0, 0), Believed: now.UTC()}
+	for _, tc := range []struct {
+		lang phrase.Lang
+		d    clock.Doubt
+		want []string
+	}{
+		{phrase.Vietnamese, d, []string{"15:00 26/11/2031", "15:00 26/11/2026", "các trạm xác nhận"}},
+		{phrase.English, d, []string{"15:00 26/11/2031", "15:00 26/11/2026", "once agents confirm"}},
+		{phrase.English, clock.Doubt{Machine: d.Machine, Believed: d.Believed, Agents: d.Machine, Agree: 2, Differ: 1}, []string{"once agents confirm"}},
+		{phrase.Vietnamese, clock.Doubt{Machine: d.Machine, Believed: d.Believed, Agents: now.Add(time.Hour), Differ: 3}, []string{"Các trạm báo bây giờ là 16:00 26/11/2026: hãy chỉnh"}},
+		{phrase.English, clock.Doubt{Machine: d.Machine, Believed: d.Believed, Agents: now.Add(time.Hour), Differ: 3}, []string{"Agents say that it is 16:00 26/11/2026: set"}},
+	} {
+		got := Doubted(tc.lang, &tc.d, zone)
+		for _, w := range tc.want {
+			if !strings.Contains(got, w) {
+				t.Errorf("%q lacks %q", got, w)
+			}
 		}
 	}
 }
