@@ -6,7 +6,7 @@
 // The folder "identity" in the agent's state folder is for the agent's user alone. A key is in a file of its own, named
 // by the key (key-....pem, PKCS #8); identity.json names the key and holds the certificate, the authorities and the
 // collector's addresses. It is replaced as a whole, so an agent that dies while it enrols or renews has either what it
-// had or what it got. clock.json holds the newest time that a collector has told.
+// had or what it got. What the disk does not take counts all the same, and is written later. clock.json holds the newest time that a collector has told.
 //
 // # Whom it believes
 //
