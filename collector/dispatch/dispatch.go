@@ -6,9 +6,11 @@
 package dispatch
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -47,7 +49,9 @@ const (
 	askRate, askBurst = 1.0 / 20, 20 // per second, of one agent
 	maxAgents         = 5000         // remembered for that
 	retryStore        = 30 * time.Second
-	maxTag            = 200 // bytes of If-None-Match that are looked at
+	maxTag            = 200              // bytes of If-None-Match that are looked at
+	takeTime          = 45 * time.Second // in which an agent has to have taken its answer; it gives up after 30 itself
+	bodyTime          = 5 * time.Second  // for a body, which nobody needs to send
 )
 
 type agentName struct{ site, agent string }
@@ -92,6 +96,9 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(wire.HeaderReceivedAt, strconv.FormatInt(d.o.Now().UnixMilli(), 10))
 	w.Header().Set("Cache-Control", "no-store")
 	status := http.StatusOK
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(takeTime)) // not every writer can; the port's can
+	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
 	if no := d.serve(w, r, &status); no != nil {
 		status = no.status
 		if no.retry > 0 {
@@ -106,6 +113,12 @@ func (d *Door) serve(w http.ResponseWriter, r *http.Request, status *int) *refus
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
 		return refuse(http.StatusMethodNotAllowed, "method", "use GET")
+	}
+	if r.ContentLength != 0 {
+		// The server reads what is left of it, and must not wait for that for ever.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+		w.Header().Set("Connection", "close")
+		return refuse(http.StatusBadRequest, "body", "a question for work has no body")
 	}
 	who, no := d.who(r)
 	if no != nil {
@@ -139,12 +152,13 @@ func (d *Door) serve(w http.ResponseWriter, r *http.Request, status *int) *refus
 		w.Header().Del("ETag")
 		return refuse(http.StatusForbidden, "plaintext", "this agent's work holds secrets, which don't go over plain HTTP; connect by https")
 	}
-	if err := given.Validate(); err != nil {
+	body, err := pack(given)
+	if err != nil {
 		d.o.Log.Error("an agent's work is not fit to be sent; it goes on with what it has", "site", who.site, "agent", who.agent, "error", err)
 		w.Header().Del("ETag")
 		return refuse(http.StatusServiceUnavailable, "trouble", "the collector has trouble with this agent's work; its log says why")
 	}
-	d.write(w, http.StatusOK, given)
+	d.send(w, http.StatusOK, body)
 	return nil
 }
 
@@ -192,11 +206,42 @@ func local(r *http.Request) bool {
 	return err == nil && addr.IsLoopback()
 }
 
+// pack writes work as an agent takes it.
+func pack(w *work.Work) ([]byte, error) {
+	if err := w.Validate(); err != nil {
+		return nil, err
+	}
+	var body bytes.Buffer
+	out := json.NewEncoder(&body)
+	out.SetEscapeHTML(false) // it is no page, and would be six times as long where it compares
+	if err := out.Encode(w); err != nil {
+		return nil, err
+	}
+	if body.Len() > work.MaxWork {
+		return nil, fmt.Errorf("it has %d bytes with its secrets, and an agent takes %d at most; give the site fewer checks", body.Len(), work.MaxWork)
+	}
+	return body.Bytes(), nil
+}
+
 func (d *Door) write(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		d.o.Log.Error("an answer can't be written", "error", err)
+	}
+	d.send(w, status, append(body, '\n'))
+}
+
+// send answers. What an agent does not take in time is lost with its connection.
+func (d *Door) send(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	if err := json.NewEncoder(w).Encode(v); err != nil {
+	_, err := w.Write(body)
+	if err == nil {
+		err = http.NewResponseController(w).Flush() // while there is a deadline
+	}
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
 		d.o.Log.Debug("an agent went away before it had its work", "error", err)
 	}
 }

@@ -30,6 +30,8 @@ type centre struct {
 	log   bytes.Buffer
 	asked []string
 	err   error
+
+	secrets map[string]string // of s1, in the place of the planted one
 }
 
 func newCentre(plaintext bool) *centre {
@@ -64,6 +66,9 @@ func newCentre(plaintext bool) *centre {
 			w := &work.Work{Version: 1, Document: "checks: []\n"}
 			if site == "s1" {
 				w.Secrets = map[string]string{"snmp": planted}
+				if c.secrets != nil {
+					w.Secrets = c.secrets
+				}
 			}
 			return w, tag, nil
 		},
@@ -162,6 +167,55 @@ func TestTroubleIsSaidWithoutDetails(t *testing.T) {
 	c.err = errors.New("secret snmp: sealed with another key")
 	if w := c.get(far, true, "X-Who", "s1/pc"); w.Code != 503 || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "snmp") || !strings.Contains(c.log.String(), "another key") {
 		t.Error(w.Code, w.Body, c.log.String())
+	}
+}
+
+// What an agent would not read for its size is not sent: somebody is told who can do something about it.
+func TestWorkThatIsTooLargeStaysHere(t *testing.T) {
+	c := newCentre(false)
+	c.secrets = map[string]string{}
+	for i := range 200 {
+		c.secrets[fmt.Sprintf("s%d", i)] = strings.Repeat("\\", 4096) // two bytes each, as JSON
+	}
+	w := c.get(far, true, "X-Who", "s1/pc")
+	if w.Code != 503 || w.Header().Get("ETag") != "" || !strings.Contains(c.log.String(), "fewer checks") {
+		t.Errorf("%d %.100s, log %.300s", w.Code, w.Body, c.log.String())
+	}
+	if strings.Contains(c.log.String(), `\\`) {
+		t.Error("the log shows a secret")
+	}
+}
+
+// slow is a connection whose deadlines are looked at.
+type slow struct {
+	*httptest.ResponseRecorder
+	read, write time.Time
+	wrote       bool // under a deadline
+}
+
+func (s *slow) SetReadDeadline(at time.Time) error  { s.read = at; return nil }
+func (s *slow) SetWriteDeadline(at time.Time) error { s.write = at; return nil }
+func (s *slow) Write(b []byte) (int, error) {
+	s.wrote = !s.write.IsZero()
+	return s.ResponseRecorder.Write(b)
+}
+
+// Neither who sends a body byte by byte nor who does not read can hold the door, and the next request of the connection
+// has its own time.
+func TestNobodyHoldsTheDoor(t *testing.T) {
+	c := newCentre(false)
+	for _, body := range []string{"", "x"} {
+		r := httptest.NewRequest(http.MethodGet, work.Path, strings.NewReader(body))
+		r.TLS = &tls.ConnectionState{}
+		r.Header.Set("X-Who", "s2/pc")
+		w := &slow{ResponseRecorder: httptest.NewRecorder()}
+		c.ServeHTTP(w, r)
+		if !w.wrote || !w.write.IsZero() {
+			t.Errorf("body %q: written under a deadline: %v; left behind: %v", body, w.wrote, w.write)
+		}
+		if wants := body != ""; wants != (w.Code == http.StatusBadRequest) || wants == w.read.IsZero() {
+			t.Errorf("body %q: %d, read until %v", body, w.Code, w.read)
+		}
 	}
 }
 
