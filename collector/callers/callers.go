@@ -104,7 +104,7 @@ type Certificate struct {
 
 // Identity is how the rest of the collector knows who has the certificate.
 func (c *Certificate) Identity() registry.Identity {
-	return registry.Identity{Token: "cert:" + c.Serial, Kind: registry.KindAgent, Site: c.Site, Agent: c.Agent}
+	return registry.Certified(c.Serial, c.Site, c.Agent)
 }
 
 // Agent says which agent sends a request, by its certificate or by the token in its header Authorization. Agent is empty

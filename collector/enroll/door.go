@@ -17,7 +17,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 
 	"communewatch/collector/authority"
@@ -98,8 +97,6 @@ const (
 	// retryPending is when an agent that waits for approval may ask again.
 	retryPending = 30 * time.Second
 	retryStore   = 30 * time.Second
-	// certMark begins the Token of an Identity that is a certificate's.
-	certMark = "cert:"
 )
 
 type agentName struct{ site, agent string }
@@ -314,12 +311,14 @@ func (d *Door) mayGuess(network netip.Prefix, now time.Time) error {
 
 // certify signs a certificate, and writes it down before it is handed out.
 func (d *Door) certify(ctx context.Context, who agentName, csr *x509.CertificateRequest, key, by [sha256.Size]byte, machine enroll.Machine) (*enroll.Answer, error) {
-	cert, err := d.o.Authority.Sign(csr, enroll.Name{Fleet: d.o.Authority.Fleet().String(), Site: who.site, Agent: who.agent}, d.o.Now())
+	// Taken before it is signed: an authority that was replaced meanwhile waits for what was issued before it was.
+	now := d.o.Now()
+	cert, err := d.o.Authority.Sign(csr, enroll.Name{Fleet: d.o.Authority.Fleet().String(), Site: who.site, Agent: who.agent}, now)
 	if err != nil {
 		return nil, fmt.Errorf("sign a certificate for %s/%s: %w", who.site, who.agent, err)
 	}
 	if err := d.o.Agents.Issued(ctx, agents.Certificate{Site: who.site, Agent: who.agent, Serial: authority.SerialOf(cert), Key: key, By: by,
-		Issued: d.o.Now(), Expires: cert.NotAfter, Machine: machine}); err != nil {
+		Issued: now, Expires: cert.NotAfter, Machine: machine}); err != nil {
 		return nil, err
 	}
 	return &enroll.Answer{Site: who.site, Agent: who.agent, Certificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})),
@@ -340,11 +339,7 @@ func (d *Door) who(r *http.Request) (who agentName, serial string, err error) {
 	if id.Agent != "" && name != id.Agent {
 		return agentName{}, "", fmt.Errorf("%w: this is the identity of agent %s of site %s, not of agent %s", callers.ErrForbidden, id.Agent, id.Site, name)
 	}
-	serial, ok := strings.CutPrefix(id.Token, certMark)
-	if !ok {
-		serial = ""
-	}
-	return agentName{id.Site, name}, serial, nil
+	return agentName{id.Site, name}, id.Serial(), nil
 }
 
 // renew is POST enroll.RenewPath.

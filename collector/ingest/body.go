@@ -21,7 +21,7 @@ type budget struct {
 
 var (
 	errBudget = errors.New("no memory left in the budget of bodies")
-	errShare  = errors.New("no memory left in the token's share of the budget")
+	errShare  = errors.New("no memory left in the sender's share of the budget")
 )
 
 // take reserves n bytes for a guest. Nothing is reserved on the word of a client: only what has arrived makes a body
@@ -138,7 +138,7 @@ func (in *Ingest) bodyProblem(w http.ResponseWriter, raw *arriving, err error) *
 	case errors.Is(err, errBudget):
 		return &problem{http.StatusServiceUnavailable, "the collector has too much to read at the moment; try again later", retryBusy}
 	case errors.Is(err, errShare):
-		return &problem{http.StatusTooManyRequests, fmt.Sprintf("this token's requests under way hold their %d bytes of memory already; try again later", in.budget.share), retryBusy}
+		return &problem{http.StatusTooManyRequests, fmt.Sprintf("this sender's requests under way hold their %d bytes of memory already; try again later", in.budget.share), retryBusy}
 	case raw.late:
 		return &problem{http.StatusServiceUnavailable, "the body did not arrive in time; nothing of it was stored, send it again", retryBusy}
 	case raw.err != nil:

@@ -238,7 +238,7 @@ func (in *Ingest) unavailable(doing string, err error) *problem {
 func (in *Ingest) authenticate(r *http.Request, v1 bool) (registry.Identity, *problem) {
 	secret := callers.Secret(r, v1)
 	if secret == "" && !callers.Shows(r) {
-		return registry.Identity{}, &problem{http.StatusUnauthorized, "unauthorized access: send a token as \"Authorization: Token ...\"", 0}
+		return registry.Identity{}, &problem{http.StatusUnauthorized, "unauthorized access: connect with the agent's certificate, or send a token as \"Authorization: Token ...\"", 0}
 	}
 	id, err := in.o.Who(r, secret)
 	switch {

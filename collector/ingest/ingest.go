@@ -362,7 +362,7 @@ func (d *doors) enter(token string) (*guest, *problem) {
 		g = &guest{token: token}
 		d.perToken[token] = g
 	case g.requests >= d.mostPerToken:
-		return nil, &problem{http.StatusTooManyRequests, fmt.Sprintf("this token has %d requests under way already; try again later", d.mostPerToken), retryBusy}
+		return nil, &problem{http.StatusTooManyRequests, fmt.Sprintf("this sender has %d requests under way already; try again later", d.mostPerToken), retryBusy}
 	}
 	d.open++
 	g.requests++

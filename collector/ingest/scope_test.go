@@ -1,8 +1,11 @@
 package ingest_test
 
 import (
+	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"communewatch/collector/ingest"
 	"communewatch/collector/registry"
@@ -38,6 +41,22 @@ func TestAWriterStaysInItsScope(t *testing.T) {
 	for range 2 {
 		if a := h.lines("scoped", "cpu,site=s1 x=1", "cpu,site=s3 x=1"); a.status/100 != 4 || !strings.Contains(a.message, "s3") {
 			t.Error(a.status, a.message)
+		}
+	}
+}
+
+// Who looks for what is wrong with an agent that has a certificate must not be sent to look for a token.
+func TestRefusalsOfCertificatesNameThem(t *testing.T) {
+	h := open(t, ingest.Limits{})
+	h.in = ingest.New(ingest.Options{Store: h.store, Registry: h.clerk, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
+		Who: func(*http.Request, string) (registry.Identity, error) { return registry.Certified("4f", "s1", "a1"), nil }})
+	h.server.Config.Handler = h.in.Handler()
+	for line, want := range map[string]string{
+		"tcp,agent=a1,path=lan,site=s2,target=gw connect_seconds=1 ": "the certificate is for site s1, the line for s2",
+		"tcp,agent=a2,path=lan,site=s1,target=gw connect_seconds=1 ": "the certificate is for agent a1 of site s1, the line for agent a2",
+	} {
+		if a := h.send("x", []byte(line+stamp(now))); a.status != http.StatusForbidden || !strings.Contains(a.message, want) {
+			t.Errorf("%d %s, want %s", a.status, a.message, want)
 		}
 	}
 }

@@ -282,10 +282,10 @@ func (in *Ingest) checkAgentRow(id *registry.Identity, known **contract.Series, 
 		}
 	}
 	if s.Site != id.Site {
-		return fmt.Sprintf("the token is for site %s, the line for %s", id.Site, s.Site), refusal.Identity
+		return fmt.Sprintf("the %s is for site %s, the line for %s", id.Shown(), id.Site, s.Site), refusal.Identity
 	}
 	if id.Agent != "" && s.Agent != id.Agent {
-		return fmt.Sprintf("the token is for agent %s of site %s, the line for agent %s", id.Agent, id.Site, s.Agent), refusal.Identity
+		return fmt.Sprintf("the %s is for agent %s of site %s, the line for agent %s", id.Shown(), id.Agent, id.Site, s.Agent), refusal.Identity
 	}
 	fields, reason := s.CheckFields(row.Fields)
 	if reason != "" {
