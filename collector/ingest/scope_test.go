@@ -49,7 +49,9 @@ func TestAWriterStaysInItsScope(t *testing.T) {
 func TestRefusalsOfCertificatesNameThem(t *testing.T) {
 	h := open(t, ingest.Limits{})
 	h.in = ingest.New(ingest.Options{Store: h.store, Registry: h.clerk, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
-		Who: func(*http.Request, string) (registry.Identity, error) { return registry.Certified("4f", "s1", "a1"), nil }})
+		Who: func(*http.Request, string) (registry.Identity, error) {
+			return registry.Certified("4f", "s1", "a1"), nil
+		}})
 	h.server.Config.Handler = h.in.Handler()
 	for line, want := range map[string]string{
 		"tcp,agent=a1,path=lan,site=s2,target=gw connect_seconds=1 ": "the certificate is for site s1, the line for s2",
