@@ -73,6 +73,7 @@ func Open(dir string, o Options) (*Authority, error) {
 		return nil, err
 	}
 	a.warnOfOpenFiles()
+	a.dir.sweep(o.Now())
 	seen := a.look()
 	v, err := a.load()
 	if err != nil {

@@ -49,7 +49,8 @@ func (a *Authority) Announce() (enroll.Pin, error) {
 }
 
 // Switch lets the announced authority sign from now on. Without force it is refused with ErrNotReady while agents that
-// were heard of lately don't trust it yet: they would not know the collector any more, and somebody would have to go there.
+// were heard of lately don't trust it yet: they would not know the collector any more, and somebody would have to go
+// there. So it is while two machines share an identity, because the word of the one hides what the other knows.
 func (a *Authority) Switch(ctx context.Context, force bool) error {
 	next := a.view.Load().find(StandingNext)
 	if next == nil {
@@ -62,10 +63,13 @@ func (a *Authority) Switch(ctx context.Context, force bool) error {
 	if len(lacking) > 0 && !force {
 		return fmt.Errorf("authority: %w: %d don't trust the next one yet: %s", ErrNotReady, len(lacking), some(lacking))
 	}
+	if err := a.doubles(ctx); err != nil && !force {
+		return err
+	}
 	err = a.change(func(s *state) error {
 		fresh, old := s.find(StandingNext), s.find(StandingCurrent)
 		if fresh == nil || fresh.pin != next.pin {
-			return errors.New("authority: somebody else is changing it at this moment; look and try again")
+			return fmt.Errorf("authority: %w", errChanging)
 		}
 		now := a.o.Now()
 		old.standing, old.since, old.key = StandingFormer, now, nil // nothing is signed with that key any more
@@ -79,10 +83,9 @@ func (a *Authority) Switch(ctx context.Context, force bool) error {
 }
 
 // Retire ends the trust in former authorities. Without force it is refused with ErrNotReady while agents that were heard
-// of lately still have a certificate of such a one.
+// of lately still have a certificate of such a one, or may have it, as two machines with one identity.
 func (a *Authority) Retire(ctx context.Context, force bool) error {
-	former := a.view.Load().find(StandingFormer)
-	if former == nil {
+	if a.view.Load().find(StandingFormer) == nil {
 		return errors.New("authority: there is no former one")
 	}
 	since := a.view.Load().find(StandingCurrent).since
@@ -93,14 +96,42 @@ func (a *Authority) Retire(ctx context.Context, force bool) error {
 	if len(behind) > 0 && !force {
 		return fmt.Errorf("authority: %w: %d have a certificate of the former one, and renew it within %d days: %s", ErrNotReady, len(behind), agentLife/day, some(behind))
 	}
-	err = a.change(func(s *state) error {
-		s.entries = slices.DeleteFunc(s.entries, func(e entry) bool { return e.standing == StandingFormer })
+	if err := a.doubles(ctx); err != nil && !force {
+		return err
+	}
+	return a.drop(func(e *entry) bool { return e.standing == StandingFormer }, len(behind))
+}
+
+// drop ends the trust in authorities that don't sign.
+func (a *Authority) drop(which func(*entry) bool, behind int) error {
+	var gone []string
+	err := a.change(func(s *state) error {
+		gone = nil
+		s.entries = slices.DeleteFunc(s.entries, func(e entry) bool {
+			drop := which(&e)
+			if drop {
+				gone = append(gone, e.pin.String())
+			}
+			return drop
+		})
 		return nil
 	})
-	if err == nil {
-		a.o.Log.Info("the fleet's former authority is trusted no more", "pin", former.pin.String(), "agents_left_behind", len(behind))
+	for _, pin := range gone {
+		if err == nil {
+			a.o.Log.Info("the fleet's former authority is trusted no more", "pin", pin, "agents_left_behind", behind)
+		}
 	}
 	return err
+}
+
+// doubles is an ErrNotReady while two machines share an identity: what is known is known of one of them.
+func (a *Authority) doubles(ctx context.Context) error {
+	names, err := a.agents(ctx, func(g *fleet.Agent) bool { return !g.Clone.IsZero() })
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	return fmt.Errorf("authority: %w: two machines report as one, so it is not known what both have and trust: %s; "+
+		"give one of them an identity of its own and take the mark off (agents cleared)", ErrNotReady, some(names))
 }
 
 // Lacking names the agents that were heard of lately and don't trust the announced authority yet.
@@ -152,14 +183,18 @@ func some(names []string) string {
 func (a *Authority) change(do func(*state) error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s, err := a.dir.read()
+	was, err := readFile(a.dir.path(stateFile))
 	if err != nil {
-		return err
+		return fmt.Errorf("authority: %w", err)
+	}
+	s, err := parseState(was)
+	if err != nil {
+		return damaged(a.dir.path(stateFile), err)
 	}
 	if err := do(s); err != nil {
 		return err
 	}
-	if err := a.dir.write(a.dir.path(stateFile), s.marshal()); err != nil {
+	if err := a.dir.replace(a.dir.path(stateFile), was, s.marshal()); err != nil {
 		return fmt.Errorf("authority: %w", err)
 	}
 	seen := a.look()
@@ -186,8 +221,10 @@ func (a *Authority) advance(ctx context.Context) error {
 			return err
 		}
 	}
-	if slices.ContainsFunc(v.entries, func(e entry) bool { return e.standing == StandingFormer && now.After(e.cert.NotAfter) }) {
-		return a.Retire(ctx, true)
+	// Only those that have ended: a younger one may be what agents' certificates are of.
+	ended := func(e *entry) bool { return e.standing == StandingFormer && now.After(e.cert.NotAfter) }
+	if slices.ContainsFunc(v.entries, func(e entry) bool { return ended(&e) }) {
+		return a.drop(ended, 0)
 	}
 	return nil
 }

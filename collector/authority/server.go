@@ -135,7 +135,8 @@ func (a *Authority) ownServer(v *view) error {
 	}
 	text := append([]byte(encode(leaf)), encodeKey(key)...)
 	if err := a.dir.write(file, text); err != nil {
-		return fmt.Errorf("authority: %w", err)
+		// A full disk must keep no agent out. Another one is made at the next start.
+		a.o.Log.Warn("authority: can't write the collector's certificate; it is good until the collector stops", "file", file, "error", err)
 	}
 	a.o.Log.Info("made a certificate for the collector", "names", a.o.Names, "expires", leaf.NotAfter, "authority", current.pin.String())
 	v.server = withIssuer(&tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, current)

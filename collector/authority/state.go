@@ -279,10 +279,25 @@ func readFile(name string) ([]byte, error) {
 }
 
 // write puts a file in its place as a whole: after a crash there is what was before or all of the new.
-func (f folder) write(name string, data []byte) error {
+func (f folder) write(name string, data []byte) error { return f.replace(name, nil, data) }
+
+var errChanging = errors.New("somebody else is changing it at this moment; look and try again")
+
+// replace is write for a file that is as it was when it was read (nil: whatever it is): of two processes that change it at
+// the same moment one gets an error.
+func (f folder) replace(name string, was, data []byte) error {
 	temporary, err := f.prepare(name, data)
 	if err != nil {
 		return err
+	}
+	if was != nil {
+		now, err := readFile(name)
+		if err == nil && !bytes.Equal(now, was) {
+			err = errChanging
+		}
+		if err != nil {
+			return errors.Join(err, os.Remove(temporary))
+		}
 	}
 	if err := os.Rename(temporary, name); err != nil {
 		return errors.Join(err, os.Remove(temporary))
@@ -298,6 +313,19 @@ func (f folder) create(name string, data []byte) error {
 	}
 	err = os.Link(temporary, name)
 	return errors.Join(err, os.Remove(temporary), disk.SyncDir(string(f)))
+}
+
+// leftover is how old a file must be that was prepared and never got into its place.
+const leftover = time.Hour
+
+// sweep removes what a crash left of files that were being written: there are keys in them.
+func (f folder) sweep(now time.Time) {
+	list, _ := filepath.Glob(f.path("*.tmp")) // the pattern is good
+	for _, file := range list {
+		if info, err := os.Stat(file); err == nil && now.Sub(info.ModTime()).Abs() > leftover {
+			_ = os.Remove(file) // or the next start does
+		}
+	}
 }
 
 // prepare writes data into a file beside the one it is for. CreateTemp makes files that are closed to others.
