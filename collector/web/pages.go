@@ -13,6 +13,7 @@ import (
 	"communewatch/collector/stock"
 	"communewatch/collector/web/frame"
 	equipment "communewatch/collector/web/inventory"
+	"communewatch/collector/web/running"
 	"communewatch/inventory"
 )
 
@@ -105,6 +106,9 @@ type sitePage struct {
 	Conference *conferenceCard // nil where nothing is known of one
 	Equipment  *equipmentCard  // nil without an inventory
 	Reported   bool            // there are reports of its lines
+	Orders     bool            // the reader may have its checks run now
+	Ran        []running.View  // runs that the address names
+	Bad        string          // why nothing was run
 }
 
 // equipmentCard is a site's equipment in three numbers, and what of it is most urgent.
@@ -136,29 +140,42 @@ func (w *Web) equipmentOf(r *http.Request, site, lang string) *equipmentCard {
 }
 
 func (w *Web) sitePage(rw http.ResponseWriter, r *http.Request) {
-	p := sitePage{Frame: w.house.Frame(rw, r), ID: r.PathValue("id")}
+	if p, ok := w.openSite(rw, r); ok {
+		w.showSite(rw, r, http.StatusOK, &p)
+	}
+}
+
+// openSite reads a site that the reader may see. When ok is false it has been answered.
+func (w *Web) openSite(rw http.ResponseWriter, r *http.Request) (p sitePage, ok bool) {
+	p = sitePage{Frame: w.house.Frame(rw, r), ID: r.PathValue("id")}
 	var err error
 	p.Site, err = w.source.Site(r.Context(), p.ID, p.Lang)
 	switch {
 	case errors.Is(err, api.ErrNoSite):
 		p.PageTitle = p.T("site.not_found") + " – " + p.PageTitle
 		w.house.Render(rw, r, http.StatusNotFound, w.templates, "nosite", p)
-		return
+		return p, false
 	case err != nil:
 		w.log.Error("site not read", "site", p.ID, "error", err)
 		http.Error(rw, p.T("error.page"), http.StatusInternalServerError)
-		return
+		return p, false
 	}
+	return p, true
+}
+
+func (w *Web) showSite(rw http.ResponseWriter, r *http.Request, status int, p *sitePage) {
 	slices.SortStableFunc(p.Site.Checks, func(a, b api.Check) int {
 		return cmp.Or(cmp.Compare(severity(a.State), severity(b.State)), cmp.Compare(slices.Index(layers, a.Layer), slices.Index(layers, b.Layer)))
 	})
-	p.Conference = w.conferenceOf(r, &p)
+	p.Conference = w.conferenceOf(r, p)
 	if p.ReaderMay("inventory") {
 		p.Equipment = w.equipmentOf(r, p.ID, p.Lang)
 	}
 	p.Reported = w.reported
+	p.Orders = w.runs != nil && p.ReaderMay("operate")
+	w.showRuns(rw, p)
 	p.PageTitle = p.Site.Name + " – " + p.PageTitle
-	w.house.Render(rw, r, http.StatusOK, w.templates, "site", &p)
+	w.house.Render(rw, r, status, w.templates, "site", p)
 }
 
 // LayerCard is one layer with its detail, for the template.

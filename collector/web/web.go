@@ -30,6 +30,7 @@ import (
 	"communewatch/collector/people/door"
 	"communewatch/collector/phrase"
 	"communewatch/collector/reports"
+	"communewatch/collector/runs"
 	"communewatch/collector/status"
 	"communewatch/collector/status/words"
 	"communewatch/collector/stock"
@@ -83,6 +84,7 @@ type Web struct {
 	signIn     *signin.Pages // nil: people are not asked who they are
 	reported   bool          // there are reports
 	fleet      *fleet.Pages  // nil: there are no such pages
+	runs       *runs.Service // nil: no checks are run from pages
 }
 
 // What `npm run build` made of collector/web/ui. Without it the folder holds .gitkeep alone and this still compiles.
@@ -186,6 +188,7 @@ func New(o Options) (*Web, error) {
 	}
 	if o.Fleet != nil {
 		behind := *o.Fleet
+		w.runs = behind.Runs
 		behind.Sites, behind.Log = w.source.Sites, w.log
 		if w.fleet, err = fleet.New(w.house, behind); err != nil {
 			return nil, err
@@ -227,6 +230,9 @@ func (w *Web) Handler() http.Handler {
 	}
 	if w.fleet != nil {
 		w.fleet.Register(mux)
+	}
+	if w.runs != nil {
+		mux.HandleFunc("POST /sites/{id}/check", w.checkNow)
 	}
 	mux.Handle("GET /static/", w.house.Assets())
 	mux.HandleFunc("GET /favicon.ico", w.house.Icon)

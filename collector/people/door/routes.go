@@ -44,6 +44,7 @@ func addresses() map[string]need {
 		"POST /account":              own,
 
 		"GET /sites/{id}":         view,
+		"POST /sites/{id}/check":  {act: people.ActOperate},
 		"GET /boundaries.geojson": view,
 		"GET /reports":            view,
 		"GET /reports/":           view,

@@ -29,6 +29,7 @@ import (
 	"communewatch/collector/releases"
 	"communewatch/collector/runs"
 	"communewatch/collector/web/frame"
+	"communewatch/collector/web/running"
 	"communewatch/inventory"
 	"communewatch/inventory/sheet"
 )
@@ -177,6 +178,10 @@ func (p *Pages) render(rw http.ResponseWriter, r *http.Request, status int, name
 
 // says words an error for people. What is the collector's own is for the log.
 func (p *Pages) says(r *http.Request, out *page, err error) (status int) {
+	var ok bool
+	if out.Bad, status, ok = running.Refused(out.Frame, err); ok {
+		return status
+	}
 	for _, k := range []struct {
 		err    error
 		key    string
@@ -187,12 +192,6 @@ func (p *Pages) says(r *http.Request, out *page, err error) (status int) {
 		{known.ErrUnknownSite, "fleet.no_site", http.StatusNotFound},
 		{known.ErrState, "fleet.other_state", http.StatusConflict},
 		{known.ErrOtherKey, "fleet.other_key", http.StatusConflict},
-		{runs.ErrNotConnected, "fleet.not_connected", http.StatusConflict},
-		{runs.ErrWhichAgent, "fleet.which_agent", http.StatusConflict},
-		{runs.ErrTooMany, "fleet.too_many", http.StatusTooManyRequests},
-		{runs.ErrUnknown, "fleet.no_run", http.StatusNotFound},
-		{runs.ErrForbidden, "fleet.forbidden", http.StatusForbidden},
-		{runs.ErrInvalid, "fleet.no_checks", http.StatusUnprocessableEntity},
 		{plans.ErrForbidden, "fleet.forbidden", http.StatusForbidden},
 		{plans.ErrSecretUsed, "fleet.secret_used", http.StatusConflict},
 		{work.ErrOvertaken, "fleet.overtaken", http.StatusConflict},

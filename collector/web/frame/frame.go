@@ -107,6 +107,15 @@ func (f Frame) Query() url.Values { return f.query }
 
 func (f Frame) T(key string, pairs ...any) string { return f.cat.T(key, pairs...) }
 
+// StateWord names a state by what it comes from: who said that they stop are switched off, not lost. The islands of script
+// have the same (ui/src/api.ts).
+func (f Frame) StateWord(state, reason string) string {
+	if state == "no_data" && reason == "stopped" {
+		return f.T("state.off")
+	}
+	return f.T("state." + state)
+}
+
 // Say is a sentence of the rooms behind in the reader's language; what is not known stays as it is.
 func (f Frame) Say(text string) string {
 	said, _ := f.sentences.Say(phrase.Lang(f.Lang), text)

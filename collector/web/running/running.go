@@ -3,6 +3,9 @@
 package running
 
 import (
+	"context"
+	"errors"
+	"net/http"
 	"unicode"
 	"unicode/utf8"
 
@@ -82,6 +85,38 @@ func (v View) Why() string {
 		return ""
 	}
 	return v.Run.Reason
+}
+
+// Refused says in words why a run was not begun, with the status of the answer; ok is false for an error of another kind.
+func Refused(f frame.Frame, err error) (words string, status int, ok bool) {
+	for _, k := range []struct {
+		err    error
+		key    string
+		status int
+	}{
+		{runs.ErrNotConnected, "fleet.not_connected", http.StatusConflict},
+		{runs.ErrWhichAgent, "fleet.which_agent", http.StatusConflict},
+		{runs.ErrTooMany, "fleet.too_many", http.StatusTooManyRequests},
+		{runs.ErrUnknown, "fleet.no_run", http.StatusNotFound},
+		{runs.ErrForbidden, "fleet.forbidden", http.StatusForbidden},
+		{runs.ErrInvalid, "fleet.no_checks", http.StatusUnprocessableEntity},
+	} {
+		if errors.Is(err, k.err) {
+			return f.T(k.key), k.status, true
+		}
+	}
+	return "", 0, false
+}
+
+// Wait waits until runs are over, as long as ctx goes on: a page is worth waiting a moment for when it then says how it
+// went.
+func Wait(ctx context.Context, service *runs.Service, ids []string) {
+	for _, id := range ids {
+		r, err := service.Get(id)
+		for err == nil && !r.Over {
+			r, err = service.Next(ctx, id, r)
+		}
+	}
 }
 
 func upper(text string) string {

@@ -73,6 +73,12 @@ export function explains(site: Site, layer: Layer | ""): boolean {
   return layers.every((l) => (l === layer) === (stateIn(site, l) === site.state));
 }
 
+/** The state by which a site is named: who said that they stop are switched off, not lost (frame.go has the same). */
+export function namedState(site: Site, layer: Layer | ""): State | "off" {
+  const state = stateIn(site, layer);
+  return state === "no_data" && site.reason_code === "stopped" && explains(site, layer) ? "off" : state;
+}
+
 /** What the API answers where it has no answer. Its message is for programs; pages have words of their own. */
 export class Refusal extends Error {
   constructor(

@@ -1,5 +1,5 @@
 // The list beside the map: worst first, by district, found by search; and the counts above it.
-import { type Layer, type Site, type State, explains, severity, sinceOf, stateIn, states } from "./api";
+import { type Layer, type Site, type State, explains, namedState, severity, sinceOf, stateIn, states } from "./api";
 import { el, set } from "./dom";
 import { awaySince } from "./chrome";
 import { glyph } from "./glyph";
@@ -55,7 +55,7 @@ export function row(site: Site, layer: Layer | ""): HTMLElement {
       { href: `/sites/${encodeURIComponent(site.id)}` },
       glyph(state),
       el("span", { class: "row-name" }, el("b", {}, site.name), " ", el("small", {}, [site.type, site.parent, site.code].filter(Boolean).join(" · "))),
-      el("span", { class: "row-words" }, stateName(state)),
+      el("span", { class: "row-words" }, stateName(namedState(site, layer))),
       el("span", { class: "row-reason" }, known && state !== "ok" ? site.reason : ""),
       old,
     ),

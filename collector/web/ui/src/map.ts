@@ -1,5 +1,5 @@
 // The map page: ties the sites, as the API tells them and events change them, to the map, the counts and the list.
-import { type Layer, type Site, type State, get, layers, severity, stateIn, states } from "./api";
+import { type Layer, type Site, type State, get, layers, namedState, severity, stateIn, states } from "./api";
 import { announce, prepareChrome, showLive, watchDatabase } from "./chrome";
 import { byId, el, soon } from "./dom";
 import { type Boundaries, build } from "./geometry";
@@ -157,7 +157,7 @@ const told = new Map<string, Site>();
 const speak = soon(() => {
   const worst = [...told.values()].sort((a, b) => severity(stateIn(a, choice.layer)) - severity(stateIn(b, choice.layer)));
   told.clear();
-  const few = worst.slice(0, 3).map((s) => `${s.name}: ${stateName(stateIn(s, choice.layer))}`);
+  const few = worst.slice(0, 3).map((s) => `${s.name}: ${stateName(namedState(s, choice.layer))}`);
   announce(`${t("live.changes", { n: worst.length })}. ${few.join("; ")}`);
 }, 10_000);
 

@@ -1,7 +1,7 @@
 // The map as people handle it: wheel, pinch, drag, buttons, keys; what is under the pointer; names.
 import { select } from "d3-selection";
 import { zoom, zoomIdentity, type D3ZoomEvent, type ZoomBehavior } from "d3-zoom";
-import { type Layer, type Site, type State, explains, sinceOf, stateIn, states } from "./api";
+import { type Layer, type Site, type State, explains, namedState, sinceOf, stateIn, states } from "./api";
 import { newestCalls } from "./calls";
 import { announce } from "./chrome";
 import { el, set, soon, svg } from "./dom";
@@ -280,9 +280,8 @@ export class MapView {
   }
 
   private words(site: Site): string {
-    const state = stateIn(site, this.layer);
     const reason = explains(site, this.layer) ? site.reason : "";
-    return [site.name, site.type, site.parent, stateName(state), reason].filter(Boolean).join(", ");
+    return [site.name, site.type, site.parent, stateName(namedState(site, this.layer)), reason].filter(Boolean).join(", ");
   }
 
   private describe(): void {
@@ -296,7 +295,7 @@ export class MapView {
     this.tip.replaceChildren(
       el("b", {}, site.name),
       el("span", { class: "tip-sub" }, [site.type, site.parent, site.code].filter(Boolean).join(" · ")),
-      el("span", { class: "state", "data-state": state }, glyph(state), stateName(state)),
+      el("span", { class: "state", "data-state": state }, glyph(state), stateName(namedState(site, this.layer))),
     );
     if (!Number.isNaN(since)) this.tip.append(el("span", { class: "tip-sub" }, `${dateTime(since)} (${duration((Date.now() - since) / 1000)})`));
     if (known && site.reason) this.tip.append(el("span", { class: "tip-reason" }, site.reason));
