@@ -79,7 +79,7 @@ func (c *Collector) openFleet(metrics *prometheus.Registry) (err error) {
 	c.plans = plans.Of(c.reg, c.cfg.DataDir, plans.Options{Changed: c.lookForWork, Loopback: loopback(host), Zone: c.cfg.Location(), Now: c.o.Now, Log: c.log})
 	c.dispatch = dispatch.New(dispatch.Options{Agent: c.callers.Agent, Work: c.plans.Work, Plaintext: c.cfg.AllowPlaintext, Log: c.log, Metrics: metrics, Now: c.o.Now})
 	c.people, err = door.New(door.Options{
-		Store: c.reg.People(), Settings: c.cfg.People, Dir: c.cfg.DataDir, URL: c.url, Now: c.o.Now, Log: c.log,
+		Store: c.reg.People(), Settings: c.cfg.People, TLS: c.cfg.TLS.Mode != authority.ModeOff, Dir: c.cfg.DataDir, URL: c.url, Now: c.o.Now, Log: c.log,
 	})
 	return err
 }

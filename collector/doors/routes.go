@@ -3,7 +3,6 @@ package doors
 import (
 	"io"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"communewatch/probes/enroll"
@@ -51,24 +50,9 @@ func (r Routes) Handler() http.Handler {
 	to(r.Releases, releasePath, releasePath+"/")
 	to(r.Reflector, callPath)
 	people := func(h http.Handler) http.Handler { return timed(r.People(h)) }
-	to(people(r.API), "/api/v1/")
-	to(hereOr(r.API, people(r.API)), "/metrics")
+	to(people(r.API), "/api/v1/", "/metrics")
 	to(people(r.Web), "/")
 	return mux
-}
-
-// hereOr asks programs of this machine for nothing: a Prometheus beside the collector needs no account. What a reverse
-// proxy passes on comes from elsewhere.
-func hereOr(open, checked http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		from, err := netip.ParseAddrPort(r.RemoteAddr)
-		passed := r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" || r.Header.Get("Via") != "" || r.Header.Get("X-Real-Ip") != ""
-		if err == nil && from.Addr().Unmap().IsLoopback() && !passed {
-			open.ServeHTTP(w, r)
-			return
-		}
-		checked.ServeHTTP(w, r)
-	})
 }
 
 // A body that people send has bodyTime to arrive, and longer by the time that its bytes take at bodyRate bytes a second,

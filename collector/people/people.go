@@ -65,7 +65,7 @@ type Caller struct {
 	Display   string // the person's name as people write it; may be empty
 	Role      Role
 	Districts []string // that the caller sees: names of a site's parent; nil: all
-	Via       string   // "session", "key", "command" or "" for who is not signed in
+	Via       string   // "session", "key", "command", "system", or "" for who is not signed in
 	Address   string
 	// Proof is the value that forms of this session carry, against requests forged elsewhere; "" without a session.
 	Proof string

@@ -49,3 +49,17 @@ func TestContext(t *testing.T) {
 		t.Error("no district is not all of them")
 	}
 }
+
+func TestWhoIsNobody(t *testing.T) {
+	for who, want := range map[string]struct {
+		from string
+		ok   bool
+	}{
+		(Caller{Name: "lan"}).Who(): {"", false}, (Caller{}).Who(): {"", true}, (Caller{Address: "10.0.0.5"}).Who(): {"10.0.0.5", true},
+		"anonymous@10.0.0.5": {"", false}, "anonymouse": {"", false}, "": {"", false},
+	} {
+		if from, ok := Unnamed(who); from != want.from || ok != want.ok {
+			t.Errorf("%q: %q %t", who, from, ok)
+		}
+	}
+}

@@ -48,6 +48,7 @@ import (
 type Options struct {
 	Store    *kept.Store
 	Settings Settings
+	TLS      bool          // the collector speaks TLS itself: no proxy does for it
 	Dir      string        // data_dir: where the first administrator's link is written; "": nowhere
 	URL      func() string // where people find the collector, such as https://host:8787; nil: links have no host
 	Tell     io.Writer     // where the first administrator's link is printed; nil: os.Stderr
@@ -69,8 +70,15 @@ type Door struct {
 	keys     *tries    // wrong API keys
 	cross    *http.CrossOriginProtection
 	table    *table
-	look     time.Duration    // how often open streams are looked at
-	sso      *province.SignOn // nil: there is none
+	look     time.Duration // how often open streams are looked at
+	sso      signOn        // nil: there is none
+	open     bool          // /metrics, for programs of this machine
+}
+
+// signOn is the province's own sign-on; *province.SignOn is.
+type signOn interface {
+	Begin(w http.ResponseWriter, r *http.Request, next string) error
+	End(w http.ResponseWriter, r *http.Request) (said province.Said, next string, err error)
 }
 
 // hashesAtOnce is how many passwords are looked at in the same moment: with the default cost 128 MiB.
@@ -98,10 +106,14 @@ func New(o Options) (*Door, error) {
 	d.hasher = password.New(d.o.Cost, hashesAtOnce)
 	d.tries, d.keys = newTries(d.now), newTries(d.now)
 	if o.Settings.OIDC.Issuer != "" {
-		var err error
-		if d.sso, err = province.New(o.Settings.OIDC, d.now); err != nil {
+		sso, err := province.New(o.Settings.OIDC, d.now)
+		if err != nil {
 			return nil, err
 		}
+		d.sso = sso
+	}
+	if d.open = o.TLS; o.Settings.MetricsOnLoopback != nil {
+		d.open = *o.Settings.MetricsOnLoopback
 	}
 	return d, nil
 }
@@ -205,15 +217,15 @@ func (d *Door) may(r *http.Request, c *people.Caller, n need) bool {
 	case c.May(n.act) && (!n.whole || c.Everywhere()):
 		return true
 	case r.URL.Path == "/metrics" && c.Name == "":
-		return ofThisMachine(r)
+		return d.open && ofThisMachine(r)
 	case n.code:
 		return showsCode(r)
 	}
 	return false
 }
 
-// ofThisMachine reports whether a program on this machine asks, by itself: a monitoring system that reads /metrics. What
-// a proxy on this machine brings is its clients'.
+// ofThisMachine reports whether a program on this machine asks, by itself: a monitoring system that reads /metrics, the
+// browser of a demonstration. What a proxy on this machine brings is its clients', as far as it says that it is one.
 func ofThisMachine(r *http.Request) bool {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	for _, h := range []string{"X-Forwarded-For", "Forwarded", "X-Real-Ip", "Via"} {
@@ -244,6 +256,9 @@ func bearer(r *http.Request) string {
 // caller says who is behind a request, and whether they have to choose a password before anything else.
 func (d *Door) caller(r *http.Request) (c people.Caller, must bool, err error) {
 	nobody := people.Caller{Role: d.o.Settings.Anonymous, Address: address(r)}
+	if nobody.Role != people.RoleViewer && !ofThisMachine(r) {
+		nobody.Role = people.RoleNobody // more than viewer is for loopback: a proxy was put in front of a demonstration
+	}
 	if secret := bearer(r); kept.IsKey(secret) {
 		c, err := d.ofKey(r, secret)
 		return c, false, err
@@ -252,7 +267,7 @@ func (d *Door) caller(r *http.Request) (c people.Caller, must bool, err error) {
 	if secret == "" {
 		return nobody, false, nil
 	}
-	_, p, err := d.store.Open(r.Context(), secret, d.o.Settings.Session, d.o.Settings.Absolute)
+	_, p, err := d.store.Open(r.Context(), secret, d.o.Settings.lives())
 	if errors.Is(err, kept.ErrNoSession) {
 		return nobody, false, nil
 	}

@@ -713,7 +713,17 @@ func TestNoSecretsInTheLog(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
-	h := newHouse(t)
+	for _, tt := range []struct {
+		tls  bool
+		says *bool
+		want int
+	}{{true, nil, 200}, {false, nil, 401}, {true, new(false), 401}, {false, new(true), 200}} {
+		h := newHouse(t, func(o *Options) { o.TLS, o.Settings.MetricsOnLoopback = tt.tls, tt.says })
+		if got := h.browser(t, "127.0.0.1:1").get("/metrics"); got != tt.want {
+			t.Errorf("%+v: %d", tt, got)
+		}
+	}
+	h := newHouse(t, func(o *Options) { o.TLS = true })
 	if h.browser(t, "127.0.0.1:1").get("/metrics") != 200 || h.browser(t, "10.0.0.1:1").get("/metrics") != 401 {
 		t.Error("a program on this machine may read /metrics, others show a key")
 	}

@@ -82,7 +82,7 @@ func (d *Door) SignIn(w http.ResponseWriter, r *http.Request, name, secret strin
 	if old {
 		d.rehash(r.Context(), name, hash, secret)
 	}
-	return p, d.begin(w, r, name, "password")
+	return p, d.begin(w, r, kept.Session{Person: name}, "password")
 }
 
 // rehash keeps the password by today's cost. That it fails is no reason to keep anybody out.
@@ -97,13 +97,14 @@ func (d *Door) rehash(ctx context.Context, name, old, secret string) {
 }
 
 // begin opens a session. Whatever session the browser brought along ends: its secret may be one that somebody planted.
-func (d *Door) begin(w http.ResponseWriter, r *http.Request, name, how string) error {
+func (d *Door) begin(w http.ResponseWriter, r *http.Request, in kept.Session, how string) error {
 	if before := cookieOf(r); before != "" {
 		if err := d.store.End(r.Context(), before); err != nil && !errors.Is(err, kept.ErrNoSession) {
 			return err
 		}
 	}
-	secret, err := d.store.Begin(r.Context(), kept.Session{Person: name, Address: address(r), Agent: r.UserAgent()}, how)
+	in.Address, in.Agent = address(r), r.UserAgent()
+	secret, err := d.store.Begin(r.Context(), in, how)
 	if err != nil {
 		return err
 	}
@@ -162,7 +163,7 @@ func (d *Door) ChangePassword(w http.ResponseWriter, r *http.Request, old, chose
 	if err := d.store.SetPassword(r.Context(), c.Name, made, false, ""); err != nil {
 		return err
 	}
-	return d.begin(w, r, c.Name, "password changed")
+	return d.begin(w, r, kept.Session{Person: c.Name}, "password changed")
 }
 
 // EndOthers ends all of the caller's sessions but this one.
@@ -206,12 +207,13 @@ func (d *Door) Account(r *http.Request) (a Account, err error) {
 
 // First returns a link that works once, or kept.ErrNoLink. It fails with a *Wait for who tries many.
 func (d *Door) First(r *http.Request, secret string) (kept.Link, error) {
-	from := origin(r.RemoteAddr)
-	if wait := d.keys.waitFrom(from); wait > 0 {
-		return kept.Link{}, &Wait{For: wait}
-	}
 	l, err := d.store.Link(r.Context(), secret)
 	if errors.Is(err, kept.ErrNoLink) {
+		// Like a key, a link can't be guessed: a good one works however many wrong ones came from the same address.
+		from := origin(r.RemoteAddr)
+		if wait := d.keys.waitFrom(from); wait > 0 {
+			return kept.Link{}, &Wait{For: wait}
+		}
 		d.keys.failed("", from)
 	}
 	return l, err
@@ -243,7 +245,7 @@ func (d *Door) UseFirst(w http.ResponseWriter, r *http.Request, secret, name, di
 	if l.Person == "" {
 		d.forgetFirst()
 	}
-	return d.begin(w, r, name, "link")
+	return d.begin(w, r, kept.Session{Person: name}, "link")
 }
 
 // HasSignOn reports whether the province's own sign-on is set up; its name is for the button.
@@ -277,13 +279,19 @@ func (d *Door) EndSignOn(w http.ResponseWriter, r *http.Request) (next string, e
 		return "", errors.Join(ErrNotHere, err)
 	}
 	rules := d.o.Settings.OIDC
+	subject := kept.Subject{Issuer: rules.Issuer, ID: said.Subject}
+	// The system does this, whoever is signed in at that browser.
+	system := people.With(r.Context(), people.Caller{Name: "system", Via: "system", Address: address(r)})
 	want := kept.Person{Name: strings.ToLower(said.Name), Display: said.Display, Role: said.Role, Districts: said.Districts}
 	if said.Role == people.RoleNobody && len(rules.Roles) > 0 {
-		return fail(errors.New("none of its groups is named in people.oidc.roles"))
+		none := errors.New("none of its groups is named in people.oidc.roles")
+		if err := d.store.Shut(system, subject, none.Error()); err != nil {
+			d.log.Error("what somebody without a role any more has open is not ended", "error", err)
+		}
+		return fail(none)
 	}
 	create := rules.Create && said.Role != people.RoleNobody
-	// The system does this, whoever is signed in at that browser.
-	p, err := d.store.Of(people.With(r.Context(), people.Caller{Name: "system", Address: address(r)}), kept.Subject{Issuer: rules.Issuer, ID: said.Subject}, want, create)
+	p, err := d.store.Of(system, subject, want, create)
 	switch {
 	case errors.Is(err, kept.ErrUnknown), errors.Is(err, kept.ErrNotYours):
 		return fail(err)
@@ -293,12 +301,11 @@ func (d *Door) EndSignOn(w http.ResponseWriter, r *http.Request) (next string, e
 		return fail(errors.New("the account is disabled"))
 	}
 	if len(rules.Roles) > 0 && (p.Role != said.Role || !sameDistricts(p.Districts, said.Districts)) {
-		ctx := people.With(r.Context(), people.Caller{Name: "system", Address: address(r)})
-		if err := d.store.Set(ctx, p.Name, kept.Change{Role: &said.Role, Districts: &said.Districts}); err != nil {
+		if err := d.store.Set(system, p.Name, kept.Change{Role: &said.Role, Districts: &said.Districts}); err != nil {
 			return fail(err)
 		}
 	}
-	return next, d.begin(w, r, p.Name, "sign-on of the province")
+	return next, d.begin(w, r, kept.Session{Person: p.Name, SSO: true}, "sign-on of the province")
 }
 
 func sameDistricts(a, b []string) bool {

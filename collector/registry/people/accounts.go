@@ -320,3 +320,26 @@ func (s *Store) AllowSSO(ctx context.Context, name string, allow bool) error {
 		return err
 	})
 }
+
+// Shut ends the sessions and API keys of a subject's account, as when the sign-on names no role for them any more: keys
+// live for years, and sessions outlast their reason. An account that has none of either, and a subject without an account,
+// is left as it is.
+func (s *Store) Shut(ctx context.Context, subject Subject, why string) error {
+	var name string
+	now := s.now().UnixMilli()
+	err := s.db.Read().QueryRowContext(ctx, `SELECT person FROM people_subjects b WHERE issuer = ? AND subject = ? AND
+		(EXISTS (SELECT 1 FROM people_sessions s WHERE s.person = b.person AND ended_ms IS NULL)
+		OR EXISTS (SELECT 1 FROM people_keys k WHERE k.person = b.person AND revoked_ms IS NULL AND expires_ms > ?))`, subject.Issuer, subject.ID, now).Scan(&name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	} else if err != nil {
+		return s.told(ctx, "read accounts", err)
+	}
+	return s.change(ctx, "end sessions and keys", func(ctx context.Context, c *sql.Conn, e *audit.Entry) error {
+		e.Act, e.What, e.Detail = "person.shut", name, "sessions and API keys ended: "+why
+		if _, err := c.ExecContext(ctx, "UPDATE people_keys SET revoked_ms = ? WHERE person = ? AND revoked_ms IS NULL", now, name); err != nil {
+			return err
+		}
+		return s.endAll(ctx, c, name, nil)
+	})
+}

@@ -150,14 +150,14 @@ func TestSessions(t *testing.T) {
 	}
 	alive := func(secret string) bool {
 		t.Helper()
-		_, _, err := s.Open(t.Context(), secret, idle, absolute)
+		_, _, err := s.Open(t.Context(), secret, people.Lives{Idle: idle, Absolute: absolute, SSO: absolute})
 		if err != nil && !errors.Is(err, people.ErrNoSession) {
 			t.Fatal(err)
 		}
 		return err == nil
 	}
 	first := begin("hung")
-	if in, p, err := s.Open(t.Context(), first, idle, absolute); err != nil || p.Name != "hung" || in.Address != "10.1.1.1" || strings.Contains(in.Agent, "\n") || len(in.Agent) > 200 {
+	if in, p, err := s.Open(t.Context(), first, people.Lives{Idle: idle, Absolute: absolute, SSO: absolute}); err != nil || p.Name != "hung" || in.Address != "10.1.1.1" || strings.Contains(in.Agent, "\n") || len(in.Agent) > 200 {
 		t.Errorf("%+v %+v %v", in, p, err)
 	}
 	for _, bad := range []string{"", "x", first + "x", first[:len(first)-1], strings.Repeat("a", 10_000)} {
@@ -302,7 +302,7 @@ func TestLinks(t *testing.T) {
 	if _, hash, _ := s.Secret(t.Context(), "lan"); hash != "new hash" {
 		t.Error(hash)
 	}
-	_, _, err = s.Open(t.Context(), session, time.Hour, time.Hour)
+	_, _, err = s.Open(t.Context(), session, people.Lives{Idle: time.Hour, Absolute: time.Hour, SSO: time.Hour})
 	is(t, err, people.ErrNoSession) // whoever had the old password is out
 	late, err := s.CreateLink(as("root"), "")
 	if err != nil {

@@ -22,6 +22,7 @@ type Session struct {
 	Address string
 	Agent   string // the browser, as it says itself
 	Ended   time.Time
+	SSO     bool // begun by the province's own sign-on
 
 	hash []byte
 }
@@ -58,8 +59,8 @@ func (s *Store) Begin(ctx context.Context, in Session, how string) (secret strin
 			(SELECT hash FROM people_sessions WHERE person = ?2 AND ended_ms IS NULL ORDER BY seen_ms DESC LIMIT -1 OFFSET ?3)`, now, in.Person, sessionsOfOne-1); err != nil {
 			return err
 		}
-		_, err = c.ExecContext(ctx, "INSERT INTO people_sessions (hash, person, created_ms, seen_ms, address, agent) VALUES (?, ?, ?, ?, ?, ?)",
-			hashOf(secret), in.Person, now, now, in.Address, agent)
+		_, err = c.ExecContext(ctx, "INSERT INTO people_sessions (hash, person, created_ms, seen_ms, address, agent, sso) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			hashOf(secret), in.Person, now, now, in.Address, agent, in.SSO)
 		return err
 	})
 	if err != nil {
@@ -79,9 +80,12 @@ func plain(text string) string {
 	return text
 }
 
-// Open returns the session of a secret and whose it is, if it is open, was used within idle and begun within absolute;
-// else ErrNoSession. That it was used is noted.
-func (s *Store) Open(ctx context.Context, secret string, idle, absolute time.Duration) (Session, Person, error) {
+// Lives is how long sessions last: without a request, from their beginning on, and from there where they were begun by the
+// province's own sign-on.
+type Lives struct{ Idle, Absolute, SSO time.Duration }
+
+// Open returns the session of a secret and whose it is, if it is open still; else ErrNoSession. That it was used is noted.
+func (s *Store) Open(ctx context.Context, secret string, lives Lives) (Session, Person, error) {
 	if secret == "" || len(secret) > maxSecret {
 		return Session{}, Person{}, ErrNoSession
 	}
@@ -89,10 +93,10 @@ func (s *Store) Open(ctx context.Context, secret string, idle, absolute time.Dur
 	var in Session
 	var created, seen int64
 	hash := hashOf(secret)
-	p, err := scanPerson(s.db.Read().QueryRowContext(ctx, "SELECT "+prefixed("p.")+`, s.created_ms, s.seen_ms, s.address, s.agent
+	p, err := scanPerson(s.db.Read().QueryRowContext(ctx, "SELECT "+prefixed("p.")+`, s.created_ms, s.seen_ms, s.address, s.agent, s.sso
 		FROM people_sessions s JOIN people p ON p.name = s.person
-		WHERE s.hash = ? AND s.ended_ms IS NULL AND p.disabled_ms IS NULL AND s.seen_ms > ? AND s.created_ms > ?`,
-		hash, now.Add(-idle).UnixMilli(), now.Add(-absolute).UnixMilli()).Scan, &created, &seen, &in.Address, &in.Agent)
+		WHERE s.hash = ? AND s.ended_ms IS NULL AND p.disabled_ms IS NULL AND s.seen_ms > ? AND s.created_ms > CASE WHEN s.sso THEN ? ELSE ? END`,
+		hash, now.Add(-lives.Idle).UnixMilli(), now.Add(-lives.SSO).UnixMilli(), now.Add(-lives.Absolute).UnixMilli()).Scan, &created, &seen, &in.Address, &in.Agent, &in.SSO)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Session{}, Person{}, ErrNoSession
 	}

@@ -31,7 +31,7 @@ type By struct{ Who, Via, Address string }
 // Behind is who is behind a context.
 func Behind(ctx context.Context) By {
 	c, told := people.Told(ctx)
-	via := map[string]string{"session": "screen", "key": "api", "command": "command"}[c.Via]
+	via := map[string]string{"session": "screen", "key": "api", "command": "command", "system": "system"}[c.Via]
 	switch {
 	case !told:
 		return By{Who: "system", Via: "system"}

@@ -1,8 +1,8 @@
 // Package province signs people in with the province's own sign-on: OpenID Connect Core 1.0, the authorization code flow
 // with PKCE (RFC 7636).
 //
-// The browser is sent to the provider with a state, a nonce and a challenge that are kept here, bound to that browser by
-// a cookie, and used once. What comes back is a code, which is exchanged for an ID token directly with the provider, over
+// The browser is sent to the provider with a state, a nonce and a challenge, which it carries itself in a sealed cookie
+// until it comes back (underway.go); each is good for one sign-in. What comes back is a code, which is exchanged for an ID token directly with the provider, over
 // TLS. The token is believed if it is signed by a key of the provider, made by it (iss) for this collector (aud), not
 // expired, and carries the nonce. Nothing is asked of the provider before somebody signs in: one that is away keeps
 // nobody out but its own users.
@@ -11,11 +11,11 @@ package province
 import (
 	"cmp"
 	"context"
+	"crypto/cipher"
 	"crypto/rand"
 	"crypto/subtle"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -48,6 +48,10 @@ type Settings struct {
 	Scopes      []string `yaml:"scopes"`
 	Roles       []Rule   `yaml:"roles"`  // the first that fits counts; none: accounts' roles are as they were made here
 	Create      bool     `yaml:"create"` // make an account for whoever a rule fits
+
+	// Absolute is how long a session lasts that was begun here, whatever happens: what the provider says of somebody is
+	// heard when they sign in.
+	Absolute time.Duration `yaml:"absolute"`
 }
 
 // Rule says what members of a group may do.
@@ -59,7 +63,7 @@ type Rule struct {
 
 // DefaultSettings are those of a file that names an issuer only.
 func DefaultSettings() Settings {
-	return Settings{NameClaim: "preferred_username", GroupsClaim: "groups", Scopes: []string{"openid", "profile", "email"}}
+	return Settings{Absolute: 12 * time.Hour, NameClaim: "preferred_username", GroupsClaim: "groups", Scopes: []string{"openid", "profile", "email"}}
 }
 
 const (
@@ -180,24 +184,21 @@ type SignOn struct {
 	secret string
 	now    func() time.Time
 	client *http.Client
+	seal   cipher.AEAD   // of sign-ins under way
+	asking chan struct{} // a place for each question to the provider
 
 	mu       sync.Mutex // guards the fields below
 	known    *provider
-	under    map[string]begun // by the cookie's value
-	lastKeys time.Time        // when keys were last asked for
-}
-
-// begun is a sign-in under way.
-type begun struct {
-	state, nonce, verifier, next string
-	at                           time.Time
+	spent    map[string]time.Time // nonces of sign-ins that succeeded, with their beginning
+	lastKeys time.Time            // when keys were last asked for
 }
 
 const (
-	underWayFor = 10 * time.Minute
-	mostBegun   = 2000
-	answerWait  = 10 * time.Second
-	maxAnswer   = 1 << 20
+	answerWait = 10 * time.Second
+	maxAnswer  = 1 << 20
+	maxToken   = 256 << 10
+	// questionsAtOnce is how many questions to the provider are open at once: strangers can cause them.
+	questionsAtOnce = 16
 	// keysEvery is how often a token with an unknown key makes us ask for keys again.
 	keysEvery = time.Minute
 	// leeway is how far the provider's clock may be from ours.
@@ -217,27 +218,15 @@ func New(s Settings, now func() time.Time) (*SignOn, error) {
 	client := &http.Client{Timeout: answerWait, Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}, ResponseHeaderTimeout: answerWait, DisableKeepAlives: true,
 	}, CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("the provider answers with a redirect") }}
-	return &SignOn{s: s, secret: secret, now: now, client: client, under: map[string]begun{}}, nil
+	seal, err := newSeal()
+	if err != nil {
+		return nil, err
+	}
+	return &SignOn{s: s, secret: secret, now: now, client: client, seal: seal, asking: make(chan struct{}, questionsAtOnce), spent: map[string]time.Time{}}, nil
 }
 
 // ErrStale is returned for an answer that this browser did not ask for, or asked for too long ago.
 var ErrStale = errors.New("this sign-in was not begun here, or too long ago; begin again")
-
-const (
-	cookieTLS   = "__Host-communewatch-sso"
-	cookiePlain = "communewatch-sso"
-)
-
-func (o *SignOn) cookie(r *http.Request, value string) *http.Cookie {
-	c := &http.Cookie{Name: cookiePlain, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: int(underWayFor / time.Second)}
-	if r.TLS != nil {
-		c.Name, c.Secure = cookieTLS, true
-	}
-	if value == "" {
-		c.MaxAge = -1
-	}
-	return c
-}
 
 // Begin sends a browser to the provider. Next is where it is to go in the end.
 func (o *SignOn) Begin(w http.ResponseWriter, r *http.Request, next string) error {
@@ -245,24 +234,14 @@ func (o *SignOn) Begin(w http.ResponseWriter, r *http.Request, next string) erro
 	if err != nil {
 		return err
 	}
-	b := begun{state: rand.Text(), nonce: rand.Text(), verifier: oauth2.GenerateVerifier(), next: next, at: o.now()}
-	handle := rand.Text()
-	o.mu.Lock()
-	for k, v := range o.under {
-		if b.at.Sub(v.at).Abs() > underWayFor {
-			delete(o.under, k)
-		}
+	b := begun{State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Next: next, At: o.now()}
+	value := o.sealed(b)
+	if len(value) > maxCookie {
+		b.Next = "/"
+		value = o.sealed(b)
 	}
-	full := len(o.under) >= mostBegun
-	if !full {
-		o.under[handle] = b
-	}
-	o.mu.Unlock()
-	if full {
-		return errors.New("too many sign in at the same time; try again in a moment")
-	}
-	http.SetCookie(w, o.cookie(r, handle))
-	http.Redirect(w, r, o.flow(p).AuthCodeURL(b.state, oauth2.S256ChallengeOption(b.verifier), oauth2.SetAuthURLParam("nonce", b.nonce)), http.StatusSeeOther)
+	http.SetCookie(w, o.cookie(r, value))
+	http.Redirect(w, r, o.flow(p).AuthCodeURL(b.State, oauth2.S256ChallengeOption(b.Verifier), oauth2.SetAuthURLParam("nonce", b.Nonce)), http.StatusSeeOther)
 	return nil
 }
 
@@ -273,19 +252,10 @@ func (o *SignOn) flow(p *provider) *oauth2.Config {
 
 // End reads the provider's answer: who signed in, and where they want to go.
 func (o *SignOn) End(w http.ResponseWriter, r *http.Request) (said Said, next string, err error) {
-	var handle string
-	for _, name := range []string{cookieTLS, cookiePlain} {
-		if c, err := r.Cookie(name); err == nil && (name == cookieTLS) == (r.TLS != nil) {
-			handle = c.Value
-		}
-	}
+	b, ok := o.begun(r)
 	http.SetCookie(w, o.cookie(r, ""))
-	o.mu.Lock()
-	b, ok := o.under[handle]
-	delete(o.under, handle) // once, whatever comes of it
-	o.mu.Unlock()
 	q := r.URL.Query()
-	if !ok || o.now().Sub(b.at).Abs() > underWayFor || subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(b.state)) != 1 {
+	if !ok || subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(b.State)) != 1 {
 		return Said{}, "", ErrStale
 	}
 	p, err := o.provider(r.Context())
@@ -303,18 +273,25 @@ func (o *SignOn) End(w http.ResponseWriter, r *http.Request) (said Said, next st
 	if code == "" || len(code) > maxSecret {
 		return Said{}, "", errors.New("the provider's answer has no code")
 	}
-	ctx := context.WithValue(r.Context(), oauth2.HTTPClient, o.client)
-	token, err := o.flow(p).Exchange(ctx, code, oauth2.VerifierOption(b.verifier))
+	end, err := o.ask(r.Context())
+	if err != nil {
+		return Said{}, "", err
+	}
+	token, err := o.flow(p).Exchange(context.WithValue(r.Context(), oauth2.HTTPClient, o.client), code, oauth2.VerifierOption(b.Verifier))
+	end()
 	if err != nil {
 		return Said{}, "", wordless(err)
 	}
 	raw, _ := token.Extra("id_token").(string)
-	claims, err := o.verify(r.Context(), p, raw, b.nonce)
+	claims, err := o.verify(r.Context(), p, raw, b.Nonce)
 	if err != nil {
 		return Said{}, "", err
 	}
+	if !o.spend(b) {
+		return Said{}, "", ErrStale
+	}
 	said, err = o.said(claims)
-	return said, b.next, err
+	return said, b.Next, err
 }
 
 // wordless keeps what the provider wrote, which may be anything, out of the log and the record.
@@ -327,7 +304,7 @@ func wordless(err error) error {
 }
 
 func (o *SignOn) verify(ctx context.Context, p *provider, raw, nonce string) (jwt.MapClaims, error) {
-	if raw == "" || len(raw) > maxAnswer {
+	if raw == "" || len(raw) > maxToken {
 		return nil, errors.New("the provider's answer has no ID token")
 	}
 	claims := jwt.MapClaims{}
@@ -397,83 +374,6 @@ func line(text string) string {
 	return strings.ToValidUTF8(text[:min(len(text), 200)], "")
 }
 
-// provider is what the provider says of itself, OpenID Connect Discovery 1.0.
-type provider struct {
-	Issuer        string   `json:"issuer"`
-	Authorization string   `json:"authorization_endpoint"`
-	Token         string   `json:"token_endpoint"`
-	Keys          string   `json:"jwks_uri"`
-	Auth          []string `json:"token_endpoint_auth_methods_supported"`
-
-	keys map[string]key
-	read time.Time
-}
-
-func (p *provider) style() oauth2.AuthStyle {
-	if len(p.Auth) == 0 || slices.Contains(p.Auth, "client_secret_basic") {
-		return oauth2.AuthStyleInHeader
-	}
-	return oauth2.AuthStyleInParams
-}
-
-// rereadAfter is how old discovery may be.
-const rereadAfter = time.Hour
-
-func (o *SignOn) provider(ctx context.Context) (*provider, error) {
-	now := o.now()
-	o.mu.Lock()
-	p := o.known
-	o.mu.Unlock()
-	if p != nil && now.Sub(p.read).Abs() < rereadAfter {
-		return p, nil
-	}
-	fresh := &provider{read: now}
-	err := o.get(ctx, strings.TrimSuffix(o.s.Issuer, "/")+"/.well-known/openid-configuration", fresh)
-	if err == nil && fresh.Issuer != o.s.Issuer {
-		err = fmt.Errorf("it calls itself %.100q; write people.oidc.issuer exactly so if that is right", fresh.Issuer)
-	}
-	for _, at := range []string{fresh.Authorization, fresh.Token, fresh.Keys} {
-		if err == nil {
-			err = checkEndpoint(at)
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the province's sign-on %s: %w", o.s.Issuer, err)
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if p != nil {
-		fresh.keys = p.keys
-	}
-	o.known = fresh
-	return fresh, nil
-}
-
-// checkEndpoint is checkURL for an address that may have a query.
-func checkEndpoint(text string) error {
-	bare, _, _ := strings.Cut(text, "?")
-	return checkURL(bare)
-}
-
-func (o *SignOn) get(ctx context.Context, at string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := o.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers with status %d", at, resp.StatusCode)
-	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(into); err != nil {
-		return fmt.Errorf("%s: %w", at, err)
-	}
-	return nil
-}
-
 // key returns the provider's key of that ID for an algorithm. Keys are asked for when one is not known, since providers
 // change them, but not for each of a flood of made-up IDs.
 func (o *SignOn) key(ctx context.Context, p *provider, id, alg string) (any, error) {
@@ -485,13 +385,14 @@ func (o *SignOn) key(ctx context.Context, p *provider, id, alg string) (any, err
 	}
 	o.mu.Unlock()
 	if ask {
-		var set struct {
-			Keys []rawKey `json:"keys"`
+		data, err := o.get(ctx, p.Keys)
+		var keys map[string]key
+		if err == nil {
+			keys, err = readKeySet(data)
 		}
-		if err := o.get(ctx, p.Keys, &set); err != nil {
+		if err != nil {
 			return nil, fmt.Errorf("the provider's keys: %w", err)
 		}
-		keys := readKeys(set.Keys)
 		o.mu.Lock()
 		p.keys = keys
 		k, known = keys[id]

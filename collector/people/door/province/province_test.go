@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -44,6 +45,7 @@ type testProvider struct {
 	issuer   string
 	away     bool
 	keysRead int
+	last     url.Values // what came with the code that was last exchanged
 }
 
 func newProvider(t *testing.T) *testProvider {
@@ -97,6 +99,9 @@ func (p *testProvider) serve(w http.ResponseWriter, r *http.Request) {
 		id, secret, _ := r.BasicAuth()
 		sent, known := p.codes[r.FormValue("code")]
 		delete(p.codes, r.FormValue("code"))
+		if known {
+			p.last = sent
+		}
 		challenge := sha256.Sum256([]byte(r.FormValue("code_verifier")))
 		if !known || id != "communewatch" || secret != url.QueryEscape(clientSecret) && secret != clientSecret || r.FormValue("redirect_uri") != sent.Get("redirect_uri") ||
 			b64(challenge[:]) != sent.Get("code_challenge") || sent.Get("code_challenge_method") != "S256" {
@@ -233,6 +238,48 @@ func TestForgedAnswers(t *testing.T) {
 	}
 	if _, _, err := o.End(httptest.NewRecorder(), r); err == nil {
 		t.Error("an answer works twice")
+	}
+	// Also where the provider would take its code again.
+	p.mu.Lock()
+	p.codes["the code"] = p.last
+	p.mu.Unlock()
+	r = r.Clone(t.Context())
+	if _, _, err := o.End(httptest.NewRecorder(), r); !errors.Is(err, ErrStale) {
+		t.Error("an answer works twice at a careless provider:", err)
+	}
+	// A cookie of before a restart, or of long ago, is good for nothing.
+	if _, _, err := newSignOn(t, p.settings(t)).End(httptest.NewRecorder(), r); !errors.Is(err, ErrStale) {
+		t.Error(err)
+	}
+	o.now = func() time.Time { return now().Add(underWayFor + time.Second) }
+	if _, ok := o.begun(r); ok {
+		t.Error("a sign-in is under way for ever")
+	}
+}
+
+// Whoever begins many sign-ins, from one address or from many, keeps nobody from theirs, and fills nothing.
+func TestManyBegun(t *testing.T) {
+	p := newProvider(t)
+	o := newSignOn(t, p.settings(t))
+	said, _, err := p.visit(t, o, func(url.Values, map[string]string) {
+		for range 5000 {
+			r := httptest.NewRequest("GET", "/sign-in/oidc", nil)
+			r.RemoteAddr = "10.0.0.66:1000"
+			if err := o.Begin(httptest.NewRecorder(), r, "/"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if err != nil || said.Subject != "4711" || len(o.spent) != 1 {
+		t.Error(said, err, len(o.spent))
+	}
+	// Where somebody wants to go has to fit into a cookie.
+	w := httptest.NewRecorder()
+	if err := o.Begin(w, httptest.NewRequest("GET", "/sign-in/oidc", nil), "/reports?"+strings.Repeat("&", 1900)); err != nil {
+		t.Fatal(err)
+	}
+	if b, ok := o.opened(w.Result().Cookies()[0].Value); !ok || b.Next != "/" {
+		t.Errorf("%+v %t", b, ok)
 	}
 }
 
@@ -371,19 +418,4 @@ func TestSettingsAreChecked(t *testing.T) {
 	}
 	empty := DefaultSettings()
 	empty.Validate(func(at, format string, args ...any) { t.Errorf(at+": "+format, args...) })
-}
-
-func FuzzKeys(f *testing.F) {
-	f.Add([]byte(`[{"kty":"RSA","n":"AQAB","e":"AQAB"},{"kty":"EC","crv":"P-256","x":"AA","y":"AA"},{"kty":"OKP","crv":"Ed25519","x":"AA"}]`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		var raw []rawKey
-		if json.Unmarshal(data, &raw) != nil {
-			return
-		}
-		for id, k := range readKeys(raw) {
-			if k.public == nil || len(k.algs) == 0 {
-				t.Errorf("%q: %+v", id, k)
-			}
-		}
-	})
 }
