@@ -153,11 +153,11 @@ func TestAnotherProcessChangesAuthorities(t *testing.T) {
 		if _, err := command.GetCertificate(nil); err == nil {
 			t.Error("the command line has a certificate of the collector")
 		}
+		generation := a.Generation()
 		next, err := command.Announce()
 		if err != nil {
 			t.Fatal(err)
 		}
-		generation := a.Generation()
 		time.Sleep(2 * lookEvery)
 		if len(a.List()) != 2 || a.Generation() == generation {
 			t.Fatalf("%+v", a.List())
