@@ -23,17 +23,28 @@ func testInstall(t *testing.T, o Options) {
 	inNamespace(t, "testdata/install.sh", o.Dist, upgrade(t, o), t.TempDir())
 }
 
-// testService boots such a root under a real systemd, in a container: the services start, are watched, stop and know why.
-func testService(t *testing.T, o Options) {
+// testServices boots such a root under a real systemd, in a container: the services start, are watched, stop and know why.
+func testServices(t *testing.T, o Options) {
+	bootable(t)
+	inNamespace(t, "testdata/boot.sh", o.Dist, t.TempDir(), "testdata/services.sh", "/var/lib/communewatch-agent/saw-shutdown")
+}
+
+// testGreen does there what the README says, and waits until the site is green on the map.
+func testGreen(t *testing.T, o Options) {
+	bootable(t, "curl", "ip")
+	inNamespace(t, "testdata/boot.sh", o.Dist, t.TempDir(), "testdata/green.sh")
+}
+
+func bootable(t *testing.T, tools ...string) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("not root, so no systemd is started")
 	}
-	for _, tool := range []string{"dpkg", "unshare", "systemd-nspawn"} {
+	for _, tool := range append(tools, "apt-get", "unshare", "systemd-nspawn") {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("no %s here, so no systemd is started", tool)
 		}
 	}
-	inNamespace(t, "testdata/systemd.sh", o.Dist, t.TempDir())
 }
 
 // inNamespace runs a script in a mount namespace of its own, where it may do as it likes.

@@ -18,9 +18,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // The tools, at the versions that builds are made with. Another version may make other bytes.
@@ -78,7 +81,7 @@ type Options struct {
 	Tools   string // where nfpm and cyclonedx-gomod are kept between builds
 	Release Release
 	Targets []Target // of Targets; tests build fewer
-	Say     io.Writer
+	Say     io.Writer // one line at a time, by several goroutines
 }
 
 // Build builds everything into Dist.
@@ -95,27 +98,40 @@ func Build(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	// Compressing takes a processor to itself, so as many targets are under way as there are processors. What comes out does
+	// not depend on who is done first.
+	group, running := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, t := range o.Targets {
-		fmt.Fprintf(o.Say, "packages: %s for %s\n", t.Program, t.folder())
-		if err := b.compile(ctx, t); err != nil {
-			return err
-		}
-		switch {
-		case t.OS == "windows":
-			err = b.zip(t)
-		default:
-			for _, kind := range []string{"deb", "rpm"} {
-				err = errors.Join(err, b.pack(ctx, packager, kind, t))
-			}
-			if t.Program == "communewatch-collector" {
-				err = errors.Join(err, b.image(t))
-			}
-		}
-		if err = errors.Join(err, b.list(ctx, lister, t)); err != nil {
-			return err
-		}
+		group.Go(func() error {
+			fmt.Fprintf(o.Say, "packages: %s for %s\n", t.Program, t.folder())
+			return b.target(running, t, packager, lister)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	return sums(o.Dist)
+}
+
+// target builds all that is made of one program for one system.
+func (b *build) target(ctx context.Context, t Target, packager, lister string) error {
+	if err := b.compile(ctx, t); err != nil {
+		return err
+	}
+	var err error
+	switch {
+	case t.OS == "windows":
+		err = b.zip(t)
+	default:
+		for _, kind := range []string{"deb", "rpm"} {
+			err = errors.Join(err, b.pack(ctx, packager, kind, t))
+		}
+		if t.Program == "communewatch-collector" {
+			err = errors.Join(err, b.image(t))
+		}
+	}
+	return errors.Join(err, b.list(ctx, lister, t))
 }
 
 // clear empties a folder that an earlier build made. One that holds anything else is left alone: a mistyped path must not
