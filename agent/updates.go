@@ -23,7 +23,7 @@ func ReleasesDir(stateDir string) string { return filepath.Join(stateDir, "relea
 func (a *Agent) newUpdater() *updates.Updater {
 	o := updates.Options{
 		Settings: a.cfg.Updates, Dir: ReleasesDir(a.cfg.StateDir), Version: a.opts.Version, Launched: a.opts.Releases.Launched, Config: a.opts.Releases.Settings,
-		Collectors: a.cfg.ways(), Agent: a.cfg.Agent, Log: a.log, Now: a.opts.Now, Answered: func() bool { return a.ship.Stats().ClockOffsetKnown },
+		Collectors: a.cfg.ways(), Agent: a.cfg.Agent, Log: a.log, Now: a.opts.Now, Answered: func() bool { return a.ship.Stats().ClockOffsetKnown }, Changed: func() { a.herald.sender.Changed() },
 		// Both are of this process: results that it sent were taken, and what it says of itself was.
 		Healthy: func() bool { return !a.ship.Stats().LastSuccess.IsZero() && a.herald.sender.Told() },
 	}

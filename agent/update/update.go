@@ -114,6 +114,7 @@ type Options struct {
 	// Answered says that this process got any answer from the collector to its results. A release that never got one may
 	// not be to blame. nil: it did.
 	Answered func() bool
+	Changed  func()           // is called when Status has become another; nil: nobody wants to know
 	Now      func() time.Time // as the agent believes the time to be; nil: time.Now
 	Log      *slog.Logger     // nil: slog.Default
 	Window   time.Duration    // for a trial; 0: what the settings said when it began
@@ -160,6 +161,9 @@ func New(o Options) *Updater {
 	if o.Answered == nil {
 		o.Answered = func() bool { return true }
 	}
+	if o.Changed == nil {
+		o.Changed = func() {}
+	}
 	if o.Every == 0 {
 		o.Every = askEvery
 	}
@@ -203,6 +207,7 @@ func (u *Updater) change(do func(course.State) (course.State, error)) (course.St
 		u.mu.Lock()
 		u.last = s.Last
 		u.mu.Unlock()
+		u.o.Changed()
 	}
 	return s, err
 }
@@ -256,6 +261,9 @@ func (u *Updater) say(err error) {
 	was := u.trouble
 	u.trouble = text
 	u.mu.Unlock()
+	if text != was {
+		u.o.Changed()
+	}
 	if text != was && text != "" {
 		u.log.Warn("no update now", "error", text)
 	} else if text != was {

@@ -127,7 +127,10 @@ var (
 	ErrOver     = errors.New("the release is not going out any more")
 )
 
-const stepEvery = 15 * time.Second
+const (
+	stepEvery = 15 * time.Second
+	lookEvery = 2 * time.Second // whether another process began something
+)
 
 // Run watches the release that goes out, until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
@@ -139,12 +142,16 @@ func (k *Keeper) Run(ctx context.Context) error {
 	k.up = k.o.Now()
 	k.mu.Unlock()
 	k.clean(ctx)
-	tick := time.NewTicker(stepEvery)
+	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	failing := false
 	var told turn
+	var stepped time.Time
 	for {
-		err := k.Step(ctx)
+		var err error
+		if now := time.Now(); now.Sub(stepped) >= stepEvery {
+			err, stepped = k.Step(ctx), now
+		}
 		if err == nil {
 			told, err = k.call(ctx, told)
 		}

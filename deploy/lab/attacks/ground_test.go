@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"aead.dev/minisign"
 	"go.uber.org/goleak"
 
 	"communewatch/agent/identity"
@@ -72,12 +73,14 @@ type ground struct {
 	expired  string   // a join code
 	codes    []string // of the run: the expired one, the victim's, and others
 	sessions []string // secrets of those who signed in
+	maker    minisign.PrivateKey
+	pinned   string // the maker's public key: of the fleet's collector, and of agents that take releases
 }
 
-func openFleet(t *testing.T, log io.Writer) *enrolled.Fleet {
+func openFleet(t *testing.T, log io.Writer, settings string) *enrolled.Fleet {
 	t.Helper()
 	f, err := enrolled.Open(t.Context(), enrolled.Options{
-		Dir: t.TempDir(), Sites: []inventory.Site{{ID: "s1", Name: script, Parent: script}, {ID: "s2", Name: formula}, {ID: "s3", Name: "Xuân Hoà"}},
+		Dir: t.TempDir(), Sites: []inventory.Site{{ID: "s1", Name: script, Parent: script}, {ID: "s2", Name: formula}, {ID: "s3", Name: "Xuân Hoà"}}, Settings: settings,
 		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
@@ -94,7 +97,12 @@ func openFleet(t *testing.T, log io.Writer) *enrolled.Fleet {
 func newGround(t *testing.T) *ground {
 	t.Helper()
 	g := &ground{log: new(journal)}
-	g.fleet, g.other = openFleet(t, g.log), openFleet(t, g.log)
+	public, private, err := minisign.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.maker, g.pinned = private, public.String()
+	g.fleet, g.other = openFleet(t, g.log, fmt.Sprintf("updates: {enabled: true, keys: ['%s']}\n", g.pinned)), openFleet(t, g.log, "")
 	g.addPerson(t, "lan", lanSecret)
 	g.expired = g.code(t, g.fleet, "s1")
 	g.fleet.Wait(49 * time.Hour)

@@ -7,6 +7,7 @@
 package enrolled
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -175,9 +176,10 @@ type Machine struct {
 	Dir    string // with its settings and its state folder
 	Checks string // further lines of its settings
 
-	fleet *Fleet
-	clock func() time.Time
-	stop  func() error // nil while its agent is stopped
+	Version string // of its agent; "" for one that was built by hand
+	fleet   *Fleet
+	clock   func() time.Time
+	stop    func() error // nil while its agent is stopped
 }
 
 // Machine returns a computer with nothing in its folder but what is there already.
@@ -230,7 +232,7 @@ func (m *Machine) settings() string {
 }
 
 func (m *Machine) options() agent.Options {
-	return agent.Options{Log: m.fleet.o.Log.With("part", filepath.Base(m.Dir)), Version: "lab", Now: m.clock, Loopback: true}
+	return agent.Options{Log: m.fleet.o.Log.With("part", filepath.Base(m.Dir)), Version: cmp.Or(m.Version, "lab"), Now: m.clock, Loopback: true}
 }
 
 func (m *Machine) config() (agent.Config, error) {
