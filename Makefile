@@ -1,7 +1,9 @@
 # communewatch. `make` alone explains the targets; `make demo` and `make test` do all their set-up themselves.
 
 SHELL   := /bin/sh
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Without a tag 0.0.0-COMMITS.gHASH: a version as agents compare them, older than any release.
+VERSION := $(shell git describe --tags --dirty 2>/dev/null || \
+	{ n=$$(git rev-list --count HEAD 2>/dev/null) && echo "0.0.0-$$n.g$$(git describe --always --dirty --exclude '*')"; } || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 GO      := CGO_ENABLED=0 go
 UI      := collector/web/ui

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"communewatch/probes/release"
 )
 
 // options build what tests look at: each kind of package and each kind of program once.
@@ -357,6 +359,8 @@ func TestVersionsGrowAsPackageManagersCompareThem(t *testing.T) {
 		"v1.3.0-rc.1-5-gabcdef0-dirty": "1.3.0~rc.1+5.gabcdef0+dirty",
 		"4949711":                      "0.0.0~20261126030405.4949711",
 		"4949711-dirty":                "0.0.0~20261126030405.4949711.dirty",
+		"0.0.0-412.g4949711":           "0.0.0~20261126030405.4949711",
+		"0.0.0-412.g4949711-dirty":     "0.0.0~20261126030405.4949711.dirty",
 	} {
 		if got := (Release{Version: version, Time: at}).Packaged(); got != want {
 			t.Errorf("%s is packaged as %s, want %s", version, got, want)
@@ -391,6 +395,38 @@ func TestWhatIsBuiltIsReadFromTheEnvironmentOrRefused(t *testing.T) {
 		if _, err := Describes(t.Context(), t.TempDir(), env(c[0], c[1])); err == nil || !strings.Contains(err.Error(), c[2]) {
 			t.Errorf("version %q of %q: %v, want %q", c[0], c[1], err, c[2])
 		}
+	}
+}
+
+// TestWhatIsBuiltWithoutATagTakesReleases: agents compare versions, and a hash is none.
+func TestWhatIsBuiltWithoutATagTakesReleases(t *testing.T) {
+	dir := t.TempDir()
+	run := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command("git", append([]string{"-c", "user.name=x", "-c", "user.email=x@example.vn", "-c", "commit.gpgsign=false"}, args...)...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v: %s", args, err, out)
+		}
+	}
+	run("init", "-q")
+	var last release.Version
+	for i, commits := range []int{1, 8, 1, 1} { // 1, 9, 10, and the release
+		for range commits {
+			run("commit", "-q", "--allow-empty", "-m", "x")
+		}
+		if i == 3 {
+			run("tag", "v0.0.1")
+		}
+		r, err := Describes(t.Context(), dir, func(string) string { return "" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := release.ParseVersion(r.Version)
+		if err != nil || i > 0 && v.Compare(last) <= 0 {
+			t.Errorf("%s is no later version than %v: %v", r.Version, last, err)
+		}
+		last = v
 	}
 }
 

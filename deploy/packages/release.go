@@ -23,11 +23,10 @@ import (
 func Describes(ctx context.Context, root string, getenv func(string) string) (Release, error) {
 	r := Release{Version: getenv("VERSION")}
 	if r.Version == "" {
-		out, err := git(ctx, root, "describe", "--tags", "--always", "--dirty")
-		if err != nil {
+		var err error
+		if r.Version, err = describe(ctx, root); err != nil {
 			return r, fmt.Errorf("%w; without a git checkout set VERSION and SOURCE_DATE_EPOCH", err)
 		}
-		r.Version = out
 	}
 	if !plainVersion.MatchString(r.Version) {
 		return r, fmt.Errorf("version %q: use letters, digits and . + - only", r.Version)
@@ -48,6 +47,20 @@ func Describes(ctx context.Context, root string, getenv func(string) string) (Re
 	return r, nil
 }
 
+// describe is git's word for the commit. Without any tag it is 0.0.0-COMMITS.gHASH: older than any release, so that what was
+// built before the first one takes releases too.
+func describe(ctx context.Context, root string) (string, error) {
+	if version, err := git(ctx, root, "describe", "--tags", "--dirty"); err == nil {
+		return version, nil
+	}
+	hash, err := git(ctx, root, "describe", "--always", "--dirty", "--exclude", "*")
+	if err != nil {
+		return "", err
+	}
+	commits, err := git(ctx, root, "rev-list", "--count", "HEAD")
+	return "0.0.0-" + commits + ".g" + hash, err
+}
+
 func git(ctx context.Context, root string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = root
@@ -60,6 +73,7 @@ func git(ctx context.Context, root string, args ...string) (string, error) {
 
 var (
 	plainVersion = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.+-]{0,80}$`)
+	untagged     = regexp.MustCompile(`^0\.0\.0-[0-9]+\.g([0-9a-f]+(?:-dirty)?)$`)
 	tagged       = regexp.MustCompile(`^v?([0-9]+\.[0-9]+\.[0-9]+)(?:-([0-9A-Za-z.]+?))??(?:-([0-9]+)-g([0-9a-f]+))?(-dirty)?$`)
 )
 
@@ -67,11 +81,12 @@ var (
 // 1.3.0; five commits after v1.2.3 it is 1.2.3+5.gabcdef0. Without a tag it is 0.0.0~ and the commit's time, so that later
 // commits are newer.
 func (r Release) Packaged() string {
-	m := tagged.FindStringSubmatch(r.Version)
+	version := untagged.ReplaceAllString(r.Version, "$1")
+	m := tagged.FindStringSubmatch(version)
 	if m == nil {
-		return "0.0.0~" + r.Time.Format("20060102150405") + "." + strings.ReplaceAll(r.Version, "-", ".")
+		return "0.0.0~" + r.Time.Format("20060102150405") + "." + strings.ReplaceAll(version, "-", ".")
 	}
-	version := m[1]
+	version = m[1]
 	if m[2] != "" {
 		version += "~" + m[2]
 	}
