@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -154,8 +155,15 @@ func (s *Set) believe(t *enroll.Trust, root *x509.Certificate) error {
 	for _, c := range roots {
 		shown = shown || c.Equal(root)
 	}
-	if !shown {
-		roots = append(roots[:len(roots):len(roots)], root)
+	if !shown { // in the place of the last, where there are as many as there may be
+		roots = append(slices.Clip(roots[:min(len(roots), enroll.MaxRoots-1)]), root)
+	}
+	size := 0
+	for _, c := range roots {
+		size += len(c.Raw)
+	}
+	if size > enroll.MaxMessage {
+		return fmt.Errorf("the collector's authorities have %d bytes, more than the %d that they may have", size, enroll.MaxMessage)
 	}
 	s.Roots = roots
 	return nil

@@ -25,7 +25,7 @@ import (
 const (
 	setFile   = "identity.json"
 	clockFile = "clock.json"
-	maxSet    = 128 << 10 // bytes; eight authorities take less than 16 KiB
+	maxSet    = 192 << 10 // bytes; eight authorities take less than 16 KiB, and no more than a message as PEM
 	maxKey    = 8 << 10
 	maxClock  = 1 << 10
 )
@@ -147,6 +147,15 @@ func parse(data []byte, read func(name string) ([]byte, error)) (*Set, error) {
 func (s *Set) Write(dir string) error { return s.write(private(), dir) }
 
 func (s *Set) write(d *disk.Disk, dir string) error {
+	data, err := s.marshal()
+	if err != nil {
+		return err
+	}
+	return d.ReplaceFile(filepath.Join(dir, setFile), data)
+}
+
+// marshal is what parse reads.
+func (s *Set) marshal() ([]byte, error) {
 	var roots strings.Builder
 	for _, c := range s.Roots {
 		roots.Write(certificatePEM(c))
@@ -154,10 +163,7 @@ func (s *Set) write(d *disk.Disk, dir string) error {
 	data, err := json.MarshalIndent(stored{
 		Key: keyName(s.Key), Certificate: string(certificatePEM(s.Certificate)), Roots: roots.String(), Collectors: s.Collectors,
 	}, "", "  ")
-	if err != nil {
-		return err
-	}
-	return d.ReplaceFile(filepath.Join(dir, setFile), append(data, '\n'))
+	return append(data, '\n'), err
 }
 
 func (c clock) write(d *disk.Disk, dir string) error {

@@ -1,8 +1,10 @@
 package presence
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -232,4 +234,30 @@ func TestThisMachinesStartIsKnown(t *testing.T) {
 	if up := machineUp(t.Context()); up <= 0 {
 		t.Errorf("the machine has been running for %v s", up)
 	}
+}
+
+type answers func(*http.Request) (*http.Response, error)
+
+func (a answers) RoundTrip(r *http.Request) (*http.Response, error) { return a(r) }
+
+// An answer says by its status whether the collector has heard; no more of it is read than makes the connection useful again.
+func FuzzAnswer(f *testing.F) {
+	f.Add(204, []byte{})
+	f.Add(204, []byte("more than nothing"))
+	f.Add(200, []byte("<html>log in"))
+	f.Add(404, make([]byte, 1<<20))
+	f.Add(-1, []byte("{}"))
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		rest := bytes.NewReader(body)
+		to := way{ship.Collector{URL: "https://collector.example", Token: "x"}, &http.Client{Transport: answers(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: status, Status: http.StatusText(status), Header: http.Header{}, Body: io.NopCloser(rest)}, nil
+		})}}
+		err := to.post(t.Context(), "pc", []byte("{}"))
+		if (err == nil) != (status == http.StatusNoContent) {
+			t.Errorf("status %d: %v", status, err)
+		}
+		if read := len(body) - rest.Len(); read > maxAnswer {
+			t.Errorf("%d bytes were read", read)
+		}
+	})
 }

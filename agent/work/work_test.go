@@ -375,3 +375,55 @@ func FuzzUnpack(f *testing.F) {
 		}
 	})
 }
+
+// answers is whoever answers a question for work.
+type answers func(*http.Request) (*http.Response, error)
+
+func (a answers) RoundTrip(r *http.Request) (*http.Response, error) { return a(r) }
+
+// Whatever is answered: what is adopted is valid, what is told of it can be told, and the next question can be asked.
+func FuzzAnswer(f *testing.F) {
+	f.Add(200, `"v1"`, "1", []byte(`{"version":1,"document":"checks: []","secrets":{"a":"b"}}`))
+	f.Add(200, "\"\x00\xff", "1", []byte(`{"version":1,"document":""}`))
+	f.Add(200, strings.Repeat("v", 101), "1", []byte(`{"version":2,"document":"no"} `))
+	f.Add(200, "", "", []byte(`{"version":1}`))
+	f.Add(304, `"v1"`, "1", []byte{})
+	f.Add(404, "", "1", []byte(`{"code":"nothing_assigned"}`))
+	f.Add(403, "", "1", []byte(`{"code":"x","message":"\u0007"}`))
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, status int, tag, mark string, body []byte) {
+		asked := ""
+		peer := answers(func(r *http.Request) (*http.Response, error) {
+			asked = r.Header.Get("If-None-Match")
+			return &http.Response{StatusCode: status, Status: http.StatusText(status), Body: io.NopCloser(bytes.NewReader(body)),
+				Header: http.Header{"Etag": {tag}, http.CanonicalHeaderKey(wire.HeaderReceivedAt): {mark}}}, nil
+		})
+		fetcher, err := New(Options{
+			Dir: dir, Agent: "pc", Collectors: []ship.Collector{{URL: "https://collector.example", Token: "x"}}, Log: slog.New(slog.DiscardHandler),
+			client: func(ship.Collector) (*http.Client, error) { return &http.Client{Transport: peer}, nil },
+			Adopt: func(w *work.Work) []string {
+				switch {
+				case w == nil:
+					return nil
+				case w.Validate() != nil:
+					t.Errorf("adopted %q", body)
+				case w.Document == "no":
+					return []string{"checks[0]: no\x00"}
+				}
+				return nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			_ = fetcher.Look(t.Context())
+			if s := fetcher.Status(); s.Validate() != nil || s.State != work.StateNone && (status != 200 || mark == "") {
+				t.Errorf("answer %d %q, tag %q, mark %q: status %+v, %v", status, body, tag, mark, s, s.Validate())
+			}
+		}
+		if len(asked) > maxTag || work.Problem(asked) != asked {
+			t.Errorf("asked with %q", asked)
+		}
+	})
+}

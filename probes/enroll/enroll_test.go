@@ -1,9 +1,12 @@
 package enroll_test
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"communewatch/probes/enroll"
 )
@@ -82,4 +85,59 @@ func FuzzParseCode(f *testing.F) {
 			t.Errorf("%q: read as %v, which reads as %v, %v", text, c, again, err)
 		}
 	})
+}
+
+// What anybody answers can be shown and logged once it was read, and what is taken for an answer has what it says.
+func FuzzMessages(f *testing.F) {
+	for _, seed := range []string{
+		`{"site":"s08707","agent":"pc","pending":true,"retry_seconds":5,"trust":{"roots":""}}`,
+		`{"site":"s08707","agent":"pc","certificate":"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n","trust":{"roots":""},"collectors":["https://a"]}`,
+		`{"code":"code_used","message":"used\u0000\ud800"}`, `{"roots":"-----BEGIN X-----"}`, `{} {}`, `[]`, "",
+		`{"code":"` + strings.Repeat("é", 600) + `"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var a enroll.Answer
+		if enroll.Read(bytes.NewReader(data), &a) == nil {
+			if _, err := a.Leaf(); (err == nil) == a.Pending && err != nil {
+				t.Errorf("%q: an answer with neither certificate nor pause", data)
+			}
+			if a.Pending && (a.Retry < 5 || a.Retry > 3600) || len(a.Collectors) > 8 {
+				t.Errorf("%q: taken as %+v", data, a)
+			}
+		}
+		var tr enroll.Trust
+		if enroll.Read(bytes.NewReader(data), &tr) == nil {
+			if list, err := tr.Authorities(); err != nil || len(list) == 0 || len(list) > enroll.MaxRoots {
+				t.Errorf("%q: %d authorities, %v", data, len(list), err)
+			}
+		}
+		var r enroll.Refusal
+		if enroll.Read(bytes.NewReader(data), &r) == nil {
+			for _, text := range []string{r.Code, r.Message} {
+				if len([]rune(text)) > 500 || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+					t.Errorf("%q: would be shown as %q", data, text)
+				}
+			}
+		}
+	})
+}
+
+// A message that does not end is not read to its end.
+func TestMessagesAreBounded(t *testing.T) {
+	endless := &endless{}
+	if err := enroll.Read(endless, &enroll.Trust{}); err == nil || endless.read > 4*enroll.MaxMessage {
+		t.Errorf("%v after %d bytes", err, endless.read)
+	}
+}
+
+type endless struct{ read int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	e.read += len(p)
+	return len(p), nil
 }

@@ -178,9 +178,12 @@ func (r *Refusal) Validate() error {
 	return nil
 }
 
-// Authorities are the certificates of Roots, 1 to 8 that may sign others.
+// MaxRoots is how many authorities there may be.
+const MaxRoots = 8
+
+// Authorities are the certificates of Roots, 1 to MaxRoots that may sign others.
 func (t *Trust) Authorities() ([]*x509.Certificate, error) {
-	all, err := certificates(t.Roots, 8)
+	all, err := certificates(t.Roots, MaxRoots)
 	if err != nil {
 		return nil, fmt.Errorf("roots: %w", err)
 	}

@@ -383,7 +383,16 @@ func (w *way) ask(ctx context.Context, method, path, etag string, body []byte, i
 	if w.root, err = w.k.o.Identity.Root(chain, w.Host()); err != nil {
 		return "", err
 	}
-	return resp.Header.Get("ETag"), nil
+	return tag(resp.Header.Get("ETag")), nil
+}
+
+// tag is an ETag that is fit to be sent back; "" for one that is not.
+func tag(s string) string {
+	const most = 100 // bytes; it is a hash
+	if len(s) > most || work.Problem(s) != s {
+		return ""
+	}
+	return s
 }
 
 // refusal is why the collector refused.

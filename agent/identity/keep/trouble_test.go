@@ -1,18 +1,24 @@
 package keep
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"communewatch/agent/identity"
 	"communewatch/agent/identity/identitytest"
 	"communewatch/agent/spool/disk"
+	"communewatch/probes/enroll"
 )
 
 // A collector whose clock is years ahead must not make its agents believe that year: once its clock is right again they
@@ -126,4 +132,28 @@ func TestAFullDiskCostsNoRenewal(t *testing.T) {
 	if n := e.log.count("on disk again"); n != 1 || e.c.Get().Renewed != 1 {
 		t.Errorf("said %d times; renewed %d times", n, e.c.Get().Renewed)
 	}
+}
+
+// Whoever answers an agent that wants to renew: what is said of it is short and plain, and what is sent back fits a header.
+func FuzzRefusal(f *testing.F) {
+	f.Add(403, `"abc"`, []byte(`{"code":"agent_revoked","message":"stolen"}`))
+	f.Add(401, "", []byte(`{"code":"certificate","message":"\u0000\u202e"}`))
+	f.Add(500, strings.Repeat("x", 200), []byte(`{"code":"x","message":"`+strings.Repeat("é", 9000)+`"}`))
+	f.Add(200, "\x00", []byte("<html>"))
+	f.Fuzz(func(t *testing.T, status int, etag string, body []byte) {
+		rest := bytes.NewReader(body)
+		err := refusal(&http.Response{StatusCode: status, Status: http.StatusText(status), Body: io.NopCloser(rest)})
+		if err == nil {
+			t.Fatal("it is none")
+		}
+		if text := err.Error(); len(text) > 5000 || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+			t.Errorf("%q is shown as %q", body, text)
+		}
+		if read := len(body) - rest.Len(); read > 2*enroll.MaxMessage+1 {
+			t.Errorf("%d bytes were read", read)
+		}
+		if s := tag(etag); s != "" && (s != etag || len(s) > 100 || strings.ContainsFunc(s, unicode.IsControl)) {
+			t.Errorf("%q is sent back as %q", etag, s)
+		}
+	})
 }
