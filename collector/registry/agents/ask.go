@@ -46,6 +46,9 @@ func refuse(code, format string, args ...any) error {
 // it did not look for the approval earlier. Afterwards it has one, and renews that.
 const askAgain = 7 * 24 * time.Hour
 
+// clockWrong is how far the clock by which a code was made may have been ahead: beyond it the code would be good for years.
+const clockWrong = 24 * time.Hour
+
 // secretHash is what is kept of a join code's secret.
 func secretHash(secret [enroll.SecretBytes]byte) []byte {
 	sum := sha256.Sum256(secret[:])
@@ -108,6 +111,9 @@ func (s *Store) Ask(ctx context.Context, a Asking) (Admitted, error) {
 			return err
 		case !s.o.Now().Before(code.expires.Time):
 			return refuse(enroll.RefusedExpired, "the join code was good until %s; ask for a new one", code.expires.Format("2006-01-02 15:04 UTC"))
+		}
+		if code.expires.Sub(s.o.Now()) > maxValid+clockWrong {
+			return refuse(enroll.RefusedExpired, "the join code was made while the clock of the collector's machine was ahead; ask for a new one")
 		}
 		news = true
 		out, err = s.admit(ctx, c, &code, a, machine)
