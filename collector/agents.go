@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	questions "communewatch/collector/api/fleet"
 	"communewatch/collector/authority"
 	"communewatch/collector/callers"
 	"communewatch/collector/dispatch"
@@ -84,11 +85,19 @@ func (c *Collector) openFleet(metrics *prometheus.Registry) (err error) {
 	return err
 }
 
+// fleetSources is where it is known from how the fleet fares, and who may do what.
+func (c *Collector) fleetSources() *questions.Sources {
+	agents := c.reg.Agents()
+	return &questions.Sources{
+		Sources: muster.Sources{Agents: agents.NewDesk(Carry(&c.cfg, c.authority)), Said: agents.Presences, Judge: c.judge, Connected: c.orders.Connected},
+		People:  c.reg.People(),
+	}
+}
+
 // fleetPages is what the pages of the fleet show and act on.
 func (c *Collector) fleetPages() *fleet.Options {
-	agents := c.reg.Agents()
 	return &fleet.Options{
-		Sources:   muster.Sources{Agents: agents.NewDesk(Carry(&c.cfg, c.authority)), Said: agents.Presences, Judge: c.judge, Connected: c.orders.Connected},
+		Sources:   c.fleetSources().Sources,
 		SiteNames: c.reg.SiteNames, Runs: c.runs, Plans: c.plans, Releases: c.releases, People: c.reg.People(), Link: c.people.Link, Addresses: c.cfg.Reach().AgentAddresses,
 	}
 }

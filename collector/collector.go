@@ -208,7 +208,7 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 		return err
 	}
 	c.api = api.New(api.Options{
-		Judge: c.judge, Store: c.reader, Registry: c.reg, Inventory: c.stock, Rehearsals: c.rehearsals, Operators: c.reg, Reports: c.reports, Audit: c.reg.People(),
+		Judge: c.judge, Store: c.reader, Registry: c.reg, Inventory: c.stock, Rehearsals: c.rehearsals, Operators: c.reg, Reports: c.reports, Audit: c.reg.People(), Fleet: c.fleetSources(),
 		Status: c, Zone: c.cfg.Location(), Now: c.o.Now, Log: c.log, Metrics: metrics, Version: c.o.Version,
 	})
 	metrics.MustRegister(append(status.Metrics(c.store.Condition), c.clock.Metrics()...)...)

@@ -21,6 +21,7 @@ import (
 	"communewatch/collector/api/ask"
 	"communewatch/collector/api/condition"
 	"communewatch/collector/api/equipment"
+	"communewatch/collector/api/fleet"
 	"communewatch/collector/api/live"
 	"communewatch/collector/api/rehearsals"
 	lines "communewatch/collector/api/reports"
@@ -71,6 +72,7 @@ type Options struct {
 	Audit      audit.Recorder       // of what people order; nil: nothing is recorded
 	Reports    reports.Reporter     // nil: /api/v1/reports is not there
 	Status     status.Source        // nil: /api/v1/status is not there
+	Fleet      *fleet.Sources       // nil: /api/v1/fleet, /api/v1/people and /api/v1/audit are not there
 	Zone       *time.Location       // in which days of reports begin; nil: Indochina Time
 	Now        func() time.Time     // nil: time.Now
 	Log        *slog.Logger         // nil: slog.Default
@@ -91,6 +93,7 @@ type API struct {
 	meet    *rehearsals.API // nil without rehearsals
 	reports reports.Reporter
 	status  status.Source
+	fleet   *fleet.Sources
 	zone    *time.Location
 	birth   string // tells this process's ETags from another's
 
@@ -109,7 +112,7 @@ var ErrNoSite = errors.New("no such site")
 // New returns an API. Live events need Run.
 func New(o Options) *API {
 	a := &API{judge: o.Judge, store: o.Store, reg: o.Registry, stock: o.Inventory, now: o.Now, log: o.Log, metrics: o.Metrics, version: o.Version,
-		reports: o.Reports, status: o.Status, zone: cmp.Or(o.Zone, phrase.Zone)}
+		reports: o.Reports, status: o.Status, fleet: o.Fleet, zone: cmp.Or(o.Zone, phrase.Zone)}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -180,6 +183,11 @@ func (a *API) Handler() http.Handler {
 	if a.status != nil {
 		route("GET /api/v1/status", a.getStatus)
 	}
+	if a.fleet != nil {
+		for pattern, do := range fleet.Routes(*a.fleet, a.places, a.now) {
+			route(pattern, ofFleet(do))
+		}
+	}
 	if a.meet != nil {
 		for pattern, do := range a.meet.Routes() {
 			route(pattern, ofRehearsals(do))
@@ -218,6 +226,32 @@ func (a *API) Handler() http.Handler {
 	}
 	outer.Handle("/", packed)
 	return outer
+}
+
+// ofFleet answers a question about the fleet, about people or the record. It waits for no place among heavy questions:
+// who has to know which agents are alive asks when much is going on.
+func ofFleet(do fleet.Route) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		lang, err := ask.Lang(r)
+		if err != nil {
+			return err
+		}
+		v, err := do(r.Context(), r, lang)
+		if err == nil {
+			writeJSON(w, http.StatusOK, v)
+		}
+		return err
+	}
+}
+
+// places are the sites that a caller sees.
+func (a *API) places(ctx context.Context) (map[string]fleet.Place, error) {
+	sites, err := a.Sites(ctx, "")
+	out := make(map[string]fleet.Place, len(sites))
+	for _, s := range sites {
+		out[s.ID] = fleet.Place{Name: s.Name, District: s.Parent}
+	}
+	return out, err
 }
 
 // ofRehearsals answers a question about rehearsals, or carries out an order.
@@ -321,6 +355,8 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return // nobody is waiting
 	case errors.As(err, &question):
 		p = &problem{http.StatusBadRequest, "invalid", question.Error()}
+	case errors.Is(err, fleet.ErrForbidden):
+		p = &problem{http.StatusForbidden, "forbidden", err.Error()}
 	case errors.Is(err, equipment.ErrNoDevice):
 		p = &problem{http.StatusNotFound, "not found", "no device has that id; /api/v1/inventory/devices lists them"}
 	case errors.Is(err, ErrNoSite):

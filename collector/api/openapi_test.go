@@ -67,7 +67,8 @@ func (d *description) check(s *schema, v any, at string, bad func(format string,
 		}
 	case float64:
 		kind = "number"
-		if s.Type == "integer" && v == float64(int64(v)) {
+		several, _ := s.Type.([]any)
+		if (s.Type == "integer" || slices.Contains(several, any("integer"))) && v == float64(int64(v)) {
 			kind = "integer"
 		}
 	case bool:
@@ -131,6 +132,7 @@ func TestAnswersMatchTheDescription(t *testing.T) {
 	}
 	h.at(t0.Add(12 * time.Minute))
 	h.report(136)
+	h.fleet(t)
 	h.stands.Store.Away, h.stands.Store.Since, h.stands.Store.Reason, h.stands.Store.Fix = true, t0, "refused", "start it"
 	h.stands.Rollups = history.Progress{To: t0, Pending: 2, Oldest: t0, Failed: "full", Since: t0}
 	d := readDescription(t, h)
@@ -169,6 +171,9 @@ func TestAnswersMatchTheDescription(t *testing.T) {
 		"/api/v1/reports/lines": {"/api/v1/reports/lines", "/api/v1/reports/lines?period=2026-Q3&hours=all&layer=dedicated&district=Huy%E1%BB%87n+1",
 			"/api/v1/reports/lines?from=2026-11-01&to=2026-11-10&provider=nobody", "/api/v1/reports/lines?period=2026&site=s5"},
 		"/api/v1/reports/periods": {"/api/v1/reports/periods"},
+		"/api/v1/fleet":           {"/api/v1/fleet", "/api/v1/fleet?show=revoked&lang=en", "/api/v1/fleet?site=s1&limit=1"},
+		"/api/v1/people":          {"/api/v1/people", "/api/v1/people?role=admin"},
+		"/api/v1/audit":           {"/api/v1/audit", "/api/v1/audit?limit=2&act=person."},
 		"/api/v1/status":          {"/api/v1/status", "/api/v1/status?lang=en"},
 		"/api/v1/openapi.json":    {"/api/v1/openapi.json"},
 		"/metrics":                nil, // not JSON; see TestMetrics
