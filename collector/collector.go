@@ -213,7 +213,7 @@ func (c *Collector) build(metrics *prometheus.Registry) (err error) {
 	})
 	metrics.MustRegister(append(status.Metrics(c.store.Condition), c.clock.Metrics()...)...)
 	c.web, err = web.New(web.Options{
-		Source: c.api, Stock: c.stock, Rehearsals: c.api.Rehearsals(), Reports: c.reports, Boundaries: c.cfg.Boundaries, Title: c.cfg.Title, DefaultLang: c.cfg.Language,
+		Source: c.api, Stock: c.stock, Statements: c.reg.Devices(), Rehearsals: c.api.Rehearsals(), Reports: c.reports, Boundaries: c.cfg.Boundaries, Title: c.cfg.Title, DefaultLang: c.cfg.Language,
 		Status: c, People: c.people, Fleet: c.fleetPages(), Zone: c.cfg.Location(), Log: c.log, Now: c.o.Now,
 	})
 	return err

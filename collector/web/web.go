@@ -37,6 +37,7 @@ import (
 	"communewatch/collector/web/fleet"
 	"communewatch/collector/web/frame"
 	equipment "communewatch/collector/web/inventory"
+	"communewatch/collector/web/inventory/saying"
 	"communewatch/collector/web/rehearsal"
 	"communewatch/collector/web/report"
 	"communewatch/collector/web/report/wording"
@@ -57,6 +58,7 @@ type Source interface {
 type Options struct {
 	Source      Source
 	Stock       stock.Reader     // the equipment; nil: its pages say that there is none
+	Statements  saying.Store     // what people say of equipment; nil: there is no form for it
 	Rehearsals  *rehearsals.API  // nil: their pages say that there are none
 	Reports     reports.Reporter // what lines were worth; nil: their pages say that there are none
 	Status      status.Source    // whether the database answers; nil: pages don't say
@@ -79,6 +81,7 @@ type Web struct {
 	boundaries *boundaries // nil without a file
 	stock      stock.Reader
 	equipment  *equipment.Pages
+	saying     *saying.Pages // nil: there is no such page
 	rehearsals *rehearsal.Pages
 	reports    *report.Pages
 	signIn     *signin.Pages // nil: people are not asked who they are
@@ -104,7 +107,7 @@ func allWords() ([]fs.FS, error) {
 		return nil, err
 	}
 	all := []fs.FS{own}
-	for _, of := range []func() (fs.FS, error){equipment.Words, rehearsal.Words, report.Words, wording.Words, signin.Words, fleet.Words} {
+	for _, of := range []func() (fs.FS, error){equipment.Words, saying.Words, rehearsal.Words, report.Words, wording.Words, signin.Words, fleet.Words} {
 		more, err := of()
 		if err != nil {
 			return nil, err
@@ -170,6 +173,12 @@ func New(o Options) (*Web, error) {
 	if w.equipment, err = equipment.New(w.house, o.Stock, w.log); err != nil {
 		return nil, err
 	}
+	if o.Stock != nil && o.Statements != nil {
+		if w.saying, err = saying.New(w.house, o.Stock, o.Statements, w.log); err != nil {
+			return nil, err
+		}
+		w.equipment.Stating()
+	}
 	pages := rehearsal.Options{Names: w.names, Log: w.log}
 	if o.Rehearsals != nil {
 		pages.Service, pages.Door = o.Rehearsals.Service(), o.Rehearsals.Door()
@@ -223,6 +232,9 @@ func (w *Web) Handler() http.Handler {
 	mux.HandleFunc("GET /sites/{id}", w.sitePage)
 	mux.HandleFunc("GET /boundaries.geojson", w.boundariesFile)
 	w.equipment.Register(mux)
+	if w.saying != nil {
+		w.saying.Register(mux)
+	}
 	w.rehearsals.Register(mux)
 	w.reports.Register(mux)
 	if w.signIn != nil {

@@ -9,12 +9,13 @@ import (
 
 type devicePage struct {
 	page
-	D      stock.Device
-	Groups []factGroup
-	Fired  []stock.Finding // what rules found
-	Calm   []stock.Finding // what says that all is well
-	Mute   []stock.Finding // what cannot be said, and why
-	Apart  []stock.Finding // not applicable
+	D       stock.Device
+	Stating bool // the reader may say what they know of it
+	Groups  []factGroup
+	Fired   []stock.Finding // what rules found
+	Calm    []stock.Finding // what says that all is well
+	Mute    []stock.Finding // what cannot be said, and why
+	Apart   []stock.Finding // not applicable
 }
 
 // factGroup is one fact with all that sources say of it, the value in use first.
@@ -29,7 +30,7 @@ func (p *Pages) devicePage(rw http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	out := devicePage{page: at}
+	out := devicePage{page: at, Stating: p.stating && at.ReaderMay("state")}
 	var err error
 	if out.D, err = p.stock.Device(r.Context(), r.PathValue("id"), at.Asked); err != nil {
 		p.fail(rw, r, at, err)

@@ -46,7 +46,11 @@ type Pages struct {
 	stock     stock.Reader
 	log       *slog.Logger
 	templates *template.Template
+	stating   bool // there is a form to say what is known of a device
 }
+
+// Stating tells that there is a form to say what is known of a device, which devices' pages lead to.
+func (p *Pages) Stating() { p.stating = true }
 
 // New prepares the pages. It starts nothing. Without a reader every page says that the inventory is not available.
 func New(house *frame.House, reader stock.Reader, log *slog.Logger) (*Pages, error) {
