@@ -237,7 +237,7 @@ func parseConfig(file string, data []byte, kit *snmp.Kit) (Config, error) {
 	v.orders(&cfg)
 	v.allow(&cfg)
 	v.office(&cfg)
-	cfg.Updates.Validate(filepath.Dir(file), func(at, format string, args ...any) { doc.Problem("updates."+at, format, args...) })
+	cfg.Updates.Validate(filepath.Dir(file), identity.Folder(cfg.StateDir), func(at, format string, args ...any) { doc.Problem("updates."+at, format, args...) })
 	cfg.kit = kit
 	if cfg.Orders.Enabled && len(cfg.Collectors) > 0 {
 		cfg.holds = filepath.Join(cfg.StateDir, "hold.json")

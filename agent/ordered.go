@@ -78,7 +78,7 @@ func (a *Agent) looks() map[string]func(context.Context) error {
 	if k := a.herald.keeper; k != nil {
 		looks[said.LookTrust] = k.Look
 	}
-	if a.cfg.Updates.Enabled {
+	if a.cfg.Updates.On() {
 		looks[said.LookRelease] = func(context.Context) error { a.updater.Look(); return nil }
 	}
 	return looks

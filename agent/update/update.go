@@ -28,7 +28,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 
@@ -45,15 +44,20 @@ import (
 
 // Settings is what the agent's settings file says about updates.
 type Settings struct {
-	Enabled        bool     `yaml:"enabled"`
+	Enabled        *bool    `yaml:"enabled"`          // nil: if keys were pinned on the machine
 	Keys           []string `yaml:"keys"`             // public keys of minisign that may sign releases
 	KeysFile       string   `yaml:"keys_file"`        // more of them, one a line
 	BytesPerSecond int      `yaml:"bytes_per_second"` // most that a download takes of the line
 	// Trial is in what time a release has to prove itself.
 	Trial time.Duration `yaml:"trial"`
 
-	keys release.Keys
+	keys   release.Keys
+	on     bool
+	broken error // why what was pinned does not count; no reason not to measure
 }
+
+// On reports whether the agent takes releases, once Validate has been through the settings.
+func (s *Settings) On() bool { return s.on }
 
 // DefaultSettings are those of a file that says nothing.
 func DefaultSettings() Settings { return Settings{BytesPerSecond: 64 << 10, Trial: launch.Window} }
@@ -66,28 +70,30 @@ const (
 
 const maxKeysFile = 16 << 10
 
-// Validate reads the keys and reports what is wrong. A relative KeysFile is relative to dir.
-func (s *Settings) Validate(dir string, problem func(at, format string, args ...any)) {
-	list := append([]string{}, s.Keys...)
+// Validate reads the keys and reports what is wrong. A relative KeysFile is relative to dir; folder is where keys may have
+// been pinned.
+func (s *Settings) Validate(dir, folder string, problem func(at, format string, args ...any)) {
+	var list []string
+	list, s.broken = Pinned(folder)
+	if s.on = len(list) > 0; s.Enabled != nil {
+		s.on = *s.Enabled
+	}
+	list = append(list, s.Keys...)
 	if s.KeysFile != "" {
 		if !filepath.IsAbs(s.KeysFile) {
 			s.KeysFile = filepath.Join(dir, s.KeysFile)
 		}
-		data, err := (&disk.Disk{}).Read(s.KeysFile, maxKeysFile)
+		more, err := ReadKeys(s.KeysFile)
 		if err != nil {
 			problem("keys_file", "%v", err)
 			return
 		}
-		for line := range strings.Lines(string(data)) {
-			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "untrusted comment:") {
-				list = append(list, line)
-			}
-		}
+		list = append(list, more...)
 	}
 	var err error
 	if s.keys, err = release.ParseKeys(list); err != nil {
 		problem("keys", "%v", err)
-	} else if s.Enabled && s.keys.Len() == 0 {
+	} else if s.on && s.keys.Len() == 0 {
 		problem("keys", "name the public key of who makes releases: without one nothing could be verified")
 	}
 	if s.BytesPerSecond < chunk {
@@ -175,6 +181,10 @@ func New(o Options) *Updater {
 	if s, err := u.file.Load(); err == nil {
 		u.last = s.Last
 	}
+	if o.Settings.broken != nil {
+		u.trouble = work.Problem(o.Settings.broken.Error())
+		o.Log.Warn("updates are off", "error", o.Settings.broken)
+	}
 	return u
 }
 
@@ -190,7 +200,7 @@ func (u *Updater) Look() {
 func (u *Updater) Status() presence.Update {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	s := presence.Update{Enabled: u.o.Settings.Enabled, State: string(u.last.State), Problem: u.last.Problem, Rollout: u.last.Rollout}
+	s := presence.Update{Enabled: u.o.Settings.on, State: string(u.last.State), Problem: u.last.Problem, Rollout: u.last.Rollout}
 	if u.last.State != "" {
 		s.Version = u.last.Version.String()
 	}
@@ -223,7 +233,7 @@ func (u *Updater) Run(ctx context.Context) error {
 	watch.Go(func() { u.watch(watching, ctx) })
 	defer watch.Wait()
 	defer end()
-	if !u.o.Settings.Enabled {
+	if !u.o.Settings.on {
 		<-ctx.Done()
 		return nil
 	}

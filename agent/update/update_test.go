@@ -29,8 +29,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func settings(t *testing.T, keys ...string) update.Settings {
 	t.Helper()
 	s := update.DefaultSettings()
-	s.Enabled, s.Keys, s.BytesPerSecond = true, keys, 1<<30
-	s.Validate(t.TempDir(), func(at, format string, args ...any) { t.Errorf("%s: %s", at, fmt.Sprintf(format, args...)) })
+	s.Enabled, s.Keys, s.BytesPerSecond = new(true), keys, 1<<30
+	s.Validate(t.TempDir(), t.TempDir(), func(at, format string, args ...any) { t.Errorf("%s: %s", at, fmt.Sprintf(format, args...)) })
 	return s
 }
 
@@ -222,7 +222,7 @@ func TestNothingIsAskedForWhereUpdatesAreOff(t *testing.T) {
 	maker, server := newMaker(t), newCollector(t)
 	server.set(func() { server.offer = maker.release(t, "1.3.0", []byte("x"), nil) })
 	_, o := updater(t, server, maker.public)
-	o.Settings.Enabled, o.Every = false, time.Millisecond
+	o.Settings, o.Every = update.DefaultSettings(), time.Millisecond
 	u := update.New(*o)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -248,17 +248,56 @@ func TestSettingsAreChecked(t *testing.T) {
 		want string
 	}{
 		"off":           {update.DefaultSettings(), ""},
-		"key in a file": {update.Settings{Enabled: true, KeysFile: "keys.pub", BytesPerSecond: 1 << 20, Trial: time.Hour}, ""},
-		"no key":        {update.Settings{Enabled: true, BytesPerSecond: 1 << 20, Trial: time.Hour}, "keys: name the public key"},
-		"no file":       {update.Settings{Enabled: true, KeysFile: "none.pub", BytesPerSecond: 1 << 20, Trial: time.Hour}, "keys_file: "},
+		"key in a file": {update.Settings{Enabled: new(true), KeysFile: "keys.pub", BytesPerSecond: 1 << 20, Trial: time.Hour}, ""},
+		"no key":        {update.Settings{Enabled: new(true), BytesPerSecond: 1 << 20, Trial: time.Hour}, "keys: name the public key"},
+		"no file":       {update.Settings{Enabled: new(true), KeysFile: "none.pub", BytesPerSecond: 1 << 20, Trial: time.Hour}, "keys_file: "},
 		"a bad key":     {update.Settings{Keys: []string{"RWnonsense"}, BytesPerSecond: 1 << 20, Trial: time.Hour}, "keys: key 1"},
 		"no time":       {update.Settings{BytesPerSecond: 1 << 20, Trial: time.Second}, "trial: "},
 		"too slow":      {update.Settings{BytesPerSecond: 10, Trial: time.Hour}, "bytes_per_second: "},
 	} {
 		var got []string
-		c.s.Validate(dir, func(at, format string, args ...any) { got = append(got, at+": "+fmt.Sprintf(format, args...)) })
+		c.s.Validate(dir, dir, func(at, format string, args ...any) { got = append(got, at+": "+fmt.Sprintf(format, args...)) })
 		if all := strings.Join(got, "; "); c.want == "" && all != "" || !strings.HasPrefix(all, c.want) {
 			t.Errorf("%s: %q", name, all)
 		}
+	}
+}
+
+// TestKeysArePinnedOnTheMachine: an office's updates are switched on as it is enrolled, with no settings file to edit.
+func TestKeysArePinnedOnTheMachine(t *testing.T) {
+	maker, folder := newMaker(t), filepath.Join(t.TempDir(), "identity")
+	on := func(s update.Settings) (bool, string) {
+		s.BytesPerSecond, s.Trial = 1<<20, time.Hour
+		var all []string
+		s.Validate(t.TempDir(), folder, func(at, format string, args ...any) { all = append(all, at+": "+fmt.Sprintf(format, args...)) })
+		return s.On(), strings.Join(all, "; ")
+	}
+	if got, problems := on(update.Settings{}); got || problems != "" {
+		t.Errorf("where nothing is pinned: %v, %s", got, problems)
+	}
+	if err := update.Pin(folder, []string{"RWnonsense"}); err == nil {
+		t.Error("nonsense was pinned")
+	}
+	if err := update.Pin(folder, []string{maker.public}); err != nil {
+		t.Fatal(err)
+	}
+	if got, problems := on(update.Settings{}); !got || problems != "" {
+		t.Errorf("pinned: %v, %s", got, problems)
+	}
+	if got, problems := on(update.Settings{Enabled: new(false)}); got || problems != "" {
+		t.Errorf("pinned, and switched off in the settings: %v, %s", got, problems)
+	}
+	// What is damaged switches updates off, and nothing else.
+	if err := os.WriteFile(filepath.Join(folder, "releases.pub"), []byte("RWnonsense\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, problems := on(update.Settings{}); got || problems != "" {
+		t.Errorf("damaged: %v, %s", got, problems)
+	}
+	if err := update.Pin(folder, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, problems := on(update.Settings{}); got || problems != "" {
+		t.Errorf("unpinned: %v, %s", got, problems)
 	}
 }

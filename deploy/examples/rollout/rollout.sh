@@ -1,14 +1,21 @@
 #!/bin/sh
-# rollout.sh PACKAGE.deb MACHINES - install or upgrade the agent by SSH and let each machine join with a code of its own.
+# rollout.sh PACKAGE.deb MACHINES [KEY] - install or upgrade the agent by SSH and let each machine join with a code of its own.
 #
 # MACHINES is a file that only you can read (chmod 600), with a line per machine: user@host CODE
 # Lines that begin with # are left out, and so is the code for a machine that has joined. The first failure ends it, so that
-# a mistake meets one site and not all; what is done is skipped when it is run again.
+# a mistake meets one site and not all; what is done is skipped when it is run again. With KEY (RW...), the public key of who
+# signs releases, machines that join update themselves from the collector.
 set -eu
-[ $# = 2 ] || { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# = 2 ] || [ $# = 3 ] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 package=$1
 machines=$2
 [ -r "$package" ] || { echo "rollout: $package is not there" >&2; exit 1; }
+updates=
+case ${3:-} in
+'') ;;
+*[!A-Za-z0-9+/=]* | [!R]* | R[!W]*) echo "rollout: $3 is no public key, which begins with RW" >&2; exit 1 ;;
+*) updates="--updates $3" ;;
+esac
 case $(ls -l "$machines") in
 -r??------*) ;;
 *) echo "rollout: others can read $machines, and codes are in it: chmod 600 $machines" >&2; exit 1 ;;
@@ -16,7 +23,7 @@ esac
 
 # Joins unless the machine has an identity. The code comes on standard input, so that it is in no list of processes on the way.
 join='if sudo -n test -e /var/lib/communewatch-agent/identity/identity.json; then echo "has joined before"; else
-	read -r code; sudo -n communewatch-agent enroll "$code"; fi'
+	read -r code; sudo -n communewatch-agent enroll "$code" '$updates'; fi'
 
 file=/tmp/$(basename "$package")
 while read -r machine code <&3; do

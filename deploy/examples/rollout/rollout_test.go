@@ -95,7 +95,7 @@ func TestPlaybookGoesStepByStepAndHidesCodes(t *testing.T) {
 }
 
 // rollout runs the script with stand-ins for ssh and scp, which run what they are given here.
-func rollout(t *testing.T, mode os.FileMode, machines string) (string, error) {
+func rollout(t *testing.T, mode os.FileMode, machines string, more ...string) (string, error) {
 	t.Helper()
 	dir := t.TempDir()
 	write := func(name, text string, mode os.FileMode) string {
@@ -111,9 +111,9 @@ func rollout(t *testing.T, mode os.FileMode, machines string) (string, error) {
 	write("test", "#!/bin/sh\ncase $machine in *joined*) exit 0;; esac\nexit 1\n", 0o755)
 	write("apt-get", "#!/bin/sh\necho \"$machine: apt-get $1\"\n", 0o755)
 	write("systemctl", "#!/bin/sh\necho active\n", 0o755)
-	write("communewatch-agent", "#!/bin/sh\necho \"$machine: $1 $2\"\n", 0o755)
+	write("communewatch-agent", "#!/bin/sh\necho \"$machine: $*\"\n", 0o755)
 	list, pkg := write("machines", machines, mode), write("communewatch-agent_1_amd64.deb", "", 0o600)
-	cmd := exec.Command("./rollout.sh", pkg, list)
+	cmd := exec.Command("./rollout.sh", append([]string{pkg, list}, more...)...)
 	cmd.Env = []string{"PATH=" + dir + ":/usr/bin:/bin"}
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -131,6 +131,18 @@ func TestScriptLetsEachMachineJoinOnce(t *testing.T) {
 	}
 	if strings.Contains(out, "admin@joined: enroll") {
 		t.Errorf("a machine that has joined was told to join again:\n%s", out)
+	}
+}
+
+func TestScriptSwitchesUpdatesOnAsMachinesJoin(t *testing.T) {
+	out, err := rollout(t, 0o600, "admin@s1 CW1-AAAA-BBBB\n", "RWQk3y+/9A=")
+	if err != nil || !strings.Contains(out, "admin@s1: enroll CW1-AAAA-BBBB --updates RWQk3y+/9A=\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for _, bad := range []string{"RW; reboot", "$(reboot)", "province.pub"} {
+		if out, err := rollout(t, 0o600, "admin@s1 CW1-AAAA-BBBB\n", bad); err == nil || !strings.Contains(out, "no public key") || strings.Contains(out, "scp") {
+			t.Errorf("%q: %v\n%s", bad, err, out)
+		}
 	}
 }
 

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"communewatch/agent"
+	"communewatch/agent/cmd/communewatch-agent/update"
 	"communewatch/agent/identity"
 	"communewatch/agent/identity/join"
+	updates "communewatch/agent/update"
 	"communewatch/probes"
 	"communewatch/probes/enroll"
 
@@ -47,13 +49,16 @@ func newEnroll(version string) *cobra.Command {
 	var at place
 	var name string
 	var again bool
+	var maker []string
 	cmd := &cobra.Command{
 		Use: "enroll CODE", Short: "Make this machine an agent, with a join code from the collector",
 		Long: "Make this machine an agent, with a join code from the collector (communewatch-collector enroll create).\n\n" +
 			"The code may be typed with or without its hyphens and in several words. A key is made, which never leaves this machine;\n" +
 			"the collector certifies it for the site of the code. Where somebody has to approve that, the command waits, and may be\n" +
-			"broken off and given again. Run it as the user of the agent's service, or as root.",
-		Example: "  communewatch-agent enroll CW1-9F3K-....\n  communewatch-agent enroll CW1-9F3K-.... --name hall-pc",
+			"broken off and given again. Run it as the user of the agent's service, or as root.\n\n" +
+			"With --updates the machine will take releases of the agent that are signed with that key, when the collector hands them on;\n" +
+			"without it, it takes none.",
+		Example: "  communewatch-agent enroll CW1-9F3K-....\n  communewatch-agent enroll CW1-9F3K-.... --name hall-pc\n  communewatch-agent enroll CW1-9F3K-.... --updates RWQ...",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -73,10 +78,17 @@ func newEnroll(version string) *cobra.Command {
 				return err
 			}
 			out := cmd.OutOrStdout()
-			set, err := join.Enroll(cmd.Context(), join.Options{
-				Dir: dir, Code: code, Agent: name, Machine: identity.Machine(version), Again: again,
-				Say: func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) },
-			})
+			var set *identity.Set
+			unpin, err := pin(dir, maker)
+			if err == nil {
+				set, err = join.Enroll(cmd.Context(), join.Options{
+					Dir: dir, Code: code, Agent: name, Machine: identity.Machine(version), Again: again,
+					Say: func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) },
+				})
+				if err != nil {
+					err = errors.Join(err, unpin())
+				}
+			}
 			if errors.Is(err, os.ErrPermission) {
 				return fmt.Errorf("%w; run this command as root (Windows: as administrator), or name another folder with --state-dir", err)
 			}
@@ -89,8 +101,26 @@ func newEnroll(version string) *cobra.Command {
 	}
 	at.flags(cmd)
 	cmd.Flags().StringVar(&name, "name", "", "`name` of the agent within its site, where the code does not say it (default: this machine's)")
+	cmd.Flags().StringSliceVar(&maker, "updates", nil, "take releases signed with this public `key` of minisign, or those of a file; may be given several times")
 	cmd.Flags().BoolVar(&again, "again", false, "in the place of the identity that this machine has")
 	return cmd
+}
+
+// pin pins the maker's keys, before there is an identity: a service that waits for one starts at once. undo is for a machine
+// that did not join.
+func pin(dir string, maker []string) (undo func() error, err error) {
+	if len(maker) == 0 {
+		return func() error { return nil }, nil
+	}
+	keys, err := update.Keys(maker)
+	if err != nil {
+		return nil, fmt.Errorf("--updates: %w", err)
+	}
+	before, err := updates.Pinned(dir)
+	if err != nil {
+		before = nil // those are of no use
+	}
+	return func() error { return updates.Pin(dir, before) }, updates.Pin(dir, keys)
 }
 
 func newIdentity() *cobra.Command {

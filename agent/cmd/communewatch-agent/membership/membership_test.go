@@ -2,26 +2,34 @@ package membership
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"communewatch/agent/identity"
 	"communewatch/agent/identity/identitytest"
+	updates "communewatch/agent/update"
 
+	"aead.dev/minisign"
 	"github.com/spf13/cobra"
 )
 
 func run(t *testing.T, args ...string) (string, error) {
 	t.Helper()
+	return runUntil(t.Context(), args...)
+}
+
+func runUntil(ctx context.Context, args ...string) (string, error) {
 	root := &cobra.Command{Use: "communewatch-agent", SilenceUsage: true, SilenceErrors: true}
 	root.AddCommand(Commands("1.0")...)
 	var out bytes.Buffer
 	root.SetOut(&out)
 	root.SetErr(&out)
 	root.SetArgs(args)
-	err := root.ExecuteContext(t.Context())
+	err := root.ExecuteContext(ctx)
 	return out.String(), err
 }
 
@@ -52,6 +60,39 @@ func TestEnrolAndShow(t *testing.T) {
 	}
 	if _, err := run(t, "enroll", "--config", settings, c.Code().String()); err == nil || !strings.Contains(err.Error(), "--again") {
 		t.Errorf("once more: %v", err)
+	}
+}
+
+// TestUpdatesAreSwitchedOnAsAMachineJoins: there may never be anybody at the machine again who could.
+func TestUpdatesAreSwitchedOnAsAMachineJoins(t *testing.T) {
+	c, dir := identitytest.NewCollector(t, time.Now), t.TempDir()
+	public, _, err := minisign.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := public.String()
+	file := filepath.Join(t.TempDir(), "province.pub")
+	if err := os.WriteFile(file, []byte("untrusted comment: minisign public key\n"+key+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pinned := func() string {
+		keys, err := updates.Pinned(identity.Folder(dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(keys, " ")
+	}
+	code := c.Code().String()
+	if _, err := run(t, "enroll", code, "--state-dir", dir, "--updates", "RWnonsense"); err == nil || !strings.Contains(err.Error(), "neither a public key") {
+		t.Errorf("nonsense: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := runUntil(ctx, "enroll", code, "--state-dir", dir, "--updates", key); err == nil || pinned() != "" {
+		t.Errorf("a machine that did not join: %v, pinned %q", err, pinned())
+	}
+	if out, err := run(t, "enroll", c.Code().String(), "--state-dir", dir, "--name", "pc", "--updates", file); err != nil || pinned() != key {
+		t.Errorf("%v\n%s\npinned %q", err, out, pinned())
 	}
 }
 

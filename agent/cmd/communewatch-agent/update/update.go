@@ -3,6 +3,7 @@
 package update
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,8 +11,10 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"strings"
 
 	"communewatch/agent"
+	"communewatch/agent/identity"
 	updates "communewatch/agent/update"
 	"communewatch/agent/update/course"
 	"communewatch/agent/update/launch"
@@ -62,35 +65,107 @@ func New() *cobra.Command {
 		Args: cobra.NoArgs, // so that a mistyped command is an error
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	group.AddCommand(newStatus(), newGuard())
+	group.AddCommand(newStatus(), newPin(), newUnpin(), newGuard())
 	return group
 }
 
+// place is where the state folder is: given, or by the settings that name it.
+type place struct{ dir, config string }
+
+func (p *place) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&p.dir, "state-dir", "", "state `folder` of the agent (default "+agent.DefaultConfig().StateDir+")")
+	cmd.Flags().StringVar(&p.config, "config", "", "settings `file` that names the state folder")
+	cmd.MarkFlagsMutuallyExclusive("state-dir", "config")
+}
+
+func (p *place) folder() (string, error) {
+	if p.config != "" {
+		return agent.StateDir(p.config)
+	}
+	return cmp.Or(p.dir, agent.DefaultConfig().StateDir), nil
+}
+
 func newStatus() *cobra.Command {
-	var file, dir string
+	var at place
 	cmd := &cobra.Command{
 		Use: "status [--config FILE]", Short: "Say which release runs, which is on trial and which were given up", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := at.folder()
 			if dir == "" {
-				dir = agent.DefaultConfig().StateDir
-			}
-			if file != "" {
-				var err error
-				if dir, err = agent.StateDir(file); dir == "" {
-					return err
-				}
+				return err
 			}
 			s, err := course.File{Dir: agent.ReleasesDir(dir)}.Load()
 			if err != nil {
 				return err
 			}
+			if keys, err := updates.Pinned(identity.Folder(dir)); err != nil || len(keys) > 0 {
+				fmt.Fprintf(cmd.OutOrStdout(), "pinned     %s\n", cmp.Or(strings.Join(keys, ", "), fmt.Sprint(err)))
+			}
 			return show(cmd.OutOrStdout(), &s)
 		},
 	}
-	cmd.Flags().StringVar(&dir, "state-dir", "", "state `folder` of the agent (default "+agent.DefaultConfig().StateDir+")")
-	cmd.Flags().StringVar(&file, "config", "", "settings `file` that names the state folder")
-	cmd.MarkFlagsMutuallyExclusive("state-dir", "config")
+	at.flags(cmd)
 	return cmd
+}
+
+// Keys are the maker's public keys that a person names: each is one, or a file of them.
+func Keys(named []string) (keys []string, err error) {
+	for _, name := range named {
+		list := []string{name}
+		if _, bad := release.ParseKeys(list); bad != nil {
+			if list, err = updates.ReadKeys(name); err != nil {
+				return nil, fmt.Errorf("%.60q is neither a public key of minisign, which begins with RW, nor a file of them: %w", name, err)
+			}
+		}
+		keys = append(keys, list...)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("no key is in there")
+	}
+	_, err = release.ParseKeys(keys)
+	return keys, err
+}
+
+func newPin() *cobra.Command {
+	var at place
+	cmd := &cobra.Command{
+		Use: "pin KEY|FILE...", Short: "Take releases that are signed with a key, unless the settings say otherwise", Args: cobra.MinimumNArgs(1),
+		Long: "Take releases that are signed with a public key of minisign, in the place of those that were pinned before, unless the settings\n" +
+			"say otherwise (updates.enabled). communewatch-agent enroll --updates KEY does the same as a machine joins.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			keys, err := Keys(args)
+			if err != nil {
+				return err
+			}
+			return pin(cmd, at, keys, "pinned; restart the agent, so that it takes releases\n")
+		},
+	}
+	at.flags(cmd)
+	return cmd
+}
+
+func newUnpin() *cobra.Command {
+	var at place
+	cmd := &cobra.Command{
+		Use: "unpin", Short: "Take no releases any more, unless the settings say otherwise", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return pin(cmd, at, nil, "unpinned; restart the agent, so that it takes no more releases\n")
+		},
+	}
+	at.flags(cmd)
+	return cmd
+}
+
+func pin(cmd *cobra.Command, at place, keys []string, done string) error {
+	dir, err := at.folder()
+	if dir == "" {
+		return err
+	}
+	if err := updates.Pin(identity.Folder(dir), keys); err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(cmd.OutOrStdout(), done)
+	return err
 }
 
 func show(w io.Writer, s *course.State) error {
@@ -101,6 +176,12 @@ func show(w io.Writer, s *course.State) error {
 	}
 	if s.Trial != nil {
 		fmt.Fprintf(w, "on trial   %v since %s, start %d of %d\n", s.Trial.Version, s.Trial.Since.Local().Format("2006-01-02 15:04"), s.Trial.Starts, course.MaxStarts)
+	}
+	if s.Former != nil {
+		fmt.Fprintf(w, "before it  %v, which takes over should it crash\n", s.Former.Version)
+	}
+	if s.PutOff != nil {
+		fmt.Fprintf(w, "put off    %v, tried %d of %d times\n", s.PutOff.Version, s.PutOff.Tries, course.MaxTries)
 	}
 	if s.Last.State != "" {
 		fmt.Fprintf(w, "last       %v: %s\n", s.Last.Version, words[s.Last.State])

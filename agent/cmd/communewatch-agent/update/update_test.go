@@ -2,25 +2,59 @@ package update
 
 import (
 	"bytes"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"aead.dev/minisign"
 
 	"communewatch/agent"
 	"communewatch/agent/update/course"
 	"communewatch/probes/release"
 )
 
-func status(t *testing.T, dir string) string {
-	t.Helper()
+func run(args ...string) (string, error) {
 	cmd := New()
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	var out bytes.Buffer
 	cmd.SetOut(&out)
-	cmd.SetArgs([]string{"status", "--state-dir", dir})
-	if err := cmd.Execute(); err != nil {
+	cmd.SetArgs(args)
+	err := cmd.Execute()
+	return out.String(), err
+}
+
+func status(t *testing.T, dir string) string {
+	t.Helper()
+	out, err := run("status", "--state-dir", dir)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return out.String()
+	return out
+}
+
+func TestAKeyIsPinnedAndUnpinned(t *testing.T) {
+	dir := t.TempDir()
+	public, _, err := minisign.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"RWnonsense", filepath.Join(dir, "none.pub")} {
+		if _, err := run("pin", bad, "--state-dir", dir); err == nil {
+			t.Errorf("%s was pinned", bad)
+		}
+	}
+	for _, step := range []struct {
+		args  []string
+		shown bool
+	}{{[]string{"pin", public.String()}, true}, {[]string{"unpin"}, false}} {
+		if out, err := run(append(step.args, "--state-dir", dir)...); err != nil || !strings.Contains(out, "restart the agent") {
+			t.Errorf("%v: %v, %s", step.args, err, out)
+		}
+		if got := status(t, dir); strings.Contains(got, public.String()) != step.shown {
+			t.Errorf("after %v: %s", step.args, got)
+		}
+	}
 }
 
 func TestStatusSaysWhatRunsAndWhatFailed(t *testing.T) {

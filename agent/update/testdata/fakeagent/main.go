@@ -86,8 +86,8 @@ func run(version, mode string) int {
 		time.Sleep(time.Hour)
 	}
 	settings := update.DefaultSettings()
-	settings.Enabled, settings.Keys, settings.BytesPerSecond = true, []string{key}, 1<<30
-	settings.Validate(dir, func(at, format string, args ...any) {
+	settings.Enabled, settings.Keys, settings.BytesPerSecond = new(true), []string{key}, 1<<30
+	settings.Validate(dir, dir, func(at, format string, args ...any) {
 		log.Error("settings", "at", at, "problem", fmt.Sprintf(format, args...))
 	})
 	u := update.New(update.Options{Settings: settings, Dir: dir, Version: version, Launched: launched, Agent: "pc", Config: "agent.yaml",

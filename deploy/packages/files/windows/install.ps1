@@ -1,9 +1,12 @@
 # Cài đặt hoặc nâng cấp communewatch agent thành dịch vụ Windows. Installs or upgrades the agent as a service of Windows.
 #
-#   powershell -ExecutionPolicy Bypass -File install.ps1 [-Code MÃ]
+#   powershell -ExecutionPolicy Bypass -File install.ps1 [-Code MÃ] [-Updates KHÓA]
+#
+# -Updates: khóa công khai (RW...) mà bản phát hành phải được ký bằng; có nó máy sẽ tự cập nhật từ trung tâm.
+# -Updates: the public key (RW...) that releases have to be signed with; with it the machine updates itself from the collector.
 #
 # Chạy trong cửa sổ PowerShell mở bằng "Run as administrator". Run it in a window opened with "Run as administrator".
-param([string]$Code = "")
+param([string]$Code = "", [string]$Updates = "")
 $ErrorActionPreference = "Stop"
 
 $name = "communewatch-agent"
@@ -58,7 +61,9 @@ if (-not $installed) {
 if (-not (Test-Path (Join-Path $state "identity\identity.json"))) {
     if (-not $Code) { $Code = Read-Host "Nhập mã tham gia do trung tâm cấp (Enter để bỏ qua). Join code from the collector (Enter to skip)" }
     if ($Code) {
-        & $exe enroll $Code --config $settings
+        $more = @()
+        if ($Updates) { $more = @("--updates", $Updates) }
+        & $exe enroll $Code --config $settings @more
         if ($LASTEXITCODE -ne 0) { Write-Host "Chưa tham gia được; dịch vụ vẫn chạy và chờ. Thử lại: `"$exe`" enroll MÃ`nNot enrolled yet; the service runs and waits. Try again: `"$exe`" enroll CODE" -ForegroundColor Yellow }
     }
 }
