@@ -14,7 +14,6 @@ import (
 
 	questions "communewatch/collector/api/fleet"
 	"communewatch/collector/authority"
-	"communewatch/collector/callers"
 	"communewatch/collector/dispatch"
 	"communewatch/collector/enroll"
 	"communewatch/collector/muster"
@@ -58,10 +57,9 @@ func Carry(cfg *Config, a *authority.Authority) func() (codes.Pin, []string, err
 	}
 }
 
-// openFleet makes what finds out who sends a request, and the doors of identities and releases.
+// openFleet makes the doors of identities, work, releases and people.
 func (c *Collector) openFleet(metrics *prometheus.Registry) (err error) {
 	agents := c.reg.Agents()
-	c.callers = callers.New(callers.Options{Authority: c.authority, Agents: agents, Tokens: c.reg, AgentTokens: c.cfg.Agents.Tokens, Now: c.o.Now, Log: c.log})
 	c.enroll = enroll.New(enroll.Options{
 		Authority: c.authority, Agents: agents, Callers: c.callers, Addresses: c.cfg.Reach().AgentAddresses, Approve: c.cfg.Agents.Approve,
 		Judge: c.judge, Log: c.log, Now: c.o.Now, Metrics: metrics, Believed: c.clock.Believed,

@@ -130,6 +130,7 @@ func (c *Collector) Run(ctx context.Context) (err error) {
 	if c.authority, err = OpenAuthority(&c.cfg, c.reg, c.cfg.Reach().ServerNames(), c.o.Now, c.log); err != nil {
 		return err
 	}
+	c.callers = callers.New(callers.Options{Authority: c.authority, Agents: c.reg.Agents(), Tokens: c.reg, AgentTokens: c.cfg.Agents.Tokens, Now: c.o.Now, Log: c.log})
 	metrics := prometheus.NewRegistry()
 	if err := c.openReflector(metrics); err != nil {
 		return fmt.Errorf("reflector: %w", err)
@@ -365,7 +366,7 @@ func (c *Collector) refreshSites(ctx context.Context, now time.Time) error {
 // adminRoutes are what programs of the same user may order.
 func (c *Collector) adminRoutes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(desk.Prefix, desk.Handler(c.rehearsals))
+	mux.Handle(desk.Prefix, c.typedRehearsals())
 	mux.Handle(rollups.Prefix, rollups.Handler(c.keeper))
 	mux.Handle("POST "+reporting.Path, reporting.Handler(c.reports, c.cfg.Location(), c.log))
 	mux.Handle(remote.Prefix, remote.Handler(c.store))

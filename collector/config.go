@@ -12,6 +12,7 @@ import (
 
 	"communewatch/collector/authority"
 	"communewatch/collector/doors"
+	"communewatch/collector/farend"
 	"communewatch/collector/health"
 	"communewatch/collector/people/door"
 	"communewatch/collector/rehearsal/plan"
@@ -55,8 +56,8 @@ type Config struct {
 
 	Reports Reports `yaml:"reports"`
 
-	Reflector Reflector     `yaml:"reflector"`
-	Rehearsal plan.Settings `yaml:"rehearsal"`
+	Reflector farend.Settings `yaml:"reflector"`
+	Rehearsal plan.Settings   `yaml:"rehearsal"`
 
 	Health health.Rules `yaml:"health"`
 }
@@ -126,7 +127,7 @@ func DefaultConfig() Config {
 		OutOfOrder:   31 * 24 * time.Hour, // a day more than agents keep results
 		Replay:       30 * time.Minute,    // covers every hysteresis of the default rules several times
 		WriterSeries: 20_000,
-		Reflector:    defaultReflector(),
+		Reflector:    farend.DefaultSettings(),
 		Rehearsal:    plan.DefaultSettings(),
 		Health:       health.DefaultRules(),
 	}
@@ -211,7 +212,7 @@ func (c *Config) validate(doc *settings.Doc) {
 	if c.WriterSeries < 0 || c.WriterSeries > 1_000_000 {
 		doc.Problem("writer_series", "must be from 0 to 1000000")
 	}
-	c.Reflector.validate(doc)
+	c.Reflector.Validate(at(doc, "reflector"))
 	c.Rehearsal.Validate(at(doc, "rehearsal"))
 	validateHub(c.Rehearsal.HubStatus, doc)
 	c.Health.Validate(at(doc, "health"))

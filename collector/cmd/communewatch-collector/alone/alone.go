@@ -11,7 +11,7 @@ import (
 	"net/http"
 	"time"
 
-	"communewatch/collector"
+	"communewatch/collector/farend"
 	"communewatch/probes/webrtc/reflector"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -99,7 +99,7 @@ func (a *alone) options(log *slog.Logger, metrics *prometheus.Registry) (reflect
 			return o, fmt.Errorf("--%s: %d: must be 1 or more", name, n)
 		}
 	}
-	if err := collector.CheckLifetime(a.limits.Lifetime); err != nil {
+	if err := farend.CheckLifetime(a.limits.Lifetime); err != nil {
 		return o, fmt.Errorf("--max-lifetime: %v: %w", a.limits.Lifetime, err)
 	}
 	o.Limits.Handshakes = (a.limits.Sessions + 1) / 2
