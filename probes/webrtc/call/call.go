@@ -330,6 +330,8 @@ func (r *run) ended(ending *whip.Ending, endErr error) error {
 	switch {
 	case r.service != Reflector:
 		return nil
+	case ending == nil && r.spec.Member != nil && probes.OutcomeOf(endErr) == probes.OutcomeBadConfig: // thrown out meanwhile
+		return endErr
 	case ending == nil && errors.Is(endErr, whip.ErrForgotten):
 		err = endErr
 	case ending == nil || !whip.Early(ending.Ended):
