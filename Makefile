@@ -50,21 +50,24 @@ bin/influxd: deploy/influxdb/go.mod deploy/influxdb/go.sum
 needs:
 	@deploy/setup/need.sh gcc ip:iproute2 nft:nftables snmpd snmpbulkwalk:snmp chromium janus unshare:util-linux \
 		kamailio '/usr/lib/*/kamailio/modules/tls.so:kamailio-tls-modules' sipp:sip-tester turnserver:coturn tshark text2pcap:wireshark-common promtool:prometheus \
-		systemd-analyze:systemd rpm
+		systemd-analyze:systemd systemd-nspawn:systemd-container curl rpm
+
+# Runs go test, and searches all that the tests said for secrets.
+TESTS := go run ./deploy/cmd/communewatch-tests
 
 .PHONY: test
-test: needs web bin/influxd ## set up and run every test: unit, race, fuzz seeds, conformance, layout, end-to-end, screens
+test: needs web bin/influxd ## set up and run every test: unit, race, fuzz seeds, conformance, layout, end-to-end, screens, packages under systemd
 	@echo "test: formatting, vet, types"
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt'ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	@go vet ./...
 	@GOOS=windows $(GO) vet ./agent/... ./probes/... ./deploy/cmd/communewatch-lab
 	@cd $(UI) && npm run --silent check
 	@echo "test: the rooms, and the screens in a browser"
-	@go test -timeout 20m . ./probes/... ./inventory/... ./agent/... ./collector/...
+	@$(TESTS) -timeout 20m . ./probes/... ./inventory/... ./agent/... ./collector/...
 	@echo "test: lines between network namespaces, the lab end to end, kills (one after the other: they measure)"
-	@go test -timeout 40m -p 1 ./deploy/...
+	@$(TESTS) -timeout 40m -p 1 ./deploy/...
 	@echo "test: the rooms under the race detector"
-	@go test -race -short -timeout 20m ./probes/... ./inventory/... ./agent/... ./collector/...
+	@$(TESTS) -race -short -timeout 20m ./probes/... ./inventory/... ./agent/... ./collector/...
 
 .PHONY: test-store
 test-store: bin/influxd ## the suite that every store must pass, on the embedded engine and on a real InfluxDB 1.8

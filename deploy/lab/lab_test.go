@@ -31,7 +31,7 @@ func config(t *testing.T, sites int) Config {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	return Config{Dir: dir, Listen: "127.0.0.1:21081", Sites: sites, Block: 157, Interval: 15 * time.Second, Log: slog.New(slog.DiscardHandler)}
+	return Config{Dir: dir, Listen: "127.0.0.1:21081", Sites: sites, Block: 157, Interval: 15 * time.Second, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))}
 }
 
 // TestPreparedFilesAreValid reads all that a lab writes with the programs' own readers, also for a lab larger than the

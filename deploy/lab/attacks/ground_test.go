@@ -81,7 +81,7 @@ func openFleet(t *testing.T, log io.Writer, settings string) *enrolled.Fleet {
 	t.Helper()
 	f, err := enrolled.Open(t.Context(), enrolled.Options{
 		Dir: t.TempDir(), Sites: []inventory.Site{{ID: "s1", Name: script, Parent: script}, {ID: "s2", Name: formula}, {ID: "s3", Name: "Xuân Hoà"}}, Settings: settings,
-		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Log: slog.New(slog.NewTextHandler(io.MultiWriter(log, t.Output()), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -32,12 +32,13 @@ const (
 	token    = "a-token-of-the-tests"
 )
 
-func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+// journal is a log that is kept with what the test says, where it is searched for secrets.
+func journal(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
 
 // hub starts a hub behind a server; a token is the name of its site. more, if not nil, serves what is not the hub's.
 func hub(t *testing.T, more http.Handler) (*orders.Hub, string) {
 	t.Helper()
-	h := orders.New(orders.Options{Log: quiet(), Who: func(r *http.Request) (orders.Identity, error) {
+	h := orders.New(orders.Options{Log: journal(t), Who: func(r *http.Request) (orders.Identity, error) {
 		return orders.Identity{Site: strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")}, nil
 	}})
 	mux := http.NewServeMux()
@@ -92,7 +93,7 @@ func TestProvinceIsToldAtOnce(t *testing.T) {
 	defer cancel()
 	for i := range n {
 		client := ends.New(ends.Options{
-			Collectors: []ship.Collector{{URL: url, Token: fmt.Sprintf("s%03d", i)}}, Agent: "pc", Gate: ends.NewGate(nil, time.Now), MaxBPS: 1e6, Log: quiet(),
+			Collectors: []ship.Collector{{URL: url, Token: fmt.Sprintf("s%03d", i)}}, Agent: "pc", Gate: ends.NewGate(nil, time.Now), MaxBPS: 1e6, Log: journal(t),
 			Callers: []ends.Caller{{Check: "hub", Path: probes.PathDedicated, Call: func(ctx context.Context, _ said.Call, started func()) ends.Result {
 				started()
 				<-ctx.Done()
@@ -181,7 +182,7 @@ checks:
 		t.Fatal(err)
 	}
 	taken := make(chan probes.Point, 1000)
-	a, err := agent.New(cfg, agent.Options{Log: quiet(), OnTaken: func(_ string, _ int, points []probes.Point) {
+	a, err := agent.New(cfg, agent.Options{Log: journal(t), OnTaken: func(_ string, _ int, points []probes.Point) {
 		for _, p := range points {
 			taken <- p
 		}

@@ -3,7 +3,6 @@ package channel_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -48,7 +47,7 @@ func TestAPlanBecomesWhatAgentsDo(t *testing.T) {
 	file := filepath.Join(dir, "registry.db")
 	var opened [2]*registry.Registry // the collector's, and that of the command line
 	for i := range opened {
-		if opened[i], err = registry.Open(t.Context(), file, registry.Options{Log: quiet()}); err != nil {
+		if opened[i], err = registry.Open(t.Context(), file, registry.Options{Log: journal(t)}); err != nil {
 			t.Fatal(err)
 		}
 		defer opened[i].Close()
@@ -59,10 +58,10 @@ func TestAPlanBecomesWhatAgentsDo(t *testing.T) {
 	var mu sync.Mutex // guards told
 	var told []string
 	changed := make(chan []plans.Agent, 100)
-	centre := plans.Of(opened[0], dir, plans.Options{Loopback: true, Log: quiet(), Changed: func(list []plans.Agent) { changed <- list }})
-	desk := plans.Of(opened[1], dir, plans.Options{Loopback: true, Log: quiet()})
+	centre := plans.Of(opened[0], dir, plans.Options{Loopback: true, Log: journal(t), Changed: func(list []plans.Agent) { changed <- list }})
+	desk := plans.Of(opened[1], dir, plans.Options{Loopback: true, Log: journal(t)})
 	mux := http.NewServeMux()
-	mux.Handle(work.Path, dispatch.New(dispatch.Options{Work: centre.Work, Log: quiet(), Agent: func(r *http.Request) (registry.Identity, error) {
+	mux.Handle(work.Path, dispatch.New(dispatch.Options{Work: centre.Work, Log: journal(t), Agent: func(r *http.Request) (registry.Identity, error) {
 		return registry.Identity{Site: strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), Agent: "pc"}, nil
 	}}))
 	mux.HandleFunc("/api/v2/write", func(w http.ResponseWriter, _ *http.Request) {
@@ -95,7 +94,7 @@ func TestAPlanBecomesWhatAgentsDo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := agent.New(cfg, agent.Options{Log: slog.New(slog.DiscardHandler), Loopback: true})
+		a, err := agent.New(cfg, agent.Options{Log: journal(t), Loopback: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -58,7 +59,7 @@ func TestAgentIsGivenWorkAndRunsItByOrder(t *testing.T) {
 	}
 	defer target.Close()
 	var given plan
-	door := dispatch.New(dispatch.Options{Work: given.work, Log: quiet(), Agent: func(r *http.Request) (registry.Identity, error) {
+	door := dispatch.New(dispatch.Options{Work: given.work, Log: journal(t), Agent: func(r *http.Request) (registry.Identity, error) {
 		return registry.Identity{Site: "s1", Agent: "pc"}, nil
 	}})
 	mux := http.NewServeMux()
@@ -82,7 +83,7 @@ func TestAgentIsGivenWorkAndRunsItByOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	a, err := agent.New(cfg, agent.Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Loopback: true})
+	a, err := agent.New(cfg, agent.Options{Log: slog.New(slog.NewTextHandler(io.MultiWriter(&log, t.Output()), nil)), Loopback: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func TestDemoTellsWhereToLookAndLeavesNothing(t *testing.T) {
 	}
 	dir := filepath.Join(shortDir(t), "demo")
 	var out bytes.Buffer
-	cfg := lab.Config{Dir: dir, Listen: "127.0.0.1:21085", Sites: 3, Block: 158, Interval: 6 * time.Second, Calls: true, Log: slog.New(slog.DiscardHandler)}
+	cfg := lab.Config{Dir: dir, Listen: "127.0.0.1:21085", Sites: 3, Block: 158, Interval: 6 * time.Second, Calls: true, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	if err := Run(t.Context(), cfg, Options{Out: &out, For: 25 * time.Second, Throwaway: true}); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}

@@ -492,6 +492,9 @@ func (p *process) kill() {
 	}
 	p.cmd.Process.Kill()
 	p.cmd.Wait()
+	if testing.Verbose() {
+		p.t.Logf("%s", p.out) // to be searched for secrets
+	}
 	if !p.cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled() {
 		p.t.Errorf("a process of the lab ended by itself: %v\n%s", p.cmd.ProcessState, p.out)
 	}

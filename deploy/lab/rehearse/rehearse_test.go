@@ -30,7 +30,7 @@ func TestARehearsalFindsWhatWasPlanted(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	cfg := lab.Config{Dir: dir, Listen: "127.0.0.1:21093", Sites: sites, Block: 161, Interval: time.Minute, Log: slog.New(slog.DiscardHandler)}
+	cfg := lab.Config{Dir: dir, Listen: "127.0.0.1:21093", Sites: sites, Block: 161, Interval: time.Minute, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	var out bytes.Buffer
 	var r *Result
 	// All of a province shares this machine, whose load looks like that of a line. Who says so itself is heard again.
