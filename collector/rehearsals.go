@@ -9,10 +9,12 @@ import (
 	"strings"
 	"syscall"
 
+	"communewatch/collector/people"
 	"communewatch/collector/rehearsal"
 	"communewatch/collector/rehearsal/conduct"
 	"communewatch/collector/rehearsal/desk"
 	"communewatch/collector/rehearsal/evidence"
+	"communewatch/collector/rehearsal/guard"
 	"communewatch/collector/rehearsal/hub"
 	"communewatch/collector/rehearsal/plan"
 	"communewatch/probes/settings"
@@ -76,6 +78,15 @@ func validateHub(s plan.HubStatus, doc *settings.Doc) {
 // Rehearsals returns a client of the rehearsals of the collector that runs with these settings. Its errors are told by
 // NotRunning when none does.
 func Rehearsals(cfg Config) desk.Client { return desk.Client{HTTP: socketClient(cfg.socketFile())} }
+
+// typedRehearsals serves what the command line orders of rehearsals; the record says so. Whoever reaches the socket may.
+func (c *Collector) typedRehearsals() http.Handler {
+	orders := desk.Handler(guard.New(c.rehearsals, guard.Options{Record: c.reg.People()}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		typed := people.Caller{Name: "command", Role: people.RoleAdmin, Via: "command"}
+		orders.ServeHTTP(w, r.WithContext(people.With(r.Context(), typed)))
+	})
+}
 
 // NotRunning reports whether an error of a client means that no collector runs.
 func NotRunning(err error) bool {
