@@ -210,6 +210,8 @@ func TestARehearsalByTheCommandLine(t *testing.T) {
 	out, _ = must(t, "rehearsal", "start", "--meeting=Mai", "--at=06:30", config)
 	contains(t, "planned", out, "Bắt đầu lúc 06:30", "rehearsal status r3")
 	out, _ = must(t, "rehearsal", "stop", "r3", config)
+	typed, _ := must(t, "audit", "export", "--act", "rehearsal.", config)
+	contains(t, "record", typed, "rehearsal.start,r1,Giao ban", "rehearsal.start,r2", "rehearsal.stop,r3", ",command,")
 	contains(t, "stop", out, "đã dừng")
 
 	out, _ = must(t, "rehearsal", "hold", "--for=3h", "--meeting=Giao ban", config)
