@@ -145,3 +145,27 @@ func TestEnrolledAgentFromStartToStop(t *testing.T) {
 		t.Errorf("it went %s; want a start, batches, and the goodbye after the last of them", all)
 	}
 }
+
+// A check that a technician makes by hand is made in the name of the agent.
+func TestACheckByHandIsKnownToTheCollector(t *testing.T) {
+	c := identitytest.NewCollector(t, time.Now)
+	var asked sync.Map
+	c.Set(func(s *identitytest.State) {
+		s.Next = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked.Store(r.URL.Path, len(r.TLS.PeerCertificates)) })
+	})
+	base, err := ParseConfig("agent.yaml", fmt.Appendf(nil, "state_dir: '%s'\n", enrolled(t, c)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := ParseCheck(fmt.Appendf(nil, "checks: [{name: page, kind: http, address: '%s/page', path: lan}]", c.URL()), &base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := Once(t.Context(), cfg, Options{})
+	if err != nil || results[0].Outcome != probes.OutcomeOK {
+		t.Fatalf("%v, %+v", err, results)
+	}
+	if n, _ := asked.Load("/page"); n != 1 {
+		t.Errorf("%v certificates were shown", n)
+	}
+}
