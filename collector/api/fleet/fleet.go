@@ -200,10 +200,7 @@ func (d *desk) record(ctx context.Context, r *http.Request, _ phrase.Lang) (any,
 	if err != nil {
 		return nil, err
 	}
-	out := Record{Entries: make([]Entry, len(list))}
-	for i, e := range list {
-		out.Entries[i] = Entry{ID: e.ID, At: e.At.UTC(), Who: e.Who, Via: e.Via, Address: e.Address, Act: e.Act, What: e.What, Detail: e.Detail, OK: e.OK}
-	}
+	out := Record{Entries: Entries(list)}
 	if len(list) == f.Limit {
 		out.Before = &list[len(list)-1].ID
 	}

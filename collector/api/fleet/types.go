@@ -4,6 +4,7 @@ import (
 	"maps"
 	"time"
 
+	"communewatch/collector/audit"
 	"communewatch/collector/muster"
 	"communewatch/collector/people"
 	"communewatch/collector/phrase"
@@ -195,4 +196,14 @@ type Entry struct {
 	What    string    `json:"what"`
 	Detail  string    `json:"detail"`
 	OK      bool      `json:"ok"` // false: it was tried and refused
+}
+
+// Entries are lines of the record as answers and files hold them.
+func Entries(list []audit.Entry) []Entry {
+	out := make([]Entry, len(list))
+	for i, e := range list {
+		e.At = e.At.UTC()
+		out[i] = Entry(e)
+	}
+	return out
 }

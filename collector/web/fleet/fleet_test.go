@@ -359,7 +359,7 @@ func TestALinkIsShownOnceAndTheRecordSaysWho(t *testing.T) {
 	if body := w.get(admin, "/fleet/audit"); !strings.Contains(body, "hoa") || !strings.Contains(body, "lan") {
 		t.Error("the record does not say who did what")
 	}
-	if body, _ := io.ReadAll(w.do(admin, "GET", "/fleet/audit/record.json", nil).Body); !strings.Contains(string(body), `"Who":"lan"`) {
+	if body, _ := io.ReadAll(w.do(admin, "GET", "/fleet/audit/record.json", nil).Body); !strings.Contains(string(body), `"who":"lan"`) {
 		t.Errorf("%s", body)
 	}
 }

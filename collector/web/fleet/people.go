@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	questions "communewatch/collector/api/fleet"
 	"communewatch/collector/audit"
 	"communewatch/collector/people"
 	kept "communewatch/collector/registry/people"
@@ -147,7 +149,8 @@ func (p *Pages) link(r *http.Request, name string, out *peoplePage) error {
 // Bounds of the record on a page, and in a file.
 const (
 	pageEntries = 200
-	fileEntries = 10_000
+	readEntries = 10_000  // at a time
+	fileEntries = 100_000 // who wants more asks for less time
 )
 
 type auditPage struct {
@@ -158,6 +161,9 @@ type auditPage struct {
 	Older         int64  // the ID to go on before; 0: that was all
 	RecordOptions string // the filter, for links to files
 }
+
+// FileEntries is how many lines a file holds.
+func (p *auditPage) FileEntries() int { return fileEntries }
 
 // filter reads what the address asks for.
 func (p *auditPage) filter(limit int) audit.Filter {
@@ -194,20 +200,35 @@ func (p *Pages) auditPage(rw http.ResponseWriter, r *http.Request) {
 	p.render(rw, r, http.StatusOK, "audit", &out)
 }
 
-// auditFile answers with the record as CSV or JSON, the newest entries that one file holds.
+// whole reads as much of the record as a file holds, newest first.
+func (p *Pages) whole(ctx context.Context, f audit.Filter) (all []audit.Entry, err error) {
+	for len(all) < fileEntries {
+		some, err := p.o.People.Entries(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, some...); len(some) < f.Limit {
+			break
+		}
+		f.Before = some[len(some)-1].ID
+	}
+	return all, nil
+}
+
+// auditFile answers with the record as CSV or JSON.
 func (p *Pages) auditFile(rw http.ResponseWriter, r *http.Request) {
 	at, ok := p.open(rw, r, "/fleet/audit", "fleet.audit")
 	if !ok {
 		return
 	}
 	out := auditPage{page: at}
-	list, err := p.o.People.Entries(r.Context(), out.filter(fileEntries))
+	list, err := p.whole(r.Context(), out.filter(readEntries))
 	if err != nil {
 		p.sorry(rw, r, &out.page, err)
 		return
 	}
 	if strings.HasSuffix(r.URL.Path, ".json") {
-		body, err := json.Marshal(list)
+		body, err := json.Marshal(questions.Entries(list))
 		if err != nil {
 			p.sorry(rw, r, &out.page, err)
 			return
