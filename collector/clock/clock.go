@@ -25,6 +25,9 @@ const (
 	maxBack = 24 * time.Hour
 	// agreeing is how far an agent's clock may be from this one to confirm it.
 	agreeing = 24 * time.Hour
+	// maxLeap is how far agents may confirm: machines of one network may all follow the same wrong time server, and after
+	// half a year agents' certificates have ended too.
+	maxLeap = 180 * 24 * time.Hour
 	// settle is how long agents are listened to before their word counts, so that the first few do not decide alone.
 	settle = time.Minute
 	// wanted is how many sites have to confirm a clock, where there are so many.
@@ -72,6 +75,8 @@ type Doubt struct {
 	Agents   time.Time // what most agents say that were heard since, by the median; zero: none was
 	Agree    int       // sites whose agents confirm the machine's clock
 	Differ   int       // sites whose agents don't
+	// Far is a leap that agents can't confirm: a person has to, if the machine is right.
+	Far bool
 }
 
 // Open reads the newest time that was believed. A file that can't be read is as good as none, so that the collector starts.
@@ -157,6 +162,7 @@ func (c *Clock) Doubt() *Doubt {
 		return nil
 	}
 	d := &Doubt{Machine: machine.UTC().Round(0), Believed: expected.UTC()}
+	d.Far = d.Machine.Sub(d.Believed).Abs() > maxLeap
 	var told []time.Time
 	for _, w := range c.words {
 		now := w.said.Add(time.Since(w.at))
@@ -202,7 +208,7 @@ func (c *Clock) consider(ctx context.Context) error {
 	waiting := time.Since(c.doubted) < settle
 	c.mu.Unlock()
 	d := c.Doubt()
-	if d == nil || waiting || d.Agree == 0 || d.Agree <= d.Differ {
+	if d == nil || waiting || d.Far || d.Agree == 0 || d.Agree <= d.Differ {
 		return nil
 	}
 	need := wanted

@@ -2,6 +2,7 @@ package clock
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -156,21 +157,24 @@ func TestAgentsConfirmAClock(t *testing.T) {
 		sites    int
 		words    []word
 		believed bool
+		leap     time.Duration // 0: 60 days
 	}{
-		{"three sites", 136, right("a", "b", "c"), true},
-		{"two are too few", 136, right("a", "b"), false},
-		{"one site many times", 136, right("a", "a", "a", "a"), false},
-		{"most differ", 136, append(right("a", "b", "c"), wrong("d", "e", "f")...), false},
-		{"a few differ", 136, append(right("a", "b", "c", "d"), wrong("e")...), true},
-		{"a pilot of one site", 1, right("a"), true},
-		{"the only site differs", 1, wrong("a"), false},
-		{"nobody", 136, nil, false},
+		{name: "three sites, and a time server that is wrong for all", sites: 136, words: right("a", "b", "c"), leap: 5 * 365 * day},
+		{name: "three sites, and a dead battery everywhere", sites: 136, words: right("a", "b", "c"), leap: -10 * 365 * day},
+		{name: "three sites", sites: 136, words: right("a", "b", "c"), believed: true},
+		{name: "two are too few", sites: 136, words: right("a", "b"), believed: false},
+		{name: "one site many times", sites: 136, words: right("a", "a", "a", "a"), believed: false},
+		{name: "most differ", sites: 136, words: append(right("a", "b", "c"), wrong("d", "e", "f")...), believed: false},
+		{name: "a few differ", sites: 136, words: append(right("a", "b", "c", "d"), wrong("e")...), believed: true},
+		{name: "a pilot of one site", sites: 1, words: right("a"), believed: true},
+		{name: "the only site differs", sites: 1, words: wrong("a"), believed: false},
+		{name: "nobody", sites: 136, words: nil, believed: false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, m *machine) {
 				run(t, m.open())()
 				m.sites = c.sites
-				m.set(60 * day)
+				m.set(cmp.Or(c.leap, 60*day))
 				next := m.open()
 				stop := run(t, next)
 				for _, w := range c.words {

@@ -19,8 +19,9 @@
 // # How doubt ends
 //
 // By the clock, when it is set right. By agents: each batch says what time it is on the agent's machine, and when those of
-// several sites, and most of all that were heard, agree with this machine, it was right. Or by a person, who looks at the
-// wall: communewatch-collector clock confirm.
+// several sites, and most of all that were heard, agree with this machine, it was right. But a leap of years is not theirs to
+// confirm, since machines of one network may follow the same wrong time server. Or by a person, who looks at the wall:
+// communewatch-collector clock confirm.
 //
 // # What is not noticed
 //

@@ -49,10 +49,14 @@ func Doubted(l phrase.Lang, d *clock.Doubt, zone *time.Location) string {
 	moment := func(t time.Time) string { return t.In(zone).Format("15:04 02/01/2006") }
 	text := pick(l, "Đồng hồ máy chủ chưa đáng tin: máy đang chỉ {machine}, còn giờ biết chắc gần nhất là {believed}. Hệ thống tạm chưa nhận số liệu mới và chưa xóa dữ liệu cũ; các trạm vẫn đo và giữ kết quả. ",
 		"The collector's own clock can't be believed: it says {machine}, and the last time known for certain is {believed}. For now new results are not taken and old data are not removed; agents go on measuring and keep theirs. ")
-	if d.Agents.IsZero() || d.Agree > d.Differ {
+	switch {
+	case d.Far && (d.Agents.IsZero() || d.Agree > d.Differ):
+		text += pick(l, "Nếu giờ máy đang chỉ là sai, hãy chỉnh lại đồng hồ máy chủ; nếu đúng, quản trị viên xác nhận bằng lệnh: communewatch-collector clock confirm.",
+			"If that time is wrong, set the machine's clock right; if it is right, its administrator confirms it with: communewatch-collector clock confirm.")
+	case d.Agents.IsZero() || d.Agree > d.Differ:
 		text += pick(l, "Hệ thống tự trở lại bình thường khi các trạm xác nhận giờ này; nếu giờ sai, hãy chỉnh lại đồng hồ máy chủ.",
 			"It goes on by itself once agents confirm that time; if it is wrong, set the machine's clock right.")
-	} else {
+	default:
 		text += pick(l, "Các trạm báo bây giờ là {agents}: hãy chỉnh lại đồng hồ máy chủ.", "Agents say that it is {agents}: set the machine's clock right.")
 	}
 	return strings.NewReplacer("{machine}", moment(d.Machine), "{believed}", moment(d.Believed), "{agents}", moment(d.Agents)).Replace(text)

@@ -53,6 +53,8 @@ func TestClockInDoubtSaysWhatMendsIt(t *testing.T) {
 		d    clock.Doubt
 		want []string
 	}{
+		{phrase.Vietnamese, clock.Doubt{Machine: d.Machine, Believed: d.Believed, Far: true}, []string{"clock confirm", "nếu đúng"}},
+		{phrase.English, clock.Doubt{Machine: d.Machine, Believed: d.Believed, Agents: d.Machine, Agree: 3, Far: true}, []string{"clock confirm"}},
 		{phrase.Vietnamese, d, []string{"15:00 26/11/2031", "15:00 26/11/2026", "các trạm xác nhận"}},
 		{phrase.English, d, []string{"15:00 26/11/2031", "15:00 26/11/2026", "once agents confirm"}},
 		{phrase.English, clock.Doubt{Machine: d.Machine, Believed: d.Believed, Agents: d.Machine, Agree: 2, Differ: 1}, []string{"once agents confirm"}},

@@ -78,7 +78,11 @@ func say(w io.Writer, d *clock.Doubt, zone *time.Location) {
 	if !d.Agents.IsZero() {
 		fmt.Fprintf(w, "  agents say             %s (%d sites agree with this machine, %d don't)\n", moment(d.Agents, zone), d.Agree, d.Differ)
 	}
-	fmt.Fprintln(w, "set this machine's clock right, or, if it is, wait for agents to confirm it, or say so: communewatch-collector clock confirm")
+	wait := "wait for agents to confirm it, or "
+	if d.Far {
+		wait = ""
+	}
+	fmt.Fprintf(w, "set this machine's clock right; if it is, %ssay so: communewatch-collector clock confirm\n", wait)
 }
 
 func moment(t time.Time, zone *time.Location) string { return t.In(zone).Format("02/01/2006 15:04") }
