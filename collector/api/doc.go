@@ -5,5 +5,5 @@
 // every open map all the time, so each site's JSON is kept ready in every language and made anew only when that site
 // changed; a list is then a concatenation, and answers 304 to a client that has it.
 //
-// Rooms below: ask reads queries, live fans events out.
+// Rooms below: ask reads queries, live fans events out, and the others hold the parts that are about one thing.
 package api
