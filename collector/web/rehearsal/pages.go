@@ -77,7 +77,13 @@ func New(house *frame.House, o Options) (*Pages, error) {
 
 // Register adds the pages to a server's addresses, all below /rehearsals.
 func (p *Pages) Register(mux *http.ServeMux) {
-	for pattern, serve := range map[string]http.HandlerFunc{
+	var instead http.HandlerFunc
+	if p.o.Service == nil {
+		instead = func(rw http.ResponseWriter, r *http.Request) {
+			p.sorry(rw, r, http.StatusServiceUnavailable, "rehearsal.unavailable", "rehearsal.unavailable_hint")
+		}
+	}
+	frame.Register(mux, map[string]http.HandlerFunc{
 		"GET /rehearsals":                   p.listPage,
 		"GET /rehearsals/new":               p.formPage,
 		"GET /rehearsals/compare":           p.comparePage,
@@ -87,19 +93,7 @@ func (p *Pages) Register(mux *http.ServeMux) {
 		"POST /rehearsals":                  p.start,
 		"POST /rehearsals/{id}/stop":        p.stop,
 		"GET /rehearsals/":                  p.nowhere,
-	} {
-		mux.HandleFunc(pattern, p.available(serve))
-	}
-}
-
-// available keeps readers of a collector without rehearsals from a crash.
-func (p *Pages) available(serve http.HandlerFunc) http.HandlerFunc {
-	if p.o.Service != nil {
-		return serve
-	}
-	return func(rw http.ResponseWriter, r *http.Request) {
-		p.sorry(rw, r, http.StatusServiceUnavailable, "rehearsal.unavailable", "rehearsal.unavailable_hint")
-	}
+	}, instead)
 }
 
 // page is what every page of rehearsals has.

@@ -79,25 +79,19 @@ func New(house *frame.House, o Options) (*Pages, error) {
 
 // Register adds the pages to a server's addresses, all below /reports.
 func (p *Pages) Register(mux *http.ServeMux) {
-	for pattern, serve := range map[string]http.HandlerFunc{
+	var instead http.HandlerFunc
+	if p.o.Reporter == nil {
+		instead = func(rw http.ResponseWriter, r *http.Request) {
+			p.sorry(rw, r, http.StatusServiceUnavailable, "report.unavailable", "report.unavailable_hint")
+		}
+	}
+	frame.Register(mux, map[string]http.HandlerFunc{
 		"GET /reports":              p.reportPage,
 		"GET /reports.csv":          p.csvFile,
 		"GET /reports.xlsx":         p.xlsxFile,
 		"GET /reports/sites/{site}": p.sitePage,
 		"GET /reports/":             p.nowhere,
-	} {
-		mux.HandleFunc(pattern, p.available(serve))
-	}
-}
-
-// available keeps readers of a collector without reports from a crash.
-func (p *Pages) available(serve http.HandlerFunc) http.HandlerFunc {
-	if p.o.Reporter != nil {
-		return serve
-	}
-	return func(rw http.ResponseWriter, r *http.Request) {
-		p.sorry(rw, r, http.StatusServiceUnavailable, "report.unavailable", "report.unavailable_hint")
-	}
+	}, instead)
 }
 
 // page is what every page of reports has.

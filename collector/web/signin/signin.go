@@ -53,7 +53,7 @@ func New(house *frame.House, d *door.Door, log *slog.Logger) (*Pages, error) {
 
 // Register adds the pages to a server's addresses.
 func (p *Pages) Register(mux *http.ServeMux) {
-	for pattern, serve := range map[string]http.HandlerFunc{
+	frame.Register(mux, map[string]http.HandlerFunc{
 		"GET /sign-in":               p.signInPage,
 		"POST /sign-in":              p.signIn,
 		"GET /sign-in/oidc":          p.beginSignOn,
@@ -63,9 +63,7 @@ func (p *Pages) Register(mux *http.ServeMux) {
 		"POST /account":              p.changeAccount,
 		"GET /first/{secret}":        p.firstPage,
 		"POST /first/{secret}":       p.useFirst,
-	} {
-		mux.HandleFunc(pattern, serve)
-	}
+	}, nil)
 }
 
 // page is what all these pages have.

@@ -59,16 +59,11 @@ in the list is printed, and one is enough to take in none of it. docs/work.md sa
 					if err != nil {
 						return err
 					}
-					if err := mistakes(args[0], p); err != nil {
-						return err
-					}
-					printPreview(cmd.OutOrStdout(), p, false)
-					return nil
+					return shown(cmd, args[0], p, false)
 				}
 				v, done, err := s.Apply(ctx, d)
-				var no *plans.Refused
-				if errors.As(err, &no) {
-					return mistakes("with these values the plan", &plans.Preview{Problems: no.Problems})
+				if no := refused("with these values the plan", err); no != nil {
+					return no
 				}
 				return said(cmd, v.ID, done, err)
 			})

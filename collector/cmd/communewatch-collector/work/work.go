@@ -167,6 +167,24 @@ func mistakes(file string, p *plans.Preview) error {
 	return e
 }
 
+// shown prints what would change, or what is wrong.
+func shown(cmd *cobra.Command, what string, p *plans.Preview, all bool) error {
+	if err := mistakes(what, p); err != nil {
+		return err
+	}
+	printPreview(cmd.OutOrStdout(), p, all)
+	return nil
+}
+
+// refused is the mistakes of a plan that was not taken, as those of a settings file; nil for any other error.
+func refused(what string, err error) error {
+	var no *plans.Refused
+	if !errors.As(err, &no) {
+		return nil
+	}
+	return mistakes(what, &plans.Preview{Problems: no.Problems})
+}
+
 func (c commands) preview() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
@@ -177,11 +195,7 @@ func (c commands) preview() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := mistakes(args[0], p); err != nil {
-					return err
-				}
-				printPreview(cmd.OutOrStdout(), p, all)
-				return nil
+				return shown(cmd, args[0], p, all)
 			})
 		},
 	}
@@ -203,9 +217,8 @@ func (c commands) apply() *cobra.Command {
 			text := string(data)
 			return c.with(cmd, func(ctx context.Context, s *plans.Service, _ *registry.Registry, _ collector.Config) error {
 				v, done, err := s.Apply(ctx, plans.Draft{Name: filepath.Base(args[0]), Plan: &text, Note: note, Base: base})
-				var no *plans.Refused
-				if errors.As(err, &no) {
-					return mistakes(args[0], &plans.Preview{Problems: no.Problems})
+				if no := refused(args[0], err); no != nil {
+					return no
 				}
 				return said(cmd, v.ID, done, err)
 			})
@@ -272,11 +285,7 @@ func (c commands) rollback() *cobra.Command {
 					if err != nil {
 						return err
 					}
-					if err := mistakes("version "+args[0], p); err != nil {
-						return err
-					}
-					printPreview(cmd.OutOrStdout(), p, false)
-					return nil
+					return shown(cmd, "version "+args[0], p, false)
 				}
 				v, done, err := s.Rollback(ctx, id, note)
 				return said(cmd, v.ID, done, err)
