@@ -173,8 +173,9 @@ func (f *Fleet) Roots() *x509.CertPool {
 
 // Machine is a computer with an agent on it.
 type Machine struct {
-	Dir    string // with its settings and its state folder
-	Checks string // further lines of its settings
+	Dir    string   // with its settings and its state folder
+	Checks string   // further lines of its settings
+	Child  []string // command that makes one conference call; none: calls are made in this process
 
 	Version string // of its agent; "" for one that was built by hand
 	fleet   *Fleet
@@ -232,7 +233,7 @@ func (m *Machine) settings() string {
 }
 
 func (m *Machine) options() agent.Options {
-	return agent.Options{Log: m.fleet.o.Log.With("part", filepath.Base(m.Dir)), Version: cmp.Or(m.Version, "lab"), Now: m.clock, Loopback: true}
+	return agent.Options{Log: m.fleet.o.Log.With("part", filepath.Base(m.Dir)), Version: cmp.Or(m.Version, "lab"), Now: m.clock, Loopback: true, Child: m.Child}
 }
 
 func (m *Machine) config() (agent.Config, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,9 +19,19 @@ import (
 	"communewatch/collector/fleet"
 	"communewatch/deploy/lab/enrolled"
 	"communewatch/inventory"
+	"communewatch/probes/webrtc"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The tests' own program makes the calls too.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == "be-the-call" {
+		if err := webrtc.Serve(os.Stdin, os.Stdout); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience is what a busy machine is given. An agent asks for new authorities within a minute of its start.
 const patience = 3 * time.Minute
@@ -362,9 +373,10 @@ func TestAProvinceComesBackWithoutAStampede(t *testing.T) {
 	tried, busiest = f.Front().Rush(back)
 	t.Logf("all are back %v after the door opened (the start took %v); %d connections, %d in the busiest second",
 		took.Round(10*time.Millisecond), opened.Sub(back).Round(10*time.Millisecond), tried, busiest)
-	// An agent keeps two connections, for results and for orders, and opens some for what it asks after a start.
-	if busiest > 3*offices {
-		t.Errorf("%d connections within a second", busiest)
+	// An agent keeps two connections, for results and for orders, and asks for its work by a third. If their pauses were not
+	// spread out, all would come with two at least in the very second in which the door opens.
+	if busiest > offices {
+		t.Errorf("%d of %d connections came within a second", busiest, tried)
 	}
 	if took > 2*time.Minute {
 		t.Errorf("it took %v until all were back", took)
