@@ -1,9 +1,12 @@
 package attacks_test
 
 import (
+	"archive/zip"
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"log"
 	"net"
@@ -11,6 +14,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,7 +22,9 @@ import (
 
 	"communewatch/agent/identity"
 	"communewatch/collector/fleet"
+	"communewatch/collector/people"
 	"communewatch/collector/plans"
+	kept "communewatch/collector/registry/people"
 	"communewatch/deploy/lab/enrolled"
 	"communewatch/probes/enroll"
 	"communewatch/probes/work"
@@ -318,6 +324,52 @@ func hostileSite(t *testing.T, g *ground) {
 	if !seen {
 		t.Error("the name is on no page")
 	}
+	// The fleet's pages have texts of their own: notes of codes and of plans, people's names, what somebody signs in as.
+	if _, err := g.fleet.Desk().CreateCodes(enrolled.Operator(t.Context()), []fleet.NewCode{{Site: "s1", Note: script}}); err != nil {
+		t.Fatal(err)
+	}
+	who := kept.Person{Name: "mallory", Display: script, Role: people.RoleViewer}
+	if err := g.fleet.Registry().People().Add(enrolled.Operator(t.Context()), who, ""); err != nil {
+		t.Fatal(err)
+	}
+	g.note(t, script)
+	g.signIn(t, g.browser(t), script, guessed)
+	for _, path := range []string{
+		"/fleet", "/fleet/agents/s1/pc-1", "/fleet/join", "/fleet/work", "/fleet/releases", "/fleet/people", "/fleet/audit", "/fleet?q=" + url.QueryEscape(script),
+		"/fleet/join?site=" + url.QueryEscape(script), "/api/v1/fleet", "/api/v1/people", "/api/v1/audit",
+	} {
+		page := g.get(t, c, path)
+		harmless(t, path, page)
+		if strings.HasPrefix(path, "/fleet") && path != "/fleet/releases" && !strings.Contains(page, "&lt;script&gt;alert(1)") {
+			t.Errorf("%s shows no hostile name, so nothing was tried on it", path)
+		}
+	}
+	status, sheet := do(t, c, http.MethodPost, g.fleet.URL()+"/fleet/codes", url.Values{"of": {"sites"}, "site": {"s1"}, "hours": {"24"}, "proof": {g.proof(t, c)}}.Encode(),
+		"Content-Type", "application/x-www-form-urlencoded")
+	if status != http.StatusOK || !strings.Contains(sheet, "&lt;script&gt;alert(1)") {
+		t.Fatalf("the sheet of codes: %d", status)
+	}
+	harmless(t, "the sheet of codes", sheet)
+}
+
+// note makes the current plan anew with a note.
+func (g *ground) note(t *testing.T, text string) {
+	t.Helper()
+	plan := "note: " + strconv.Quote(text) + "\ntemplates: {}\ngroups: []\n"
+	if _, _, err := g.plans.Apply(enrolled.Operator(t.Context()), plans.Draft{Plan: &plan, Note: text, Base: -1}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// proof is what a form of a session carries.
+func (g *ground) proof(t *testing.T, c *http.Client) string {
+	t.Helper()
+	_, after, ok := strings.Cut(g.get(t, c, "/fleet/join"), `name="proof" value="`)
+	proof, _, _ := strings.Cut(after, `"`)
+	if !ok || proof == "" {
+		t.Fatal("the form has no proof")
+	}
+	return proof
 }
 
 // bring brings a device that names itself.
@@ -353,7 +405,17 @@ func formulas(t *testing.T, g *ground) {
 		file = g.get(t, c, "/inventory.csv")
 		return strings.Contains(file, "HYPERLINK")
 	})
-	for _, path := range []string{"/inventory.csv", "/reports.csv"} {
+	if _, err := g.fleet.Machine("calculator").Enrol(t.Context(), g.code(t, g.fleet, "s2"), "pc-2"); err != nil { // of the site that is called a formula
+		t.Fatal(err)
+	}
+	g.note(t, formula)
+	g.signIn(t, g.browser(t), formula, guessed)
+	for _, path := range []string{"/fleet/agents.csv", "/fleet/audit/record.csv"} {
+		if !strings.Contains(g.get(t, c, path), "HYPERLINK") {
+			t.Errorf("%s has no formula, so nothing was tried on it", path)
+		}
+	}
+	for _, path := range []string{"/inventory.csv", "/reports.csv", "/fleet/agents.csv", "/fleet/audit/record.csv"} {
 		file := g.get(t, c, path)
 		for _, line := range strings.Split(strings.TrimPrefix(file, "\ufeff"), "\n") {
 			for _, cell := range strings.FieldsFunc(line, func(r rune) bool { return r == ';' || r == ',' }) {
@@ -363,8 +425,36 @@ func formulas(t *testing.T, g *ground) {
 			}
 		}
 	}
-	if book := g.get(t, c, "/inventory.xlsx"); !strings.HasPrefix(book, "PK") {
-		t.Errorf("%.100q is no book", book)
+	for _, path := range []string{"/inventory.xlsx", "/reports.xlsx", "/fleet/agents.xlsx"} {
+		noFormulas(t, path, g.get(t, c, path))
+	}
+}
+
+// noFormulas looks for cells of a book that would be worked out.
+func noFormulas(t *testing.T, path, book string) {
+	t.Helper()
+	z, err := zip.NewReader(strings.NewReader(book), int64(len(book)))
+	if err != nil {
+		t.Fatalf("%s: %.100q is no book: %v", path, book, err)
+	}
+	seen := false
+	for _, f := range z.File {
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		seen = seen || bytes.Contains(text, []byte("HYPERLINK"))
+		if bytes.Contains(text, []byte("<f>")) || bytes.Contains(text, []byte("<f ")) || bytes.Contains(text, []byte("<hyperlink")) {
+			t.Errorf("%s has a formula in %s", path, f.Name)
+		}
+	}
+	if !seen && path != "/reports.xlsx" { // which has no month to tell of yet
+		t.Errorf("%s does not have the name that is a formula, so nothing was tried on it", path)
 	}
 }
 
@@ -373,7 +463,8 @@ func traversal(t *testing.T, g *ground) {
 	for _, path := range []string{
 		"/static/../collector.yaml", "/static/..%2f..%2fcollector.yaml", "/static/%2e%2e/%2e%2e/etc/passwd", "/..%2fdata%2fregistry.db", "/sites/..%2f..%2fdata%2fauthority%2fauthorities.json",
 		"/static//etc/passwd", "/static/..%5c..%5cregistry.db", "/api/v1/sites/..%2fauthority", "/reports/..%2f..%2fdata", "/inventory/devices/..%2f..%2f..%2fetc%2fpasswd",
-		"/api/agent/v1/release/..%2f..%2fauthority%2fauthorities.json",
+		"/api/agent/v1/release/..%2f..%2fauthority%2fauthorities.json", "/fleet/agents/..%2f..%2fdata/pc", "/fleet/runs/..%2f..%2fregistry.db", "/fleet/work/versions/..%2f..%2fsecrets",
+		"/fleet/audit/..%2f..%2f..%2fregistry.db", "/onsite/..%2f..%2fauthority", "/static/..%2fcollector.yaml",
 	} {
 		status, body := do(t, c, http.MethodGet, g.fleet.URL()+path, "")
 		if status < http.StatusMultipleChoices || status >= http.StatusInternalServerError {
@@ -411,6 +502,41 @@ func injection(t *testing.T, g *ground) {
 	}
 	if page := g.get(t, c, "/api/v1/sites"); !strings.Contains(page, `"s3"`) {
 		t.Error("the sites are gone")
+	}
+	// What is written comes back as it was: by the command line's way, and by forms.
+	const text = `x'); DROP TABLE agents; DELETE FROM plans; --`
+	g.note(t, text)
+	made, err := g.fleet.Desk().CreateCodes(enrolled.Operator(t.Context()), []fleet.NewCode{{Site: "s1", Note: text}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := kept.Person{Name: "oscar", Display: text, Role: people.RoleViewer}
+	if err := g.fleet.Registry().People().Add(enrolled.Operator(t.Context()), who, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.fleet.Machine("bobby").Enrol(t.Context(), made[0].Text, "pc'; DROP TABLE agents; --"); err == nil {
+		t.Error("an agent has a statement for a name")
+	}
+	form := url.Values{"of": {"sites"}, "site": {text}, "hours": {"24"}, "note": {text}, "proof": {g.proof(t, c)}}.Encode()
+	for path, form := range map[string]string{
+		"/fleet/codes": form, "/fleet/codes/cancel": url.Values{"id": {text}, "proof": {g.proof(t, c)}}.Encode(),
+		"/fleet/people": url.Values{"do": {"set"}, "name": {text}, "role": {"viewer"}, "proof": {g.proof(t, c)}}.Encode(),
+		"/fleet/agents/s1/" + url.PathEscape(text) + "/revoke": url.Values{"why": {text}, "sure": {"1"}, "proof": {g.proof(t, c)}}.Encode(),
+	} {
+		if status, page := do(t, c, http.MethodPost, g.fleet.URL()+path, form, "Content-Type", "application/x-www-form-urlencoded"); status >= http.StatusInternalServerError {
+			t.Errorf("%s: %d %.200s", path, status, page)
+		}
+	}
+	for _, path := range []string{"/fleet?q=", "/fleet?show=", "/fleet/join?site=", "/fleet/audit?from=", "/fleet/audit?who=", "/api/v1/audit?who=", "/fleet/runs/", "/fleet/work/versions/"} {
+		if status, _ := do(t, c, http.MethodGet, g.fleet.URL()+path+url.QueryEscape(text), ""); status >= http.StatusInternalServerError {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+	g.agent(t, "s1", "pc-1")
+	for path, want := range map[string]string{"/fleet": "pc-1", "/fleet/people": html.EscapeString(text), "/fleet/join": html.EscapeString(text), "/fleet/work": html.EscapeString(text)} {
+		if !strings.Contains(g.get(t, c, path), want) {
+			t.Errorf("%s does not have %s any more", path, want)
+		}
 	}
 }
 

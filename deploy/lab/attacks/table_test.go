@@ -43,7 +43,7 @@ var rows = []row{
 	{"slow-loris clients", slowClients, []string{"collector/doors.TestSlowClientsAreLetGo", "collector/ingest.TestSlowClient"}},
 	{"login brute force", bruteForce, []string{"collector/people/door.TestBruteForce", "collector/people/door.TestTriesAreBounded"}},
 	{"CSRF", forgedRequests, []string{"collector/people/door.TestForgedRequests", "collector/people/door.TestSessionFixation"}},
-	{"XSS in site names", hostileSite, []string{"collector/web.TestEverythingFromOutsideIsEscaped", "collector/web/report.TestHostileNamesAreText"}},
+	{"XSS in site names", hostileSite, []string{"collector/web.TestEverythingFromOutsideIsEscaped", "collector/web/report.TestHostileNamesAreText", "collector/fleet/sheet.TestHostileNamesStayText"}},
 	{"XSS in device names", hostileDevice, []string{"collector/web/inventory.TestHostileDevices"}},
 	{"CSV/XLSX formula injection", formulas, []string{"inventory/sheet.TestFormulasAreDefused", "collector/web/report/sheets.TestHostileNamesAreNoFormulas"}},
 	{"path traversal", traversal, []string{"collector/people/door.TestUnknownAddresses", "collector/people/door.FuzzLocal"}},
