@@ -51,7 +51,15 @@ func TestRetentionIsShortenedWhileRunning(t *testing.T) {
 	if n := count(t, s); n != points+6 {
 		t.Fatalf("%d rows, want %d", n, points+6)
 	}
+	was := now.Swap(testNow.Add(-30 * 24 * time.Hour).UnixMilli())
 	s.SetRetention(60 * time.Hour)
+	blocks := s.db.Blocks()
+	for _, b := range blocks {
+		if _, drop := s.expired(blocks)[b.Meta().ULID]; drop && !b.Meta().Compaction.Deletable {
+			t.Error("rows of a time to come would have a block dropped")
+		}
+	}
+	now.Store(was)
 	if got := s.Stats().Oldest; o.Now().Sub(got) > 61*time.Hour {
 		t.Errorf("rows from %v on", got)
 	}

@@ -415,12 +415,14 @@ func (s *Store) Stats() store.Stats {
 func (s *Store) SetRetention(d time.Duration) { s.retention.Store(d.Milliseconds()) }
 
 // expired returns the blocks that the engine is to drop: those that were merged into others, and those that end as long
-// before the newest as rows are kept. The engine's own rule can't be told of another retention while it runs.
+// before the newest as rows are kept, but none for rows that are of a time to come: those are of a clock that was wrong. The
+// engine's own rule can't be told of another retention while it runs.
 func (s *Store) expired(blocks []*tsdb.Block) map[ulid.ULID]struct{} {
 	newest := int64(math.MinInt64)
 	for _, b := range blocks {
 		newest = max(newest, b.MaxTime())
 	}
+	newest = min(newest, s.now().UnixMilli())
 	out := map[ulid.ULID]struct{}{}
 	for _, b := range blocks {
 		if meta := b.Meta(); meta.Compaction.Deletable || newest-meta.MaxTime >= s.retention.Load() {
