@@ -178,8 +178,8 @@ func (s *scene) install(site string) *machine {
 	s.t.Helper()
 	m := &machine{t: s.t, dir: s.t.TempDir(), agent: s.of("communewatch-agent", "1.0.0")}
 	m.config = filepath.Join(m.dir, "agent.yaml")
-	text := fmt.Sprintf("state_dir: '%s'\nself_interval: 2s\nspool: {seal_after: 1s, min_free: 0}\nupdates: {enabled: true, keys: ['%s'], bytes_per_second: 100000000, trial: 1m}\n",
-		filepath.Join(m.dir, "state"), s.key)
+	text := fmt.Sprintf("state_dir: '%s'\nself_interval: 2s\nspool: {seal_after: 1s, min_free: 0}\nupdates: {bytes_per_second: 100000000, trial: 1m}\n",
+		filepath.Join(m.dir, "state"))
 	var err error
 	if err = os.WriteFile(m.config, []byte(text), 0o600); err == nil {
 		m.log, err = os.Create(filepath.Join(m.dir, "log"))
@@ -191,7 +191,7 @@ func (s *scene) install(site string) *machine {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	out, err := exec.CommandContext(s.t.Context(), m.agent, "enroll", made[0].Text, "--name", "pc", "--config", m.config).CombinedOutput()
+	out, err := exec.CommandContext(s.t.Context(), m.agent, "enroll", made[0].Text, "--name", "pc", "--updates", s.key, "--config", m.config).CombinedOutput()
 	if err != nil {
 		s.t.Fatalf("enroll: %v: %s", err, out)
 	}
@@ -337,7 +337,6 @@ func TestAReleaseThatNeverReportsIsTakenBack(t *testing.T) {
 	s.collector("add", s.release("1.2.0", s.of("mute", "1.2.0")))
 	begin := time.Now()
 	s.collector("start", "1.2.0", "--first", "s1")
-	s.await("it being tried", func() bool { return s.runs("s1", "1.0.0", signed.StateTrying) })
 	s.await("the former one being back", func() bool { return s.runs("s1", "1.0.0", signed.StateRolledBack) })
 	took := time.Since(begin)
 	s.reports("s1")
@@ -352,4 +351,41 @@ func TestAReleaseThatNeverReportsIsTakenBack(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	t.Logf("taken back by itself after %v", took.Round(time.Second))
+}
+
+// A province's line or its collector may die in the very minutes of a trial. The office goes back to what it had, and takes
+// the release later.
+func TestACollectorThatGoesAwayDuringATrialCondemnsNothing(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "s1")
+	m := s.install("s1")
+	s.reports("s1")
+	s.collector("add", s.release("1.1.0", s.of("communewatch-agent", "1.1.0")))
+	s.collector("start", "1.1.0", "--first", "s1")
+	s.await("the trial", func() bool { st := m.state(); return st.Trial != nil && st.Trial.Starts > 0 })
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	s.await("the former one being back", func() bool { return m.state().PutOff != nil })
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.reports("s1")
+	s.await("its word of it", func() bool { return strings.Contains(s.collector("status"), "put off: the collector did not answer it within 1m0s") })
+	if !s.runs("s1", "1.0.0", signed.StateFetched) || strings.Contains(s.collector("status"), "halted") {
+		t.Errorf("in the meantime:\n%s", s.collector("status"))
+	}
+	// A quarter of an hour later it is offered the release again.
+	if _, err := (course.File{Dir: filepath.Join(m.dir, "state", "releases")}).Change(func(st course.State) (course.State, error) {
+		st.PutOff.Since = st.PutOff.Since.Add(-time.Hour)
+		return st, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.collector("pause")
+	s.await("the pause", func() bool { return strings.Contains(s.collector("status"), "paused") })
+	s.collector("resume")
+	s.await("the release after all", func() bool { return s.runs("s1", "1.1.0", signed.StateKept) })
+	s.reports("s1")
+	s.whole("s1", 4) // the release's first life delivers what it measured later
 }
