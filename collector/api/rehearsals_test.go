@@ -291,9 +291,12 @@ func TestWhoGuessesCodesIsMadeToWait(t *testing.T) {
 			t.Fatal(w.Code)
 		}
 	}
-	w := h.order(t, "/api/v1/rehearsals/hold", "cw1_good", `{"for_seconds":0}`)
+	w := h.order(t, "/api/v1/rehearsals/hold", "wrong", `{}`)
 	if w.Code != 429 || w.Header().Get("Retry-After") != "60" {
 		t.Errorf("after ten wrong codes: %d, retry after %q", w.Code, w.Header().Get("Retry-After"))
+	}
+	if w := h.order(t, "/api/v1/rehearsals/hold", "cw1_good", `{"for_seconds":0}`); w.Code != 200 {
+		t.Errorf("a right code has to wait for wrong ones of others at its address: %d %s", w.Code, w.Body)
 	}
 	other := httptest.NewRequest("POST", "http://collector/api/v1/rehearsals/hold", strings.NewReader(`{"for_seconds":0}`))
 	other.RemoteAddr = "198.51.100.7:4000"
@@ -305,7 +308,7 @@ func TestWhoGuessesCodesIsMadeToWait(t *testing.T) {
 		t.Errorf("from elsewhere: %d %s", rw.Code, rw.Body)
 	}
 	h.at(t0.Add(61 * time.Second))
-	if w := h.order(t, "/api/v1/rehearsals/hold", "cw1_good", `{"for_seconds":0}`); w.Code != 200 {
+	if w := h.order(t, "/api/v1/rehearsals/hold", "wrong", `{}`); w.Code != 401 {
 		t.Errorf("a minute later: %d %s", w.Code, w.Body)
 	}
 }

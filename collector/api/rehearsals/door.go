@@ -60,9 +60,14 @@ func (d *Door) Enter(r *http.Request, code string) (who string, err error) {
 		return c.Who(), nil
 	}
 	from := origin(r)
-	if wait := d.blocked(from); wait > 0 {
-		return "", &Problem{Status: http.StatusTooManyRequests, Code: "too many", RetryAfter: wait,
-			Message: "too many wrong codes from this address; wait a minute, or use `communewatch-collector rehearsal` on the collector's machine"}
+	// A code can't be guessed, so that a right one counts however many wrong ones came from the same address.
+	wrong := func(as *Problem) error {
+		if wait := d.blocked(from); wait > 0 {
+			return &Problem{Status: http.StatusTooManyRequests, Code: "too many", RetryAfter: wait,
+				Message: "too many wrong codes from this address; wait a minute, or use `communewatch-collector rehearsal` on the collector's machine"}
+		}
+		d.fail(from)
+		return as
 	}
 	switch {
 	case code == "":
@@ -73,13 +78,11 @@ func (d *Door) Enter(r *http.Request, code string) (who string, err error) {
 	id, err := d.operators.Authenticate(r.Context(), code)
 	switch {
 	case errors.Is(err, registry.ErrUnknownToken), errors.Is(err, registry.ErrRevoked):
-		d.fail(from)
-		return "", &Problem{Status: http.StatusUnauthorized, Code: "unauthorized", Message: "the operator's code is not known or was revoked: " + makeOne}
+		return "", wrong(&Problem{Status: http.StatusUnauthorized, Code: "unauthorized", Message: "the operator's code is not known or was revoked: " + makeOne})
 	case err != nil:
 		return "", err
 	case id.Kind != registry.KindOperator:
-		d.fail(from)
-		return "", &Problem{Status: http.StatusForbidden, Code: "forbidden", Message: "this is a code of an agent or a writer; rehearsals are for operators: " + makeOne}
+		return "", wrong(&Problem{Status: http.StatusForbidden, Code: "forbidden", Message: "this is a code of an agent or a writer; rehearsals are for operators: " + makeOne})
 	}
 	return d.name(r.Context(), id.Token)
 }

@@ -27,6 +27,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -225,7 +226,9 @@ func (d *Door) may(r *http.Request, c *people.Caller, n need) bool {
 }
 
 // ofThisMachine reports whether a program on this machine asks, by itself: a monitoring system that reads /metrics, the
-// browser of a demonstration. What a proxy on this machine brings is its clients', as far as it says that it is one.
+// browser of a demonstration. What a proxy on this machine brings is its clients', as far as it says that it is one. Nor is
+// it believed under a name: a page elsewhere can have a browser of this machine take its own name for this address (DNS
+// rebinding), and then asks as if it were the collector's.
 func ofThisMachine(r *http.Request) bool {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	for _, h := range []string{"X-Forwarded-For", "Forwarded", "X-Real-Ip", "Via"} {
@@ -233,7 +236,12 @@ func ofThisMachine(r *http.Request) bool {
 			return false
 		}
 	}
-	return err == nil && at.Addr().Unmap().IsLoopback()
+	host := r.Host
+	if name, _, split := net.SplitHostPort(host); split == nil {
+		host = name
+	}
+	_, named := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && at.Addr().Unmap().IsLoopback() && (named == nil || strings.EqualFold(host, "localhost"))
 }
 
 // showsCode reports whether a request shows an operator's code (collector/api/rehearsals looks at it). Programs do so in

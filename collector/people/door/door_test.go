@@ -146,6 +146,9 @@ func (b *browser) do(method, target string, form url.Values, change ...func(*htt
 	}
 	r := httptest.NewRequest(method, target, body)
 	r.RemoteAddr = b.from
+	if strings.HasPrefix(b.from, "127.") {
+		r.Host = "127.0.0.1:8787"
+	}
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}

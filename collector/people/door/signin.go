@@ -12,6 +12,7 @@ import (
 
 	"communewatch/collector/audit"
 	"communewatch/collector/people"
+	"communewatch/collector/people/door/province"
 	"communewatch/collector/people/password"
 	kept "communewatch/collector/registry/people"
 )
@@ -24,6 +25,8 @@ var (
 	ErrNoSignOn = errors.New("this collector has no sign-on of the province")
 	// ErrNotHere is returned for somebody whom the sign-on knows and the collector does not let in.
 	ErrNotHere = errors.New("the sign-on knows you, but you have no account here")
+	// ErrStale is returned for an answer of the sign-on that the browser did not ask for, or too long ago.
+	ErrStale = province.ErrStale
 )
 
 // Wait is the error of who has to wait before the next attempt.
@@ -270,6 +273,9 @@ func (d *Door) EndSignOn(w http.ResponseWriter, r *http.Request) (next string, e
 		return "", ErrNoSignOn
 	}
 	said, next, err := d.sso.End(w, r)
+	if errors.Is(err, ErrStale) {
+		return "", err // nobody's: anybody can open that address, and the record is not theirs to fill
+	}
 	if err != nil {
 		d.record(r, &d.recorded, audit.Entry{Act: "sign_in.failed", What: "sign-on of the province", Via: "screen", Address: address(r), Detail: err.Error()})
 		return "", err

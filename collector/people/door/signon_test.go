@@ -44,6 +44,26 @@ func (b *browser) comeBack() error {
 	return err
 }
 
+// stranger opens the address that the provider sends browsers back to, without having been sent there.
+type stranger struct{ provider }
+
+func (stranger) End(http.ResponseWriter, *http.Request) (province.Said, string, error) {
+	return province.Said{}, "", province.ErrStale
+}
+
+func TestStrangersFillNoRecord(t *testing.T) {
+	h, _ := withSignOn(t)
+	h.sso = &stranger{}
+	for range 100 {
+		if err := h.browser(t, "10.0.0.66:1").comeBack(); !errors.Is(err, ErrStale) {
+			t.Fatal(err)
+		}
+	}
+	if list, err := h.store.Entries(t.Context(), audit.Filter{}); err != nil || len(list) != 0 {
+		t.Errorf("%d lines %v", len(list), err)
+	}
+}
+
 // Who has no role at the sign-on any more has nothing here any more: the next attempt to sign in ends what is open.
 func TestNoRoleAnyMore(t *testing.T) {
 	h, p := withSignOn(t)
@@ -145,6 +165,11 @@ func TestAnonymousBehindAProxy(t *testing.T) {
 	b := h.browser(t, "127.0.0.1:1")
 	if b.get("/fleet/people") != 200 || b.get("/fleet/people", passed) == 200 || h.browser(t, "203.0.113.7:1").get("/fleet/people") == 200 {
 		t.Error("who is not signed in is an administrator for others too")
+	}
+	rebound := func(r *http.Request) { r.Host = "evil.example:8787" }
+	local := func(r *http.Request) { r.Host = "localhost:8787" }
+	if b.get("/fleet/people", rebound) == 200 || b.get("/fleet/people", local) != 200 {
+		t.Error("a page elsewhere may call itself this machine")
 	}
 	h = newHouse(t, func(o *Options) { o.Settings.Anonymous = people.RoleViewer })
 	if h.browser(t, "127.0.0.1:1").get("/", passed) != 200 || h.browser(t, "203.0.113.7:1").get("/") != 200 {

@@ -146,7 +146,7 @@ func (p *Pages) createCodes(rw http.ResponseWriter, r *http.Request) {
 	}
 	ids, err := p.wanted(r, &at)
 	caller, replace := people.From(r.Context()), r.PostFormValue("replace") != ""
-	if err == nil && replace && !caller.May(people.ActRevoke) {
+	if err == nil && replace && !at.Revokes() {
 		err = plans.ErrForbidden // whoever has a machine replaced throws one out
 	}
 	var made []known.Made

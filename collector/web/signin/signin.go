@@ -194,6 +194,10 @@ func (p *Pages) signOnFailed(rw http.ResponseWriter, r *http.Request, out *page,
 		status = p.says(r, out, err)
 	case r.Context().Err() != nil:
 		return // nobody is waiting
+	case errors.Is(err, door.ErrStale):
+		out.Bad = out.T("signin.sso_stale")
+		p.render(rw, r, http.StatusBadRequest, "signin", out) // and nothing for the log: anybody can open that address
+		return
 	default:
 		out.Bad = out.T("signin.sso_failed")
 	}
