@@ -19,8 +19,11 @@ after(() => browser.close());
 /** Pages that no test has, by the options of their contexts. */
 const idle = new Map();
 
-/** Opens an address as in a browser of its own; fails on errors in the console and requests to any other host. */
-export async function open(t, address, { width = 1366, height = 768, ...options } = {}) {
+/**
+ * Opens an address as in a browser of its own, with the cookies given; fails on errors in the console, on dialogs and on
+ * requests to any other host.
+ */
+export async function open(t, address, { width = 1366, height = 768, cookies = [], ...options } = {}) {
   const key = JSON.stringify({ width, height, ...options });
   let page = idle.get(key)?.pop();
   if (!page) {
@@ -32,6 +35,10 @@ export async function open(t, address, { width = 1366, height = 768, ...options 
   page.expected = [];
   page.on("console", (m) => m.type() === "error" && faults.push(m.text()));
   page.on("pageerror", (e) => faults.push(e.message));
+  page.on("dialog", (d) => {
+    faults.push(`dialog: ${d.message()}`); // a name that became script
+    return d.dismiss();
+  });
   const home = new URL(address).host;
   page.on("request", (r) => {
     const url = new URL(r.url());
@@ -47,6 +54,7 @@ export async function open(t, address, { width = 1366, height = 768, ...options 
     idle.set(key, [...(idle.get(key) ?? []), page]);
     assert.deepEqual(faults.filter((f) => !page.expected.some((e) => f.includes(e))), []);
   });
+  await page.context().addCookies(cookies);
   await page.goto(address);
   return page;
 }
