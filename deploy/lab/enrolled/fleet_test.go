@@ -39,7 +39,7 @@ const patience = 3 * time.Minute
 // open starts a fleet of sites s1, s2, ...
 func open(t *testing.T, sites int, settings string) *enrolled.Fleet {
 	t.Helper()
-	o := enrolled.Options{Dir: t.TempDir(), Settings: settings, Log: slog.New(slog.DiscardHandler)}
+	o := enrolled.Options{Dir: t.TempDir(), Settings: settings, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	for i := range sites {
 		o.Sites = append(o.Sites, inventory.Site{ID: fmt.Sprintf("s%d", i+1), Name: fmt.Sprintf("Xã %d", i+1)})
 	}
