@@ -50,7 +50,7 @@ bin/influxd: deploy/influxdb/go.mod deploy/influxdb/go.sum
 needs:
 	@deploy/setup/need.sh gcc ip:iproute2 nft:nftables snmpd snmpbulkwalk:snmp chromium janus unshare:util-linux \
 		kamailio '/usr/lib/*/kamailio/modules/tls.so:kamailio-tls-modules' sipp:sip-tester turnserver:coturn tshark text2pcap:wireshark-common promtool:prometheus \
-		systemd-analyze:systemd systemd-nspawn:systemd-container curl rpm
+		systemd-analyze:systemd systemd-nspawn:systemd-container curl rpm ansible-playbook:ansible-core
 
 # Runs go test, and searches all that the tests said for secrets.
 TESTS := go run ./deploy/cmd/communewatch-tests
