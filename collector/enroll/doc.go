@@ -13,5 +13,5 @@
 //
 // Every answer says when it was given (wire.HeaderReceivedAt), on a connection on which the collector has proven who it
 // is: a machine whose clock is off by years has no better source. While the collector does not believe its own clock, it says
-// nothing of the time.
+// nothing of the time and makes no certificate.
 package enroll

@@ -72,7 +72,7 @@ type Options struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Metrics prometheus.Registerer
-	// Believed says whether agents may be told that it is Now; nil: always.
+	// Believed says whether it is Now: otherwise agents are not told so, and no certificate is made; nil: always.
 	Believed func() bool
 }
 
@@ -158,7 +158,7 @@ func (p *problem) Error() string { return p.message }
 func (d *Door) serve(path, door, method string, do func(w http.ResponseWriter, r *http.Request) error) {
 	d.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		if d.o.Believed == nil || d.o.Believed() {
+		if d.dated() == nil {
 			h.Set(wire.HeaderReceivedAt, strconv.FormatInt(d.o.Now().UnixMilli(), 10))
 		}
 		h.Set("Cache-Control", "no-store")
@@ -232,6 +232,14 @@ func wrong(err error) error {
 	return &problem{http.StatusBadRequest, "invalid", err.Error(), 0}
 }
 
+// dated is an error while it is not known what time it is: a certificate would be of any time.
+func (d *Door) dated() error {
+	if d.o.Believed == nil || d.o.Believed() {
+		return nil
+	}
+	return &problem{http.StatusServiceUnavailable, "unavailable", "the clock of the collector's machine is in doubt; ask again when it is set right or confirmed", retryStore}
+}
+
 // read reads a message.
 func read[T interface{ Validate() error }](r *http.Request, into T) error {
 	if err := enroll.Read(r.Body, into); err != nil {
@@ -244,6 +252,9 @@ func read[T interface{ Validate() error }](r *http.Request, into T) error {
 func (d *Door) ask(w http.ResponseWriter, r *http.Request) error {
 	if r.TLS == nil {
 		return &problem{http.StatusForbidden, "plaintext", "agents enrol over TLS only; see tls in the collector's settings", 0}
+	}
+	if err := d.dated(); err != nil {
+		return err
 	}
 	now, network := d.o.Now(), throttle.Network(r.RemoteAddr)
 	if ok, wait := d.asks.Take(network, now); !ok {
@@ -345,6 +356,9 @@ func (d *Door) who(r *http.Request) (who agentName, serial string, err error) {
 // renew is POST enroll.RenewPath.
 func (d *Door) renew(w http.ResponseWriter, r *http.Request) error {
 	cert, err := d.o.Callers.RenewableAgent(r)
+	if err == nil {
+		err = d.dated()
+	}
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,6 +48,8 @@ type place struct {
 	desk      *agents.Desk
 	door      *door.Door
 	server    *httptest.Server
+
+	doubted atomic.Bool // it is not known what time it is
 }
 
 func (p *place) clock() time.Time {
@@ -94,7 +97,8 @@ func newPlace(t *testing.T) *place {
 	addresses := []string{"https://collector.example:8787"}
 	p.desk = p.reg.Agents().NewDesk(func() (enroll.Pin, []string, error) { return p.authority.Pin(), addresses, nil })
 	p.door = door.New(door.Options{Authority: p.authority, Agents: p.reg.Agents(), Addresses: func() []string { return addresses }, Judge: p, Log: log, Now: p.clock,
-		Callers: callers.New(callers.Options{Authority: p.authority, Agents: p.reg.Agents(), Tokens: p.reg, AgentTokens: true, Now: p.clock})})
+		Believed: func() bool { return !p.doubted.Load() },
+		Callers:  callers.New(callers.Options{Authority: p.authority, Agents: p.reg.Agents(), Tokens: p.reg, AgentTokens: true, Now: p.clock})})
 	p.server = httptest.NewUnstartedServer(p.door)
 	p.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	p.server.TLS = p.authority.TLSConfig()
@@ -176,7 +180,11 @@ func (p *place) call(m *machine, method, path string, body any, headers ...strin
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if got := resp.Header.Get(wire.HeaderReceivedAt); got != strconv.FormatInt(p.clock().UnixMilli(), 10) {
+	want := strconv.FormatInt(p.clock().UnixMilli(), 10)
+	if p.doubted.Load() {
+		want = ""
+	}
+	if got := resp.Header.Get(wire.HeaderReceivedAt); got != want {
 		p.t.Errorf("%s says it is %q", path, got)
 	}
 	return resp, out
@@ -254,6 +262,27 @@ func TestFromCodeToCertificate(t *testing.T) {
 	thief := newMachine(t)
 	resp, body = p.call(thief, "POST", enroll.Path, request(t, code, thief))
 	p.refused(resp, body, 409, enroll.RefusedUsed)
+}
+
+// Who is in stays in while it is not known what time it is, and is told no time; who wants a certificate comes again.
+func TestNoCertificateIsMadeOfNoTime(t *testing.T) {
+	p := newPlace(t)
+	in, waits, code := p.enrol("s1"), newMachine(t), p.code(fleet.NewCode{Site: "s2"})
+	p.doubted.Store(true)
+	resp, body := p.call(waits, "POST", enroll.Path, request(t, code, waits))
+	p.refused(resp, body, http.StatusServiceUnavailable, "unavailable")
+	if resp.Header.Get("Retry-After") == "" || !strings.Contains(string(body), "clock") {
+		t.Errorf("%v %s", resp.Header, body)
+	}
+	next := newMachine(t)
+	resp, body = p.call(in, "POST", enroll.RenewPath, enroll.Renewal{CSR: next.csr(t), Machine: enroll.Machine{Host: "pc"}})
+	p.refused(resp, body, http.StatusServiceUnavailable, "unavailable")
+	if resp, body = p.call(in, "GET", enroll.TrustPath, nil, wire.HeaderAgent, "main"); resp.StatusCode != http.StatusOK {
+		t.Errorf("trust: %d %s", resp.StatusCode, body)
+	}
+	p.doubted.Store(false)
+	resp, body = p.call(waits, "POST", enroll.Path, request(t, code, waits))
+	p.take(waits, resp, body, http.StatusCreated)
 }
 
 func TestWaitingForApproval(t *testing.T) {
