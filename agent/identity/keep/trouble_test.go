@@ -132,6 +132,20 @@ func TestAFullDiskCostsNoRenewal(t *testing.T) {
 	if n := e.log.count("on disk again"); n != 1 || e.c.Get().Renewed != 1 {
 		t.Errorf("said %d times; renewed %d times", n, e.c.Get().Renewed)
 	}
+
+	// The next time it is authorities alone.
+	full.Store(true)
+	e.c.Set(func(s *identitytest.State) { s.Roots = s.Roots[:2] })
+	e.keeper.trustAt = time.Time{}
+	e.keeper.step(t.Context())
+	full.Store(false)
+	e.keeper.step(t.Context())
+	if kept, err := identity.Read(e.dir); err != nil || len(kept.Roots) != 2 {
+		t.Errorf("authorities that came alone are not on disk: %v", err)
+	}
+	if n := e.log.count("on disk again"); n != 2 {
+		t.Errorf("said %d times", n)
+	}
 }
 
 // Whoever answers an agent that wants to renew: what is said of it is short and plain, and what is sent back fits a header.
