@@ -104,7 +104,7 @@ func pause(over int) time.Duration {
 
 func (t *tries) left(k try, pause func(n int) time.Duration) time.Duration {
 	f := t.kept[k]
-	return max(pause(int(f.n))-t.now().Sub(f.last), 0)
+	return max(pause(int(f.n))-max(t.now().Sub(f.last), 0), 0) // a clock that was set back locks nobody out for so long
 }
 
 // waitFrom is for how long an address that showed wrong keys is not let in.
@@ -119,10 +119,10 @@ func (t *tries) failed(name string, from netip.Prefix) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	if len(t.kept)+3 > most && now.Sub(t.swept) > time.Minute {
+	if len(t.kept)+3 > most && now.Sub(t.swept).Abs() > time.Minute {
 		t.swept = now
 		for k, f := range t.kept {
-			if now.Sub(f.last) > forgetAll {
+			if now.Sub(f.last).Abs() > forgetAll {
 				delete(t.kept, k)
 			}
 		}

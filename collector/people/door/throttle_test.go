@@ -41,3 +41,23 @@ func TestTriesAreBounded(t *testing.T) {
 		t.Error("a host of IPv6 has as many addresses as it wants")
 	}
 }
+
+// The collector's clock was ahead by years, and is set right: whoever mistyped a password meanwhile is not locked out until
+// then.
+func TestAClockThatIsSetBackLocksNobodyOut(t *testing.T) {
+	now := time.Date(2035, 1, 1, 0, 0, 0, 0, time.UTC)
+	tr := newTries(func() time.Time { return now })
+	desk := origin("10.0.0.9:1")
+	for range freeOfPair + 3 {
+		tr.failed("lan", desk)
+	}
+	before := tr.wait("lan", desk, true)
+	now = now.AddDate(-9, 0, 0)
+	if after := tr.wait("lan", desk, true); before <= 0 || after > before {
+		t.Errorf("waits %v, and after the clock was set back %v", before, after)
+	}
+	tr.failed("an", desk)
+	if wait := tr.wait("an", desk, true); wait > longestPause {
+		t.Errorf("waits %v", wait)
+	}
+}
