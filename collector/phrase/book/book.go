@@ -3,8 +3,9 @@
 // have is the sentence itself. So the English format is the message's name, as it is for gettext, and a sentence is known
 // by the format that it was made with; what stood in the format's places is carried over.
 //
-// An entry of vi.json has the format as Go writes it, with %s, %d and so on, and the Vietnamese, in which {1} is the first
-// place as it is and {=1} the first place as a sentence of its own. A test looks for formats in the rooms that people hear
+// An entry of vi.json's sentences has the format as Go writes it, with %s, %d and so on, and the Vietnamese, in which {1} is the first
+// place as it is and {=1} the first place as a sentence of its own. Its labels are of details such as "site s1, agent main".
+// A test looks for formats in the rooms that people hear
 // of and finds those that nobody translated.
 package book
 
@@ -31,7 +32,10 @@ const (
 )
 
 // Book knows sentences. Make it with New; it may be used by several goroutines.
-type Book struct{ rows []row }
+type Book struct {
+	rows   []row
+	labels map[string]string
+}
 
 // row is a sentence.
 type row struct {
@@ -55,12 +59,12 @@ var (
 
 // New reads the sentences.
 func New() (*Book, error) {
-	var all map[string]string
+	var all struct{ Sentences, Labels map[string]string }
 	if err := json.Unmarshal(vietnamese, &all); err != nil {
 		return nil, fmt.Errorf("sentences: %w", err)
 	}
-	b := &Book{}
-	for format, text := range all {
+	b := &Book{labels: all.Labels}
+	for format, text := range all.Sentences {
 		r, err := compile(format, text)
 		if err != nil {
 			return nil, fmt.Errorf("sentence %q: %w", format, err)
@@ -192,7 +196,7 @@ func (b *Book) pieces(text string, depth int) (string, bool) {
 	}
 	list := strings.Split(text, "; ")
 	if len(list) == 1 {
-		return text, false
+		return b.labelled(text)
 	}
 	for i, one := range list {
 		said, ok := b.say(one, depth-1)
@@ -202,6 +206,25 @@ func (b *Book) pieces(text string, depth int) (string, bool) {
 		list[i] = said
 	}
 	return strings.Join(list, "; "), true
+}
+
+// labelled says a detail that is names with values.
+func (b *Book) labelled(text string) (string, bool) {
+	list := strings.Split(text, ", ")
+	for i, one := range list {
+		words := strings.SplitN(one, " ", 3)
+		if len(words) == 3 && b.labels[words[0]+" "+words[1]] != "" {
+			words = []string{words[0] + " " + words[1], words[2]}
+		} else {
+			words = strings.SplitN(one, " ", 2)
+		}
+		label := b.labels[words[0]]
+		if label == "" || len(words) < 2 {
+			return text, false
+		}
+		list[i] = label + " " + words[1]
+	}
+	return strings.Join(list, ", "), true
 }
 
 // name tells whether a text is one word, such as a site, a check or a key of the plan.

@@ -41,6 +41,7 @@ func TestSentencesAreSaidInVietnamese(t *testing.T) {
 		{"s1/main went back to the former version: its results did not arrive within 10m0s", "s1/main đã trở về bản trước: kết quả đo không về trong 10m0s"},
 		{"role operator, was viewer; disabled", "vai trò vận hành, trước là người xem; khóa tài khoản"},
 		{"work 3:12: checks[0].kind: snmp is forbidden: it is not among allow.kinds of the agent's own settings", "Bản 3, dòng 12, checks[0].kind: cấm loại snmp: cấu hình riêng của máy đo không cho phép (allow.kinds)"},
+		{"name Tiền Châu, type phường, district Phúc Yên, district code 244, at 21.2 105.6", "tên Tiền Châu, loại hình phường, địa bàn Phúc Yên, mã địa bàn 244, tại 21.2 105.6"},
 		{"dns: the agent has no such check", "dns: Máy đo không có phép đo này"},
 		{"no site is in group a\nno site gets template b", "Không đơn vị nào thuộc nhóm a\nKhông đơn vị nào dùng mẫu b"},
 		{"first s1, s2, then [10 100] %", "đầu tiên s1, s2, sau đó [10 100] %"},

@@ -172,6 +172,8 @@ func (f Frame) Reader() string { return cmp.Or(f.Caller.Display, f.Caller.Name) 
 func (f Frame) Doer(who string) string {
 	from, unnamed := people.Unnamed(who)
 	switch {
+	case who == "system":
+		return f.T("app.system")
 	case !unnamed:
 		return who
 	case from == "":
