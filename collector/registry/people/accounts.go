@@ -301,7 +301,8 @@ func (s *Store) Of(ctx context.Context, subject Subject, want Person, create boo
 	return s.Person(ctx, want.Name)
 }
 
-// AllowSSO says whether an account may be taken by whoever has its name at the province's own sign-on.
+// AllowSSO says whether an account may be taken by whoever has its name at the province's own sign-on. Where it may not any
+// more, sessions that were begun so end.
 func (s *Store) AllowSSO(ctx context.Context, name string, allow bool) error {
 	return s.change(ctx, "change an account", func(ctx context.Context, c *sql.Conn, e *audit.Entry) error {
 		e.Act, e.What, e.Detail = "person.set", name, fmt.Sprintf("sign-on of the province: %t", allow)
@@ -314,9 +315,13 @@ func (s *Store) AllowSSO(ctx context.Context, name string, allow bool) error {
 		} else if n == 0 {
 			return refused{ErrUnknown}
 		}
-		if !allow {
-			_, err = c.ExecContext(ctx, "DELETE FROM people_subjects WHERE person = ?", name)
+		if allow {
+			return nil
 		}
+		if _, err := c.ExecContext(ctx, "DELETE FROM people_subjects WHERE person = ?", name); err != nil {
+			return err
+		}
+		_, err = c.ExecContext(ctx, "UPDATE people_sessions SET ended_ms = ? WHERE person = ? AND sso AND ended_ms IS NULL", s.now().UnixMilli(), name)
 		return err
 	})
 }

@@ -363,9 +363,23 @@ func TestSubjects(t *testing.T) {
 	if p, err := s.Of(t.Context(), subject("3"), want("local"), false); err != nil || p.Name != "local" {
 		t.Error(p, err)
 	}
+	here, err := s.Begin(t.Context(), people.Session{Person: "local"}, "password")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := s.Begin(t.Context(), people.Session{Person: "local", SSO: true}, "sign-on")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := s.AllowSSO(as("root"), "local", false); err != nil {
 		t.Fatal(err)
 	}
+	lives := people.Lives{Idle: time.Hour, Absolute: time.Hour, SSO: time.Hour}
+	if _, _, err := s.Open(t.Context(), here, lives); err != nil {
+		t.Error("a session of the account's own password ends with the sign-on:", err)
+	}
+	_, _, err = s.Open(t.Context(), there, lives)
+	is(t, err, people.ErrNoSession)
 	_, err = s.Of(t.Context(), subject("3"), want("local"), false)
 	is(t, err, people.ErrNotYours)
 }
