@@ -16,6 +16,9 @@ import (
 	"go.uber.org/goleak"
 
 	"communewatch/agent/identity"
+	"communewatch/collector"
+	"communewatch/collector/authority"
+	"communewatch/collector/clock"
 	"communewatch/collector/fleet"
 	"communewatch/deploy/lab/enrolled"
 	"communewatch/inventory"
@@ -232,6 +235,12 @@ func TestALifeInTheFleet(t *testing.T) {
 		t.Errorf("an agent that was only restarted is taken for two: %s", a.CloneWhy)
 	}
 	stop(t, clone)
+	if err := f.Authority().Switch(t.Context(), false); !errors.Is(err, authority.ErrNotReady) {
+		t.Errorf("authorities were switched while two machines share an identity: %v", err)
+	}
+	if err := f.Desk().Cleared(operator, "s1", "pc-1", "an"); err != nil {
+		t.Fatal(err)
+	}
 	if err := f.Authority().Switch(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
@@ -286,6 +295,13 @@ func restart(t *testing.T, f *enrolled.Fleet, after time.Duration) {
 	f.Wait(after)
 	if err := f.Start(); err != nil {
 		t.Fatal(err)
+	}
+	if after == 0 {
+		return
+	}
+	// After so long the collector asks whether its clock is right: agents confirm it within minutes, a person at once.
+	if d, err := clock.Confirm(t.Context(), collector.Socket(f.Config()), "an"); err != nil || d == nil {
+		t.Fatalf("a clock that is %v further is believed: %v, %v", after, d, err)
 	}
 }
 
