@@ -66,7 +66,11 @@ func Run(ctx context.Context, cfg lab.Config, o Options) (err error) {
 		return err
 	}
 	defer logFile.Close()
-	cfg.Log = slog.New(slog.NewTextHandler(logFile, nil))
+	log := slog.Handler(slog.NewTextHandler(logFile, nil))
+	if cfg.Log != nil { // somebody listens: the file goes with a throw-away demo
+		log = slog.NewMultiHandler(log, cfg.Log.Handler())
+	}
+	cfg.Log = slog.New(log)
 
 	begin := time.Now()
 	say("preparing %d sites in %s", cfg.Sites, cfg.Dir)
