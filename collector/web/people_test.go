@@ -14,17 +14,20 @@ import (
 	"time"
 
 	"communewatch/collector/api/rehearsals"
+	hub "communewatch/collector/orders"
 	"communewatch/collector/people"
 	"communewatch/collector/people/door"
 	"communewatch/collector/people/password"
 	"communewatch/collector/registry"
 	kept "communewatch/collector/registry/people"
+	"communewatch/collector/runs"
 )
 
 // doored is the pages behind a door, with an account for each role: its name, and its password with "-pass-word" behind.
 type doored struct {
 	http.Handler
-	store *kept.Store
+	store   *kept.Store
+	channel *channel // to the agents of all sites
 }
 
 func newDoored(t *testing.T) *doored {
@@ -61,7 +64,15 @@ func newDoored(t *testing.T) *doored {
 			t.Fatal(err)
 		}
 	}
-	return &doored{d.Middleware(pages.Handler()), reg.People()}
+	ch := &channel{}
+	ch.runs = runs.New(runs.Options{Tell: ch.tell, Record: ch, Connected: func() (out []hub.Agent) {
+		for _, s := range f.sites {
+			out = append(out, hub.Agent{Site: s.ID, Agent: "pc"})
+		}
+		return out
+	}})
+	pages.runs = ch.runs
+	return &doored{d.Middleware(pages.Handler()), reg.People(), ch}
 }
 
 // visitor is a browser: it keeps cookies and follows no redirect.
@@ -228,5 +239,35 @@ func TestFirstPage(t *testing.T) {
 		if w := (&visitor{t: t, h: d}).do("GET", "/first/"+gone, nil); w.Code != 404 || !strings.Contains(w.Body.String(), "user link") {
 			t.Errorf("%.10q: %d", gone, w.Code)
 		}
+	}
+}
+
+// TestChecksAreRunForWhoProvesIt: a form from elsewhere has no proof, and a viewer no right.
+func TestChecksAreRunForWhoProvesIt(t *testing.T) {
+	d := newDoored(t)
+	v := &visitor{t: t, h: d}
+	v.signIn("operator")
+	page := v.do("GET", "/", nil).Body.String()
+	site := regexp.MustCompile(`/sites/[a-z0-9]+`).FindString(page)
+	proof := proofField.FindStringSubmatch(v.do("GET", site, nil).Body.String())
+	if site == "" || proof == nil {
+		t.Fatal("no site, or a page without proof")
+	}
+	for _, form := range []url.Values{{"check": {"pc/gateway"}}, {"check": {"pc/gateway"}, "proof": {"AAAA"}}} {
+		if out := v.do("POST", site+"/check", form); out.Code != http.StatusForbidden || len(d.channel.told) > 0 {
+			t.Error("without proof:", out.Code, d.channel.told)
+		}
+	}
+	if out := v.do("POST", site+"/check", url.Values{"check": {"pc/gateway"}, "proof": {proof[1]}}); out.Code != http.StatusSeeOther || len(d.channel.told) != 1 {
+		t.Error("with proof:", out.Code, d.channel.told)
+	}
+	if who := d.channel.record[0].Who; who != "aoperator" {
+		t.Error("on the record is", who)
+	}
+	other := &visitor{t: t, h: d}
+	other.signIn("viewer")
+	proof = proofField.FindStringSubmatch(other.do("GET", "/", nil).Body.String())
+	if out := other.do("POST", site+"/check", url.Values{"check": {"pc/gateway"}, "proof": {proof[1]}}); out.Code != http.StatusForbidden || len(d.channel.told) != 1 {
+		t.Error("a viewer:", out.Code, d.channel.told)
 	}
 }
