@@ -291,6 +291,9 @@ func (d *Door) ofKey(r *http.Request, secret string) (people.Caller, error) {
 	if err == nil && !k.Role.Within(p.Role) {
 		err = kept.ErrNoKey // its owner may do less than when it was made
 	}
+	if err == nil && d.sso != nil && p.SSO && !p.Password && d.now().Sub(latest(p.SignedIn, p.Created)) > d.o.Settings.OIDC.Keys {
+		err = kept.ErrNoKey // whether the province's own sign-on still knows them, nobody has heard for long
+	}
 	if errors.Is(err, kept.ErrNoKey) {
 		// A key can't be guessed, so a good one counts wherever wrong ones came from: others may share the address.
 		from := origin(r.RemoteAddr)
@@ -303,6 +306,13 @@ func (d *Door) ofKey(r *http.Request, secret string) (people.Caller, error) {
 		return people.Caller{}, err
 	}
 	return people.Caller{Name: p.Name + "/" + k.ID, Display: k.Note, Role: k.Role, Districts: both(p.Districts, k.Districts), Via: "key", Address: address(r)}, nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // both is the districts that are in two lists, of which nil has all.

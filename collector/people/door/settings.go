@@ -35,6 +35,7 @@ func (s *Settings) lives() kept.Lives {
 const (
 	shortestSession = 5 * time.Minute
 	longestSession  = 90 * 24 * time.Hour
+	shortestKeys    = 24 * time.Hour
 	shortestRecord  = 90 * 24 * time.Hour
 	longestRecord   = 20 * 366 * 24 * time.Hour
 )
@@ -59,6 +60,9 @@ func (s *Settings) Validate(loopback bool, problem func(at, format string, args 
 	}
 	if s.OIDC.Issuer != "" && (s.OIDC.Absolute < shortestSession || s.OIDC.Absolute > s.Absolute) {
 		problem("oidc.absolute", "must be between %v and people.absolute (%v)", shortestSession, s.Absolute)
+	}
+	if s.OIDC.Issuer != "" && (s.OIDC.Keys < shortestKeys || s.OIDC.Keys > kept.LongestKey) {
+		problem("oidc.keys", "must be between %v and %v", shortestKeys, kept.LongestKey)
 	}
 	s.OIDC.Validate(func(at, format string, args ...any) { problem("oidc."+at, format, args...) })
 }

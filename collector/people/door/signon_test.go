@@ -131,6 +131,38 @@ func TestSignOnIsHeardAnew(t *testing.T) {
 	}
 }
 
+// Keys of somebody who is not heard of any more rest, until they come again; those of accounts here do not.
+func TestKeysOfWhoHasLeft(t *testing.T) {
+	h, _ := withSignOn(t)
+	h.add(t, "minh", people.RoleAdmin)
+	b := h.browser(t, "10.0.0.7:1")
+	if err := b.comeBack(); err != nil {
+		t.Fatal(err)
+	}
+	hers, his := h.keyFor(t, "lan", people.RoleViewer, 300*24*time.Hour), h.keyFor(t, "minh", people.RoleViewer, 300*24*time.Hour)
+	h.pass(89 * 24 * time.Hour)
+	if b.get("/api/v1/sites", key(hers)) != 200 {
+		t.Error("a key rests too early")
+	}
+	h.pass(2 * 24 * time.Hour)
+	if b.get("/api/v1/sites", key(hers)) != 401 || b.get("/api/v1/sites", key(his)) != 200 {
+		t.Error("a key of somebody who has left works on, or one of an account here does not")
+	}
+	if err := b.comeBack(); err != nil || b.get("/api/v1/sites", key(hers)) != 200 {
+		t.Error("a key is lost for good:", err)
+	}
+}
+
+// keyFor is an API key for a time.
+func (h *house) keyFor(t *testing.T, of string, role people.Role, valid time.Duration) string {
+	t.Helper()
+	text, _, err := h.store.CreateKey(command(), kept.Key{Person: of, Role: role, Expires: h.clock().Add(valid)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 // A right link works however many wrong ones came from the same address; wrong ones have to wait.
 func TestRightLinkAmongWrongOnes(t *testing.T) {
 	h := newHouse(t)
@@ -193,5 +225,22 @@ func TestNobodysChangesAreRecorded(t *testing.T) {
 	}
 	if err := kept.CheckName(strings.ReplaceAll(c.Who(), " ", "")); err == nil && kept.CheckName(c.Who()) == nil {
 		t.Error("an account can have the name of nobody")
+	}
+}
+
+func TestTimesOfTheSignOnAreChecked(t *testing.T) {
+	for want, change := range map[string]func(*Settings){
+		"":              func(*Settings) {},
+		"oidc.absolute": func(s *Settings) { s.OIDC.Absolute = s.Absolute + time.Hour },
+		"oidc.keys":     func(s *Settings) { s.OIDC.Keys = time.Hour },
+	} {
+		s := DefaultSettings()
+		s.OIDC.Issuer, s.OIDC.ClientID, s.OIDC.RedirectURL = "https://sso.example", "communewatch", "https://collector:8787"+province.CallbackPath
+		change(&s)
+		got := ""
+		s.Validate(false, func(at, _ string, _ ...any) { got += at })
+		if got != want {
+			t.Errorf("%q is wrong, want %q", got, want)
+		}
 	}
 }

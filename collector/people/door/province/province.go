@@ -52,6 +52,9 @@ type Settings struct {
 	// Absolute is how long a session lasts that was begun here, whatever happens: what the provider says of somebody is
 	// heard when they sign in.
 	Absolute time.Duration `yaml:"absolute"`
+	// Keys is for how long after their last sign-in the API keys count of who signs in here alone: of somebody who has left
+	// nothing more is heard.
+	Keys time.Duration `yaml:"keys"`
 }
 
 // Rule says what members of a group may do.
@@ -63,7 +66,7 @@ type Rule struct {
 
 // DefaultSettings are those of a file that names an issuer only.
 func DefaultSettings() Settings {
-	return Settings{Absolute: 12 * time.Hour, NameClaim: "preferred_username", GroupsClaim: "groups", Scopes: []string{"openid", "profile", "email"}}
+	return Settings{Absolute: 12 * time.Hour, Keys: 90 * 24 * time.Hour, NameClaim: "preferred_username", GroupsClaim: "groups", Scopes: []string{"openid", "profile", "email"}}
 }
 
 const (
