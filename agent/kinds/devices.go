@@ -27,14 +27,24 @@ func openSweep(t probes.Target, b bind.Binding, o sweep.Options) (probes.Probe, 
 	if err != nil {
 		return nil, err
 	}
+	return sweep.New(t, b, o, Asking(engine, func(host netip.Addr) session.Options {
+		return session.Options{
+			Address: net.JoinHostPort(host.String(), strconv.Itoa(int(c.Port))), Version: session.Version(c.Version), Community: c.Community,
+			User: session.User{Name: c.V3.Name, Auth: c.V3.Auth, AuthKey: c.V3.AuthKey, Priv: c.V3.Priv, PrivKey: c.V3.PrivKey, Context: c.V3.Context},
+			Bind: b, Timeout: c.Timeout, Retries: c.Retries,
+		}
+	}))
+}
+
+// Asking is a sweep's way to devices that speak SNMP: how each is asked, and what it then says it is. What is learned of
+// devices of one model counts for all hosts of the sweep.
+func Asking(engine *identify.Engine, how func(host netip.Addr) session.Options) sweep.SNMP {
 	memory := session.NewMemory()
-	return sweep.New(t, b, o, sweep.SNMP{
+	return sweep.SNMP{
 		Open: func(ctx context.Context, host netip.Addr) (ask.Device, error) {
-			s := session.New(session.Options{
-				Address: net.JoinHostPort(host.String(), strconv.Itoa(int(c.Port))), Version: session.Version(c.Version), Community: c.Community,
-				User: session.User{Name: c.V3.Name, Auth: c.V3.Auth, AuthKey: c.V3.AuthKey, Priv: c.V3.Priv, PrivKey: c.V3.PrivKey, Context: c.V3.Context},
-				Bind: b, Timeout: c.Timeout, Retries: c.Retries, Memory: memory,
-			})
+			o := how(host)
+			o.Memory = memory
+			s := session.New(o)
 			if _, err := s.Open(ctx); err != nil {
 				return nil, err
 			}
@@ -48,5 +58,5 @@ func openSweep(t probes.Target, b bind.Binding, o sweep.Options) (probes.Probe, 
 			}
 			return id.Facts, err
 		},
-	})
+	}
 }

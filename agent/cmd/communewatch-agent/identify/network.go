@@ -12,10 +12,10 @@ import (
 
 	"communewatch/agent"
 	"communewatch/agent/cmd/communewatch-agent/exit"
+	"communewatch/agent/kinds"
 	"communewatch/probes"
 	"communewatch/probes/bind"
 	"communewatch/probes/fingerprint"
-	"communewatch/probes/snmp/ask"
 	"communewatch/probes/snmp/identify"
 	"communewatch/probes/snmp/session"
 	"communewatch/probes/sweep"
@@ -69,26 +69,11 @@ func (a *asking) sweepNetwork(ctx context.Context, cmd *cobra.Command, engine *i
 	if len(problems) > 0 {
 		return exit.Own(errors.Join(problems...))
 	}
-	memory := session.NewMemory()
-	probe, err := sweep.New(t, bind.Binding{Path: t.Path, Device: a.Bind.Device, Source: a.Bind.Source}, o, sweep.SNMP{
-		Open: func(ctx context.Context, host netip.Addr) (ask.Device, error) {
-			opts := a.Options
-			opts.Address, opts.Memory = net.JoinHostPort(host.String(), a.port), memory
-			s := session.New(opts)
-			if _, err := s.Open(ctx); err != nil {
-				return nil, err
-			}
-			return s, nil
-		},
-		Identify: func(ctx context.Context, d ask.Device) ([]probes.Fact, error) {
-			id, err := engine.Identify(ctx, d)
-			if s, ok := d.(*session.Session); ok && err == nil {
-				spoken, _ := s.Protocols(ctx)
-				id.Facts = append(id.Facts, spoken)
-			}
-			return id.Facts, err
-		},
-	})
+	probe, err := sweep.New(t, bind.Binding{Path: t.Path, Device: a.Bind.Device, Source: a.Bind.Source}, o, kinds.Asking(engine, func(host netip.Addr) session.Options {
+		opts := a.Options
+		opts.Address = net.JoinHostPort(host.String(), a.port)
+		return opts
+	}))
 	if err != nil {
 		return exit.Own(err)
 	}
