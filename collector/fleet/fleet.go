@@ -6,7 +6,6 @@ package fleet
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"communewatch/probes/enroll"
@@ -54,12 +53,12 @@ type Agent struct {
 	Stopped time.Time
 }
 
-// Fingerprint is Key as people compare it: its first 64 bits in groups of four digits.
+// Fingerprint is Key as people compare it; "" where the agent has none.
 func (a *Agent) Fingerprint() string {
 	if a.Key == [32]byte{} {
 		return ""
 	}
-	return fmt.Sprintf("%X %X %X %X", a.Key[:2], a.Key[2:4], a.Key[4:6], a.Key[6:8])
+	return enroll.Fingerprint(a.Key)
 }
 
 // Code is a join code without its secret.

@@ -96,7 +96,11 @@ func Enroll(ctx context.Context, o Options) (*identity.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, err := ask(ctx, &o, body)
+	public, err := x509.MarshalPKIXPublicKey(set.Key.Public())
+	if err != nil {
+		return nil, err
+	}
+	got, err := ask(ctx, &o, body, enroll.Fingerprint(sha256.Sum256(public)))
 	if err != nil {
 		return nil, err
 	}
@@ -148,8 +152,8 @@ type reply struct {
 	told   time.Time         // what time the collector says it is
 }
 
-// ask asks until there is a certificate or a refusal.
-func ask(ctx context.Context, o *Options, body []byte) (*reply, error) {
+// ask asks until there is a certificate or a refusal. Meanwhile it says the key's fingerprint, for who has to approve it.
+func ask(ctx context.Context, o *Options, body []byte, fingerprint string) (*reply, error) {
 	waiting := false
 	for {
 		r, err := around(ctx, o, body)
@@ -166,7 +170,7 @@ func ask(ctx context.Context, o *Options, body []byte) (*reply, error) {
 			return r, nil
 		default:
 			if !waiting {
-				o.Say("asked to be agent %s of site %s; waiting until somebody approves that at the collector", r.answer.Agent, r.answer.Site)
+				o.Say("asked to be agent %s of site %s, with the key %s; waiting until somebody approves that at the collector", r.answer.Agent, r.answer.Site, fingerprint)
 			}
 			waiting = true
 			err = o.Wait(ctx, time.Duration(r.answer.Retry)*time.Second)

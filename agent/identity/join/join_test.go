@@ -200,8 +200,13 @@ func TestApprovalIsWaitedForAndSurvivesTheCommand(t *testing.T) {
 	if s := c.Get(); len(s.Keys) != 1 || s.Asked != 4 {
 		t.Errorf("%d keys asked %d times, want one key that asked once, and then three times", len(s.Keys), s.Asked)
 	}
-	if !slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, "approves") }) {
-		t.Errorf("it does not say what it waits for: %q", said)
+	shown := ""
+	for _, key := range c.Get().Keys { // in hexadecimal digits
+		digits := strings.ToUpper(key)
+		shown = digits[:4] + " " + digits[4:8] + " " + digits[8:12] + " " + digits[12:16]
+	}
+	if !slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, "approves") && strings.Contains(s, shown) }) {
+		t.Errorf("it does not say what it waits for, with the key %s: %q", shown, said)
 	}
 }
 
