@@ -24,6 +24,8 @@ func exported(t *testing.T) string {
 	t.Helper()
 	cfg := collector.DefaultConfig()
 	cfg.Listen, cfg.DataDir, cfg.TLS.Mode = "127.0.0.1:0", t.TempDir(), authority.ModeOff
+	here := true // as Prometheus on the collector's machine
+	cfg.People.MetricsOnLoopback = &here
 	reg, err := registry.Open(t.Context(), cfg.RegistryFile(), registry.Options{})
 	if err != nil {
 		t.Fatal(err)
