@@ -133,7 +133,7 @@ func Launch(ctx context.Context, o Options) (l Launched, handled bool, err error
 		}
 		if choice.Back {
 			l.Reason = presence.StartBack
-			o.Log.Warn("a release was given up; the former version takes over")
+			o.Log.Warn("a release was given up or put off; the former version takes over")
 		}
 		if choice.Run == nil {
 			return l, false, nil
