@@ -3,6 +3,7 @@ package join
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -174,7 +175,7 @@ func TestApprovalIsWaitedForAndSurvivesTheCommand(t *testing.T) {
 	c.Set(func(s *identitytest.State) { s.Pending = true })
 	o := options(t, c)
 	var said []string
-	o.Say = func(format string, _ ...any) { said = append(said, format) }
+	o.Say = func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
 
 	ctx, cancel := context.WithCancel(t.Context())
 	o.Wait = func(ctx context.Context, d time.Duration) error {
