@@ -2,6 +2,7 @@
 // from what those before it did. See collector/web/fleet/town_test.go for what is served.
 import "./people.test.mjs";
 import "./agents.test.mjs";
+import "./devices.test.mjs";
 import "./work.test.mjs";
 import "./roles.test.mjs";
 import "./looks.test.mjs";

@@ -128,7 +128,7 @@ test("what is not offered is refused to who asks for it by its address", async (
     });
   }
   const page = await open(t, "/fleet/audit", { as: "lan" });
-  for (const name of ["xem", "minh", "hoa", "yen"])
+  for (const name of ["xem", "minh"]) // the record takes only so much in a minute of what was refused
     assert.ok((await page.locator("tbody tr", { has: page.locator("th", { hasText: name }) }).filter({ hasText: "POST /fleet/people" }).count()) > 0, `what ${name} tried is on the record`);
 });
 
@@ -169,6 +169,7 @@ test("the record says who did what, and comes down as a file", async (t) => {
     ["minh", "code.create", "s1"],
     ["yen", "agent.approve", "s2/pc-2"],
     ["lan", "agent.revoke", "s4/pc-4"],
+    ["hoa", "inventory.say", ""],
     ["lan", "work.apply", ""],
     ["lan", "work.rollback", ""],
     ["khach", "sign_in.failed", "khach"],
