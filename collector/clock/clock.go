@@ -223,7 +223,7 @@ func (c *Clock) consider(ctx context.Context) error {
 		return nil
 	}
 	c.mu.Lock()
-	if !c.doubted.IsZero() {
+	if !c.doubted.IsZero() && c.o.Now().Sub(d.Machine).Abs() < agreeing { // what was confirmed, and not what was set since
 		c.confirm(fmt.Sprintf("agents of %d sites say the same", d.Agree))
 	}
 	c.mu.Unlock()
