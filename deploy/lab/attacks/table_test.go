@@ -49,7 +49,7 @@ var rows = []row{
 	{"CSV/XLSX formula injection", formulas, []string{"inventory/sheet.TestFormulasAreDefused", "collector/web/report/sheets.TestHostileNamesAreNoFormulas"}},
 	{"path traversal", traversal, []string{"collector/people/door.TestUnknownAddresses", "collector/people/door.FuzzLocal"}},
 	{"SQL injection", injection, []string{"collector/registry/devices.TestHostile", "collector/registry/people.TestRecord", "collector/registry.TestScopesThatAreNone"}},
-	{"secrets in logs", secretsInLogs, []string{"collector/people/door.TestNoSecretsInTheLog", "agent/work.TestSecretsAreNowhereAsPlainText", "collector/registry.TestSecretIsNotKept"}},
+	{"secrets in logs", secretsInLogs, []string{"collector/people/door.TestNoSecretsInTheLog", "agent/work.TestSecretsAreNowhereAsPlainText", "collector/registry.TestSecretIsNotKept", "deploy/leaks.TestSecretsAreKnown"}},
 }
 
 // asked is what a fleet must withstand, in the words in which it was asked for, and the row of each.
