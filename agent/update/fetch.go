@@ -74,7 +74,7 @@ func (s *source) offer(ctx context.Context) (*release.Offer, error) {
 }
 
 // fetch brings a release's binary into its place: launch.Binary. It is the right one when fetch returns nil.
-func (u *Updater) fetch(ctx context.Context, from *source, v release.Version, f release.File) error {
+func (u *Updater) fetch(ctx context.Context, from *source, v release.Version, f release.File, rollout int64) error {
 	path := launch.Binary(u.o.Dir, v)
 	if launch.Check(path, f.Size, f.SHA256) == nil {
 		return nil
@@ -92,7 +92,7 @@ func (u *Updater) fetch(ctx context.Context, from *source, v release.Version, f 
 		if u.spoilt[v]++; u.spoilt[v] < spoiltTries {
 			return fmt.Errorf("release %v: what was downloaded is not what was signed; fetching it once more", v)
 		}
-		return errors.Join(u.refuse(v, errors.New("the file that the collector has is not what was signed"), true), errRefused)
+		return errors.Join(u.refuse(v, rollout, errors.New("the file that the collector has is not what was signed"), true), errRefused)
 	}
 	if err := os.Chmod(part, 0o755); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -31,7 +32,7 @@ var errPassing = errors.New("the machine may be to blame")
 
 // try finds out whether a release is a program for this machine, is the version it should be, and understands the
 // agent's settings.
-func (u *Updater) try(ctx context.Context, v release.Version, f release.File) error {
+func (u *Updater) try(ctx context.Context, v release.Version, f release.File, rollout int64) error {
 	path := launch.Binary(u.o.Dir, v)
 	err := u.tries(ctx, path, v, f)
 	if ctx.Err() != nil {
@@ -45,7 +46,7 @@ func (u *Updater) try(ctx context.Context, v release.Version, f release.File) er
 		return errors.Join(err, failed)
 	}
 	if err != nil {
-		return errors.Join(u.refuse(v, err, true), errRefused)
+		return errors.Join(u.refuse(v, rollout, err, true), errRefused)
 	}
 	_, err = u.change(func(s course.State) (course.State, error) { return s.Fetched(v), nil })
 	return err
@@ -60,7 +61,7 @@ func (u *Updater) tries(ctx context.Context, path string, v release.Version, f r
 	if err != nil {
 		return err
 	}
-	out, err := brief(ctx, path, "version")
+	out, err := brief(ctx, path, nil, "version")
 	if err != nil {
 		return fmt.Errorf("it does not start: %w", err)
 	}
@@ -74,19 +75,20 @@ func (u *Updater) tries(ctx context.Context, path string, v release.Version, f r
 	if u.o.Config == "" {
 		return nil
 	}
-	if _, err := brief(ctx, path, "check-config", "--config", u.o.Config); err != nil {
+	// Settings may take tokens from the environment (token_env), and would be no good without.
+	if _, err := brief(ctx, path, launch.Environment(), "check-config", "--config", u.o.Config); err != nil {
 		return fmt.Errorf("it does not understand the agent's settings: %w", err)
 	}
 	return nil
 }
 
-// brief runs a program for a short while, with nothing in its environment but what systems want, and returns what it
-// says.
-func brief(ctx context.Context, path string, args ...string) (string, error) {
+// brief runs a program for a short while, with nothing in its environment but env and what systems want, and returns what
+// it says.
+func brief(ctx context.Context, path string, env []string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = []string{"GOMEMLIMIT=64MiB"}
+	cmd.Env = append(slices.Clone(env), "GOMEMLIMIT=64MiB")
 	if runtime.GOOS == "windows" {
 		cmd.Env = append(cmd.Env, "SystemRoot="+os.Getenv("SystemRoot"), "ProgramData="+os.Getenv("ProgramData"))
 	}

@@ -12,8 +12,7 @@
 //
 // A download goes on where it was interrupted, keeps to BytesPerSecond, and never takes the last of the disk. Before a
 // release runs, it is asked in a short process of its own for its version, and whether it understands the agent's
-// settings. That is no prison (by then the signature is known to be good), but a bound: of time, of what it may say, and
-// with nothing in its environment.
+// settings. That is no prison (by then the signature is known to be good), but a bound: of time, and of what it may say.
 //
 // What is to run is the affair of agent/update/course, and how of agent/update/launch.
 package update
@@ -417,7 +416,7 @@ func (u *Updater) round(ctx context.Context) (again bool, err error) {
 		err = fmt.Errorf("%w: %v was offered, and %v is what was signed", release.ErrSignature, offer.Version, m.Version)
 	}
 	if err != nil {
-		return false, u.refuse(offer.Version, err, false) // a forger must not be able to have a version refused for good
+		return false, u.refuse(offer.Version, offer.Rollout, err, false) // a forger must not be able to have a version refused for good
 	}
 	s, err := u.asked(m.Version, offer.Rollout)
 	if err != nil || s.HasFailed(m.Version) || !s.Due(m.Version, time.Now()) {
@@ -428,12 +427,12 @@ func (u *Updater) round(ctx context.Context) (again bool, err error) {
 	case errors.Is(err, release.ErrSame):
 		return false, nil
 	case err != nil:
-		return false, u.refuse(m.Version, err, false)
+		return false, u.refuse(m.Version, offer.Rollout, err, false)
 	}
-	if err := u.fetch(ctx, from, m.Version, file); err != nil {
+	if err := u.fetch(ctx, from, m.Version, file, offer.Rollout); err != nil {
 		return false, err
 	}
-	if err := u.try(ctx, m.Version, file); err != nil {
+	if err := u.try(ctx, m.Version, file, offer.Rollout); err != nil {
 		return false, err
 	}
 	_, err = u.change(func(s course.State) (course.State, error) {
@@ -459,15 +458,16 @@ func (u *Updater) asked(v release.Version, rollout int64) (course.State, error) 
 	return s, err
 }
 
-// refuse notes that a release is not taken, and why. It is the outcome of a round, not its failure.
-func (u *Updater) refuse(v release.Version, why error, forGood bool) error {
+// refuse notes that a release is not taken in a roll-out, and why: the collector waits for an answer in each. It is the
+// outcome of a round, not its failure.
+func (u *Updater) refuse(v release.Version, rollout int64, why error, forGood bool) error {
 	u.mu.Lock()
-	known := u.last.State == release.StateRefused && u.last.Version == v && u.last.Problem == work.Problem(why.Error())
+	known := u.last == course.Last{State: release.StateRefused, Version: v, Problem: work.Problem(why.Error()), Rollout: rollout}
 	u.mu.Unlock()
 	if known {
 		return nil
 	}
 	u.log.Error("release refused", "version", v, "error", why)
-	_, err := u.change(func(s course.State) (course.State, error) { return s.Refuse(v, why.Error(), forGood), nil })
+	_, err := u.change(func(s course.State) (course.State, error) { return s.Refuse(v, rollout, why.Error(), forGood), nil })
 	return err
 }

@@ -98,6 +98,61 @@ func TestARollbackIsTakenWhenItsMakerSignedItAsOne(t *testing.T) {
 	}
 }
 
+// Settings may say that a token is in the environment; a release that is asked whether it understands them has to find it.
+func TestAReleaseIsAskedInTheAgentsEnvironment(t *testing.T) {
+	t.Setenv("LAB_TOKEN", "x")
+	t.Setenv("COMMUNEWATCH_RELEASE", "1.2.0") // this process is a release itself
+	maker, server := newMaker(t), newCollector(t)
+	server.set(func() { server.offer = maker.release(t, "1.3.0", fake(t, "1.3.0", "token"), nil) })
+	u, _ := updater(t, server, maker.public)
+	if again, err := u.Round(t.Context()); !again || err != nil {
+		t.Fatalf("again %v, %v; it says %+v", again, err, u.Status())
+	}
+}
+
+// The collector waits for an answer to each roll-out: what was said in an earlier one is no answer.
+func TestARefusalIsToldInEachRollout(t *testing.T) {
+	maker, other, server := newMaker(t), newMaker(t), newCollector(t)
+	u, o := updater(t, server, maker.public)
+	offer := func(r *offered, rollout int64) {
+		t.Helper()
+		r.Rollout = rollout
+		server.set(func() { server.offer = r })
+		for range 2 {
+			if again, _ := u.Round(t.Context()); again {
+				t.Fatalf("roll-out %d: it would have run", rollout)
+			}
+		}
+	}
+	state := func() course.State {
+		s, err := course.File{Dir: o.Dir}.Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	offer(maker.release(t, "1.2.0", []byte("x"), nil), 4) // runs already
+	foreign, picky := other.release(t, "1.3.0", []byte("x"), nil), maker.release(t, "1.4.0", fake(t, "1.4.0", "picky"), nil)
+	for _, rollout := range []int64{5, 6} {
+		offer(foreign, rollout)
+		if s := u.Status(); s.State != string(release.StateRefused) || s.Version != "1.3.0" || s.Rollout != rollout {
+			t.Errorf("roll-out %d: it says %+v", rollout, s)
+		}
+		if s := state(); s.Rollout != 4 {
+			t.Errorf("what nobody signed counts as roll-out %d", s.Rollout)
+		}
+	}
+	for _, rollout := range []int64{7, 8} {
+		offer(picky, rollout)
+		if s := u.Status(); s.State != string(release.StateRefused) || s.Version != "1.4.0" || s.Rollout != rollout {
+			t.Errorf("roll-out %d: it says %+v", rollout, s)
+		}
+		if s := state(); !s.HasFailed(parse(t, "1.4.0")) {
+			t.Errorf("roll-out %d: it would be tried every quarter of an hour", rollout)
+		}
+	}
+}
+
 func TestADownloadGoesOnWhereItWasInterrupted(t *testing.T) {
 	maker, server := newMaker(t), newCollector(t)
 	server.set(func() { server.offer = maker.release(t, "1.3.0", fake(t, "1.3.0", ""), nil) })

@@ -31,7 +31,7 @@ var built struct {
 	err  error
 }
 
-// fake is a fake agent that says it is of a version, and behaves as it is told: "", crash, wilt, silent, lost, hang, picky.
+// fake is a fake agent that says it is of a version, and behaves as it is told: "", crash, wilt, silent, lost, hang, picky, token.
 func fake(t *testing.T, version, mode string) []byte {
 	t.Helper()
 	if runtime.GOOS == "windows" {

@@ -264,7 +264,7 @@ func (s State) Postpone(v release.Version, why string, now time.Time) State {
 		if s.Trial != nil && s.Trial.Version == v {
 			return s.GiveUp(v, why)
 		}
-		return s.Refuse(v, why, true)
+		return s.Refuse(v, s.Rollout, why, true)
 	}
 	s.PutOff = &PutOff{Version: v, Tries: tries, Since: now}
 	if s.Trial != nil && s.Trial.Version == v {
@@ -273,12 +273,16 @@ func (s State) Postpone(v release.Version, why string, now time.Time) State {
 	return s.say(release.StateFetched, v, "put off: "+why)
 }
 
-// Refuse ends a release that was never run. With forGood its version is never looked at again.
-func (s State) Refuse(v release.Version, why string, forGood bool) State {
-	if !forGood {
-		return s.say(release.StateRefused, v, why)
+// Refuse ends a release that was never run, in the roll-out in which it was offered; that counts for what is said of it
+// alone, since nobody may have signed the release. With forGood its version is not looked at again.
+func (s State) Refuse(v release.Version, rollout int64, why string, forGood bool) State {
+	if forGood {
+		s = s.fail(release.StateRefused, v, why)
+	} else {
+		s = s.say(release.StateRefused, v, why)
 	}
-	return s.fail(release.StateRefused, v, why)
+	s.Last.Rollout = rollout
+	return s
 }
 
 func (s State) fail(state release.State, v release.Version, why string) State {

@@ -160,7 +160,7 @@ func TestWhatMayPassIsTriedAgainAndNotForEver(t *testing.T) {
 }
 
 func TestAnotherRolloutAsksAnew(t *testing.T) {
-	s := State{}.Asked(v("1.1.0"), 3).Refuse(v("1.1.0"), "x", true)
+	s := State{}.Asked(v("1.1.0"), 3).Refuse(v("1.1.0"), 3, "x", true)
 	if s.Last.Rollout != 3 {
 		t.Errorf("told of %+v", s.Last)
 	}
@@ -351,7 +351,7 @@ func TestADamagedStateIsThePackage(t *testing.T) {
 func TestWhatIsRememberedIsBounded(t *testing.T) {
 	var s State
 	for i := range uint64(500) {
-		s = s.Refuse(release.Version{Major: i + 1}, strings.Repeat("x\n", 2000), true)
+		s = s.Refuse(release.Version{Major: i + 1}, 0, strings.Repeat("x\n", 2000), true)
 	}
 	if len(s.Failed) != maxFailed || len(s.Last.Problem) > 500 || strings.Contains(s.Last.Problem, "\n") {
 		t.Errorf("%d failures, a problem of %d bytes", len(s.Failed), len(s.Last.Problem))

@@ -51,7 +51,7 @@ func runToWord(ctx context.Context, program string, args []string, wait bool) er
 	ctx, cancel := context.WithTimeout(ctx, guardReady)
 	defer cancel()
 	cmd := exec.Command(program, args...) // not ended by ctx: a guard stays
-	cmd.Env = clean(os.Environ())
+	cmd.Env = Environment()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err

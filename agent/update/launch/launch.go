@@ -180,7 +180,7 @@ func start(ctx context.Context, o *Options, l Launched, c course.Choice) error {
 	if err := Check(path, c.Run.Size, c.Run.SHA256); err != nil {
 		return err
 	}
-	env := append(clean(os.Environ()), envVersion+"="+c.Run.Version.String(), envPackage+"="+l.Path, envOwn+"="+l.Package.String(), envReason+"="+string(l.Reason))
+	env := append(Environment(), envVersion+"="+c.Run.Version.String(), envPackage+"="+l.Path, envOwn+"="+l.Package.String(), envReason+"="+string(l.Reason))
 	o.Log.Info("running a release", "version", c.Run.Version, "trial", c.Trial, "package", l.Package)
 	window := cmp.Or(o.Window, c.Window, Window)
 	guard := cmp.Or(o.GuardTime, window+guardMore)
@@ -201,8 +201,11 @@ func Restart(l Launched, args []string) error {
 	if os.Getenv("NOTIFY_SOCKET") != "" || os.Getenv("INVOCATION_ID") != "" || runtime.GOOS == "windows" || l.Path == "" || IsChild() {
 		return nil
 	}
-	return become(l.Path, args, clean(os.Environ()))
+	return become(l.Path, args, Environment())
 }
+
+// Environment is this process's, without what is said to a launched release.
+func Environment() []string { return clean(os.Environ()) }
 
 // clean is an environment without what is said to a launched release.
 func clean(env []string) []string {

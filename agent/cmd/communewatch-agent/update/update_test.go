@@ -64,7 +64,7 @@ func TestStatusSaysWhatRunsAndWhatFailed(t *testing.T) {
 	}
 	file := course.File{Dir: agent.ReleasesDir(dir)}
 	_, err := file.Change(func(s course.State) (course.State, error) {
-		s = s.Refuse(release.Version{Major: 1, Minor: 1}, "it does not start", true)
+		s = s.Refuse(release.Version{Major: 1, Minor: 1}, 0, "it does not start", true)
 		s, err := s.Begin(course.Release{Version: release.Version{Major: 1, Minor: 2}, Package: release.Version{Major: 1}}, 0, time.Now())
 		s, _ = s.Launch(release.Version{Major: 1})
 		return s, err

@@ -33,6 +33,10 @@ func main() {
 			fmt.Fprintln(os.Stderr, "agent.yaml:1: unknown key")
 			os.Exit(1)
 		}
+		if mode == "token" && (os.Getenv("LAB_TOKEN") == "" || os.Getenv("COMMUNEWATCH_RELEASE") != "") {
+			fmt.Fprintln(os.Stderr, "agent.yaml:1: the environment has no variable")
+			os.Exit(1)
+		}
 	case "guard":
 		var g launch.GuardFlags
 		set := flag.NewFlagSet("guard", flag.ExitOnError)
