@@ -203,6 +203,10 @@ func (i *Identity) keep() {
 		if !*part.unkept {
 			continue
 		}
+		if i.replaced() { // it would take the place of who the machine is now
+			*part.unkept = false
+			continue
+		}
 		if err := part.write(i.o.Disk, i.dir); err != nil {
 			failed = errors.Join(failed, err)
 			continue
@@ -216,6 +220,13 @@ func (i *Identity) keep() {
 		i.o.Log.Info("the agent's identity is on disk again")
 	}
 	i.failing = failed != nil
+}
+
+// replaced reports whether the machine was enrolled anew, beside an agent that goes on with this identity until it notices.
+// The caller holds i.mu.
+func (i *Identity) replaced() bool {
+	now, err := Read(i.dir)
+	return err == nil && !now.Key.Equal(i.set.Key)
 }
 
 // Believe takes the authorities that the collector tells, over a connection that root stands behind. It reports whether

@@ -318,3 +318,35 @@ func TestCollectorWhoseClockWasWrongIsBelievedAgain(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Somebody enrolls the machine anew while its agent runs. What the agent hears until it notices must not put the old identity
+// in the place of the new one, whose key alone is still there.
+func TestARunningAgentLeavesANewIdentityAlone(t *testing.T) {
+	from, to := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	dir, old, ca := made(t, from, to)
+	id := identity.New(dir, old, identity.Options{})
+	key, _, err := identity.NewKey(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := old.Name
+	name.Agent = "pc-2"
+	next := &identity.Set{Key: key, Collectors: old.Collectors}
+	answer := &enroll.Answer{Site: name.Site, Agent: name.Agent, Certificate: identitytest.PEM(ca.Agent(&key.PublicKey, name, from, to)), Trust: enroll.Trust{Roots: identitytest.PEM(ca.Cert)}}
+	if err := errors.Join(next.Accept(answer, ca.Cert), next.Write(dir), next.Tidy(dir)); err != nil {
+		t.Fatal(err)
+	}
+	other := identitytest.NewAuthority(t, from)
+	if changed, err := id.Believe(&enroll.Trust{Roots: identitytest.PEM(ca.Cert, other.Cert)}, ca.Cert); err != nil || !changed {
+		t.Fatalf("%v, %v", changed, err)
+	}
+	id.Tell(time.Now().Add(48 * time.Hour))
+	id.Keep()
+	now, err := identity.Read(dir)
+	if err != nil || now.Name != name || len(now.Roots) != 1 {
+		t.Errorf("the machine is %+v, %v", now, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "clock.json")); err == nil {
+		t.Error("what the old one knows of the time was written down for the new one")
+	}
+}

@@ -133,11 +133,26 @@ func run(ctx context.Context, s *service.Session, file string) error {
 	return err
 }
 
-// measure runs the agent of a settings file, as soon as its machine is enrolled.
+// enrolledEvery is how often it is looked whether the machine was enrolled anew.
+const enrolledEvery = 2 * time.Second
+
+// measure runs the agent of a settings file, as soon as its machine is enrolled, and starts it again as who the machine is
+// when it is enrolled anew.
 func measure(ctx context.Context, s *service.Session, file string, l launch.Launched) error {
-	if !await(ctx, s, file) {
-		return nil
+	for await(ctx, s, file) {
+		dir, _ := agent.StateDir(file) // who reads the file next says what is wrong with it
+		same, changed := membership.Until(ctx, dir, enrolledEvery)
+		err := once(same, s, file, l)
+		if !changed() || err != nil || ctx.Err() != nil {
+			return err
+		}
+		s.Log().Info("this machine was enrolled anew; going on as who it is now")
 	}
+	return nil
+}
+
+// once runs the agent of a settings file until ctx ends.
+func once(ctx context.Context, s *service.Session, file string, l launch.Launched) error {
 	cfg, err := agent.ReadConfig(file)
 	if err != nil {
 		return exit.Own(err)

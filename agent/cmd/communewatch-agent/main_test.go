@@ -2,20 +2,25 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
+	nethttp "net/http"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
+	"communewatch/agent/identity/identitytest"
 	"communewatch/probes/dns"
 	"communewatch/probes/h323"
 	"communewatch/probes/http"
 	"communewatch/probes/icmp"
 	"communewatch/probes/machine"
+	"communewatch/probes/presence"
 	"communewatch/probes/sip"
 	"communewatch/probes/snmp"
 	"communewatch/probes/stun"
@@ -199,5 +204,46 @@ func TestFlagsMatchTheOptions(t *testing.T) {
 				t.Errorf("%s: --%s shows the default %s, but %v applies", k.kind, f.Name, f.DefValue, option)
 			}
 		})
+	}
+}
+
+// An agent that runs goes over to another collector when its machine is enrolled there.
+func TestRunGoesOnAsWhoTheMachineIsEnrolledAnew(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	dir := t.TempDir()
+	config := write(t, "state_dir: '"+dir+"'\nspool: {min_free: 0}\n")
+	join := func(name string, more ...string) (heard chan string) {
+		t.Helper()
+		heard = make(chan string, 100)
+		c := identitytest.NewCollector(t, time.Now)
+		c.Set(func(s *identitytest.State) {
+			s.Next = nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+				if r.URL.Path == presence.Path {
+					heard <- r.TLS.PeerCertificates[0].Subject.CommonName
+				}
+				w.WriteHeader(nethttp.StatusNoContent)
+			})
+		})
+		if code, out, errs := execTest(t, append([]string{"enroll", c.Code().String(), "--config", config, "--name", name}, more...)...); code != 0 {
+			t.Fatalf("%s%s", out, errs)
+		}
+		return heard
+	}
+	first := join("pc-1")
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	var said bytes.Buffer
+	go func() { ended <- execute(ctx, []string{"run", "--config", config}, &said, &said) }()
+	defer func() {
+		stop()
+		if code := <-ended; code != 0 {
+			t.Errorf("exit code %d:\n%s", code, said.String())
+		}
+	}()
+	if name := <-first; name != "pc-1" {
+		t.Errorf("it says that it is %s", name)
+	}
+	if name := <-join("pc-2", "--again"); name != "pc-2" {
+		t.Errorf("enrolled anew it says that it is %s", name)
 	}
 }

@@ -4,6 +4,7 @@ package membership
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -121,6 +122,35 @@ func pin(dir string, maker []string) (undo func() error, err error) {
 		before = nil // those are of no use
 	}
 	return func() error { return updates.Pin(dir, before) }, updates.Pin(dir, keys)
+}
+
+// Until returns a context that ends when the machine is no longer who it is in a state folder now: it was enrolled anew, and
+// the agent has to start again as who it is then. changed says so; it is to be called when the context is needed no more. A
+// machine without an identity stays who it is.
+func Until(ctx context.Context, stateDir string, every time.Duration) (_ context.Context, changed func() bool) {
+	dir := identity.Folder(stateDir)
+	before, err := identity.Read(dir)
+	if err != nil {
+		return ctx, func() bool { return false }
+	}
+	ctx, end := context.WithCancel(ctx)
+	other, done := false, make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for !other {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			now, err := identity.Read(dir)
+			other = err == nil && !now.Key.Equal(before.Key)
+		}
+		end()
+	}()
+	return ctx, func() bool { end(); <-done; return other }
 }
 
 func newIdentity() *cobra.Command {

@@ -96,6 +96,34 @@ func TestUpdatesAreSwitchedOnAsAMachineJoins(t *testing.T) {
 	}
 }
 
+// A service that runs has to notice that its machine was enrolled anew: nobody at the site knows how to start it again.
+func TestARunningAgentNoticesThatItsMachineWasEnrolledAnew(t *testing.T) {
+	dir := t.TempDir()
+	ctx, changed := Until(t.Context(), dir, time.Millisecond)
+	if changed() || ctx.Err() != nil {
+		t.Error("a machine without identity has become another")
+	}
+	enrol := func(c *identitytest.Collector, more ...string) {
+		t.Helper()
+		if out, err := run(t, append([]string{"enroll", c.Code().String(), "--state-dir", dir, "--name", "pc"}, more...)...); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	enrol(identitytest.NewCollector(t, time.Now))
+	stopped, stop := context.WithCancel(t.Context())
+	_, changed = Until(stopped, dir, time.Millisecond)
+	stop()
+	if changed() {
+		t.Error("an agent that was stopped has become another")
+	}
+	ctx, changed = Until(t.Context(), dir, time.Millisecond)
+	enrol(identitytest.NewCollector(t, time.Now), "--again")
+	<-ctx.Done()
+	if !changed() {
+		t.Error("it ended for another reason")
+	}
+}
+
 func TestCodesThatAreWrongAreExplained(t *testing.T) {
 	c := identitytest.NewCollector(t, time.Now)
 	good := c.Code().String()
