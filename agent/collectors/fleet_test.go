@@ -95,6 +95,12 @@ func TestTheIdentityIsForTheCollectorAlone(t *testing.T) {
 			t.Errorf("%s, whoever it is: %v, %v certificates shown", name, err, foreignShown.Load())
 		}
 	}
+	lure := httptest.NewServer(http.RedirectHandler(c.URL()+"/page", http.StatusFound))
+	defer lure.Close()
+	shown.Store(-1)
+	if err := check(t, lure.URL, fleet, nil); err == nil || !strings.Contains(err.Error(), "unknown authority") || shown.Load() != -1 {
+		t.Errorf("sent to the collector by somebody else: %v, %v certificates shown", err, shown.Load())
+	}
 	if err := check(t, c.URL()+"/page", fleet, func(o *web.Options) { o.SkipVerify = true }); err != nil || shown.Load() != 0 {
 		t.Errorf("the check's own word on certificates does not count: %v, %v shown", err, shown.Load())
 	}
