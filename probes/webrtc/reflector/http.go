@@ -174,6 +174,14 @@ func (r *Reflector) call(w http.ResponseWriter, q *http.Request) *refusal {
 	if no != nil {
 		return no
 	}
+	// End finds the call from here on. An agent that was thrown out while its offer arrived was not found.
+	if caller.Agent != "" {
+		if _, no := r.authenticate(q); no != nil {
+			s.end(endRevoked)
+			r.forget(s)
+			return no
+		}
+	}
 	ctx, cancel := context.WithTimeout(q.Context(), answerTime)
 	defer cancel()
 	answer, err := s.answer(ctx, string(offer))

@@ -125,6 +125,25 @@ func TestCallsOfAnAgentThatIsThrownOutEnd(t *testing.T) {
 	}
 }
 
+// An agent that is thrown out while its offer arrives has no call that End could end.
+func TestAnAgentThatIsThrownOutWhileItCallsGetsNoCall(t *testing.T) {
+	s := newStand(t, Limits{})
+	known := s.o.Authenticate
+	asked := 0
+	s.o.Authenticate = func(q *http.Request, token string) (Caller, error) {
+		if asked++; asked > 1 {
+			return known(q, "thrown-out")
+		}
+		return known(q, token)
+	}
+	if resp := s.offer(agent); resp.StatusCode != http.StatusUnauthorized || !strings.Contains(text(resp), "it was thrown out") {
+		t.Errorf("it is answered %s", resp.Status)
+	}
+	if st := s.Status(); len(s.all()) > 0 || s.live > 0 || s.setting > 0 {
+		t.Errorf("it has a call: %+v", st)
+	}
+}
+
 // The frame during which a call was ended is none that the line damaged.
 func TestAFrameCutByTheEndIsNotLost(t *testing.T) {
 	s := newStand(t, Limits{})
