@@ -323,11 +323,10 @@ func (k *Keeper) Add(ctx context.Context, from fs.FS) (*release.Manifest, error)
 			return nil, fmt.Errorf("release %v: %s: %w", m.Version, f.Name, err)
 		}
 	}
-	by := people.From(ctx).Who()
-	if err := k.record(ctx, "release.add", m.Version.String(), ""); err != nil {
+	if err := k.o.Store.Put(ctx, kept.Release{Version: m.Version, Manifest: manifest, Signature: signature, By: people.From(ctx).Who()}); err != nil {
 		return nil, err
 	}
-	return m, k.o.Store.Put(ctx, kept.Release{Version: m.Version, Manifest: manifest, Signature: signature, By: by})
+	return m, k.record(ctx, "release.add", m.Version.String(), "")
 }
 
 func readBounded(from fs.FS, name string, most int64) ([]byte, error) {

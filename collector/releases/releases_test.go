@@ -239,6 +239,27 @@ func TestAReleaseComesInAFolderOrAZipAndOnceOnly(t *testing.T) {
 	}
 }
 
+func TestWithTooManyReleasesOneIsWithdrawnForTheNext(t *testing.T) {
+	m := newMaker(t)
+	w := newWorld(t, m)
+	next := m.release(t, "1.1.0", releasetest.Program("1.1.0"))
+	for n := range 200 {
+		r := kept.Release{Version: release.Version{Minor: uint64(n)}, Manifest: []byte("{}"), Signature: []byte("x"), By: "lan"}
+		if err := w.store.Put(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.Add(t.Context(), next); !errors.Is(err, kept.ErrMany) || w.acts() != "" {
+		t.Errorf("one more: %v; recorded: %q", err, w.acts())
+	}
+	if err := w.Withdraw(t.Context(), release.Version{Minor: 7}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Add(t.Context(), next); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAReleaseGoesOut(t *testing.T) {
 	m := newMaker(t)
 	w := newWorld(t, m)

@@ -23,10 +23,11 @@ var (
 	ErrWithdrawn = errors.New("the release was withdrawn")
 	ErrNone      = errors.New("no release is going out; begin with: communewatch-collector release start VERSION --first SITE")
 	ErrBusy      = errors.New("another release is going out; withdraw it, or wait until all have it")
+	ErrMany      = errors.New("there are as many releases as may be; withdraw those that no agent is to take any more")
 )
 
 const (
-	maxReleases = 200
+	maxReleases = 200 // that were not withdrawn
 	keepRollout = 100 // roll-outs that are shown
 )
 
@@ -59,7 +60,7 @@ func (s *Store) wrote(ctx context.Context, doing string, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	for _, e := range []error{ErrUnknown, ErrKnown, ErrWithdrawn, ErrNone, ErrBusy} {
+	for _, e := range []error{ErrUnknown, ErrKnown, ErrWithdrawn, ErrNone, ErrBusy, ErrMany} {
 		if errors.Is(err, e) {
 			return err
 		}
@@ -81,11 +82,11 @@ func (s *Store) Put(ctx context.Context, r Release) error {
 			return err
 		}
 		var n int
-		if err := c.QueryRowContext(ctx, "SELECT count(*) FROM releases").Scan(&n); err != nil {
+		if err := c.QueryRowContext(ctx, "SELECT count(*) FROM releases WHERE withdrawn_ms IS NULL").Scan(&n); err != nil {
 			return err
 		}
 		if n >= maxReleases {
-			return fmt.Errorf("there are %d releases already", n)
+			return ErrMany
 		}
 		_, err = c.ExecContext(ctx, "INSERT INTO releases (version, manifest, signature, added_ms, added_by) VALUES (?, ?, ?, ?, ?)",
 			r.Version.String(), r.Manifest, r.Signature, s.now().UnixMilli(), r.By)
