@@ -4,7 +4,8 @@
 // by the format that it was made with; what stood in the format's places is carried over.
 //
 // An entry of vi.json's sentences has the format as Go writes it, with %s, %d and so on, and the Vietnamese, in which {1} is the first
-// place as it is and {=1} the first place as a sentence of its own. Its labels are of details such as "site s1, agent main".
+// place as it is, {=1} the first place as a sentence of its own, and {~1} the same unless it is one word: that is a name,
+// also where an account is called admin as a role is. Its labels are of details such as "site s1, agent main".
 // A test looks for formats in the rooms that people hear
 // of and finds those that nobody translated.
 package book
@@ -29,6 +30,9 @@ const (
 	longest = 4 << 10
 	// deepest is how many sentences may stand inside each other.
 	deepest = 6
+	// mostLooks is how often a text or a piece of it is looked up: agents can make up texts that can be taken apart in
+	// thousands of ways.
+	mostLooks = 100
 )
 
 // Book knows sentences. Make it with New; it may be used by several goroutines.
@@ -39,8 +43,9 @@ type Book struct {
 
 // row is a sentence.
 type row struct {
-	begins string // what stands before the first place
-	plain  int    // how many bytes are no places
+	begins string   // what stands before the first place
+	texts  []string // what stands before, between and behind the places
+	plain  int      // how many bytes are no places
 	match  *regexp.Regexp
 	parts  []part
 }
@@ -50,11 +55,12 @@ type part struct {
 	text     string
 	place    int // from 1; 0: a text
 	sentence bool
+	named    bool // one word is left as it is
 }
 
 var (
 	verb  = regexp.MustCompile(`%(?:[-+# 0]*[0-9]*(?:\.[0-9]+)?[a-zA-Z]|%)`)
-	place = regexp.MustCompile(`\{(=?)([1-9])\}`)
+	place = regexp.MustCompile(`\{([=~]?)([1-9])\}`)
 )
 
 // New reads the sentences.
@@ -84,9 +90,11 @@ func compile(format, text string) (r row, err error) {
 	var pattern strings.Builder
 	pattern.WriteString(`(?s)\A`)
 	places, at := 0, 0
+	r.texts = []string{""}
 	literal := func(s string) {
 		pattern.WriteString(regexp.QuoteMeta(s))
 		r.plain += len(s)
+		r.texts[places] += s
 		if places == 0 {
 			r.begins += s
 		}
@@ -98,6 +106,7 @@ func compile(format, text string) (r row, err error) {
 			continue
 		}
 		places++
+		r.texts = append(r.texts, "")
 		switch format[at-1] {
 		case 'q':
 			pattern.WriteString(`("(?:[^"\\]|\\.)*")`)
@@ -118,7 +127,8 @@ func compile(format, text string) (r row, err error) {
 		if n > places {
 			return r, fmt.Errorf("the Vietnamese has place %d of %d", n, places)
 		}
-		r.parts = append(r.parts, part{text: text[at:found[0]]}, part{place: n, sentence: found[2] < found[3]})
+		mark := text[found[2]:found[3]]
+		r.parts = append(r.parts, part{text: text[at:found[0]]}, part{place: n, sentence: mark != "", named: mark == "~"})
 		at = found[1]
 	}
 	r.parts = append(r.parts, part{text: text[at:]})
@@ -143,13 +153,20 @@ func (b *Book) Say(l phrase.Lang, text string) (said string, known bool) {
 		}
 		return strings.Join(lines, "\n"), known
 	}
-	return b.say(text, deepest)
+	return (&reading{b, mostLooks}).say(text, deepest)
 }
 
-func (b *Book) say(text string, depth int) (string, bool) {
-	if depth == 0 {
+// reading is one text as it is looked up.
+type reading struct {
+	*Book
+	left int // looks
+}
+
+func (b *reading) say(text string, depth int) (string, bool) {
+	if depth == 0 || b.left == 0 {
 		return text, text == ""
 	}
+	b.left--
 	for i := range b.rows {
 		if said, ok := b.rows[i].say(b, text, depth); ok {
 			return said, true
@@ -158,8 +175,23 @@ func (b *Book) say(text string, depth int) (string, bool) {
 	return b.pieces(text, depth)
 }
 
-func (r *row) say(b *Book, text string, depth int) (string, bool) {
-	if len(text) < r.plain || !strings.HasPrefix(text, r.begins) {
+// may tells whether a text can be of this sentence: expressions are slow, and most texts are of none or one.
+func (r *row) may(text string) bool {
+	if len(text) < r.plain || !strings.HasPrefix(text, r.begins) || !strings.HasSuffix(text, r.texts[len(r.texts)-1]) {
+		return false
+	}
+	for _, t := range r.texts {
+		at := strings.Index(text, t)
+		if at < 0 {
+			return false
+		}
+		text = text[at+len(t):]
+	}
+	return true
+}
+
+func (r *row) say(b *reading, text string, depth int) (string, bool) {
+	if !r.may(text) {
 		return "", false
 	}
 	places := r.match.FindStringSubmatch(text)
@@ -171,6 +203,8 @@ func (r *row) say(b *Book, text string, depth int) (string, bool) {
 		switch {
 		case p.place == 0:
 			out.WriteString(p.text)
+		case p.named && name(places[p.place]):
+			out.WriteString(places[p.place])
 		case p.sentence && places[p.place] != "" && !name(places[p.place]):
 			said, ok := b.say(places[p.place], depth-1)
 			if !ok {
@@ -188,7 +222,7 @@ func (r *row) say(b *Book, text string, depth int) (string, bool) {
 }
 
 // pieces says a text that is a name and a sentence after a colon, or several sentences with semicolons between them.
-func (b *Book) pieces(text string, depth int) (string, bool) {
+func (b *reading) pieces(text string, depth int) (string, bool) {
 	if first, rest, ok := strings.Cut(text, ": "); ok && name(first) {
 		if said, ok := b.say(rest, depth-1); ok {
 			return first + ": " + said, true

@@ -39,6 +39,8 @@ func TestSentencesAreSaidInVietnamese(t *testing.T) {
 		{"values of site s1: gateway: \"x y\" is not an IP address such as 192.168.1.1", "Giá trị của đơn vị s1: gateway: \"x y\" không phải địa chỉ IP như 192.168.1.1"},
 		{"10.9.0.0/16 is multicast, which no check from here may speak to", "10.9.0.0/16 là địa chỉ nhóm (multicast), không phép đo nào giao từ đây được liên lạc tới"},
 		{"s1/main went back to the former version: its results did not arrive within 10m0s", "s1/main đã trở về bản trước: kết quả đo không về trong 10m0s"},
+		{"paused by admin", "admin cho tạm dừng"}, // a name, not the role
+		{"paused by anonymous 10.0.0.5", "người chưa đăng nhập, từ 10.0.0.5 cho tạm dừng"},
 		{"role operator, was viewer; disabled", "vai trò vận hành, trước là người xem; khóa tài khoản"},
 		{"work 3:12: checks[0].kind: snmp is forbidden: it is not among allow.kinds of the agent's own settings", "Bản 3, dòng 12, checks[0].kind: cấm loại snmp: cấu hình riêng của máy đo không cho phép (allow.kinds)"},
 		{"name Tiền Châu, type phường, district Phúc Yên, district code 244, at 21.2 105.6", "tên Tiền Châu, loại hình phường, địa bàn Phúc Yên, mã địa bàn 244, tại 21.2 105.6"},
@@ -64,6 +66,19 @@ func TestWhatIsNotKnownStaysAsItIs(t *testing.T) {
 	}
 	if got, known := b.Say(phrase.Vietnamese, ""); got != "" || !known {
 		t.Error(got, known)
+	}
+}
+
+// Agents' reasons may be anything: no text takes longer than one that a person reads with patience.
+func TestATextThatFitsInManyWaysIsGivenUp(t *testing.T) {
+	b := open(t)
+	for _, text := range []string{
+		strings.Repeat("left out: values of site s: b: a/b c is d: ", 6) + strings.Repeat(" is longer than 3 bytes; that was so 3 times", 5),
+		strings.Repeat("a/b is x: ", 24) + strings.Repeat("; that was so 3 times", 12),
+	} {
+		if n := testing.AllocsPerRun(1, func() { b.Say(phrase.Vietnamese, text) }); n > 10_000 {
+			t.Errorf("%.40q takes %v pieces of memory", text, n)
+		}
 	}
 }
 
