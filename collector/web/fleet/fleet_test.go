@@ -359,6 +359,12 @@ func TestALinkIsShownOnceAndTheRecordSaysWho(t *testing.T) {
 	if body := w.get(admin, "/fleet/audit"); !strings.Contains(body, "hoa") || !strings.Contains(body, "lan") {
 		t.Error("the record does not say who did what")
 	}
+	w.do(admin, "POST", "/fleet/people", url.Values{"do": {"add"}, "name": {"admin"}, "role": {"viewer"}})
+	for _, path := range []string{"/fleet/audit?lang=vi&act=person.add", "/fleet/audit/record.csv?lang=vi&act=person.add"} {
+		if body := w.get(admin, path); strings.Contains(body, "quản trị") || !strings.Contains(body, "admin") {
+			t.Errorf("%s: an account that is called like a role is not named: %s", path, body)
+		}
+	}
 	if body, _ := io.ReadAll(w.do(admin, "GET", "/fleet/audit/record.json", nil).Body); !strings.Contains(string(body), `"who":"lan"`) {
 		t.Errorf("%s", body)
 	}

@@ -248,13 +248,21 @@ func (p *Pages) auditFile(rw http.ResponseWriter, r *http.Request) {
 		s.Columns = append(s.Columns, sheet.Column{Heading: out.T("fleet.audit_" + key), Kind: kind})
 	}
 	for _, e := range list {
-		s.Rows = append(s.Rows, []any{strconv.FormatInt(e.ID, 10), e.At, e.Who, e.Via, e.Address, e.Act, out.Say(e.What), out.Say(e.Detail), out.T(okKey(e.OK))})
+		s.Rows = append(s.Rows, []any{strconv.FormatInt(e.ID, 10), e.At, e.Who, e.Via, e.Address, e.Act, out.Object(e.What), out.Say(e.Detail), out.T(okKey(e.OK))})
 	}
 	p.send(rw, r, &out.page, out.T("fleet.audit_file"), s)
 }
 
 // ActWord is what was done, in words; what has none stays as it is.
 func (p *page) ActWord(act string) string { return p.word("fleet.act_", act) }
+
+// Object is what something was done to, in words; one word is a name, also that of an account which is called like a role.
+func (p *page) Object(what string) string {
+	if !strings.Contains(what, " ") {
+		return what
+	}
+	return p.Say(what)
+}
 
 // ViaWord is how somebody came, in words.
 func (p *page) ViaWord(via string) string { return p.word("fleet.via_", via) }
