@@ -103,8 +103,12 @@ func pause(over int) time.Duration {
 }
 
 func (t *tries) left(k try, pause func(n int) time.Duration) time.Duration {
-	f := t.kept[k]
-	return max(pause(int(f.n))-max(t.now().Sub(f.last), 0), 0) // a clock that was set back locks nobody out for so long
+	f, now := t.kept[k], t.now()
+	if f.last.After(now) { // the clock was set back: the pause begins anew, and ends
+		f.last = now
+		t.kept[k] = f
+	}
+	return max(pause(int(f.n))-now.Sub(f.last), 0)
 }
 
 // waitFrom is for how long an address that showed wrong keys is not let in.

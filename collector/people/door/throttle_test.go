@@ -56,6 +56,10 @@ func TestAClockThatIsSetBackLocksNobodyOut(t *testing.T) {
 	if after := tr.wait("lan", desk, true); before <= 0 || after > before {
 		t.Errorf("waits %v, and after the clock was set back %v", before, after)
 	}
+	now = now.Add(longestPause)
+	if wait := tr.wait("lan", desk, true); wait > 0 {
+		t.Errorf("a pause that began before the clock was set back never ends: %v", wait)
+	}
 	tr.failed("an", desk)
 	if wait := tr.wait("an", desk, true); wait > longestPause {
 		t.Errorf("waits %v", wait)
