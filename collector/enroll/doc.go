@@ -6,8 +6,8 @@
 //
 // A join code's secret has 80 bits, so that nobody finds one while the collector counts: each network (an IPv4 address,
 // an IPv6 /64) may try some twenty that do not exist, and then one a minute; all together a few hundred, and then some a
-// second. Whoever is over is refused before the code is looked at, so that a refusal says nothing of it. Codes that exist
-// are not counted: a district's agents behind one address may all enrol at once.
+// second. Whoever is over is told to wait, and no more. Codes that exist are neither counted nor held up: a district's
+// agents behind one address may all enrol at once, whatever else comes from there, and 80 bits are not found by trying.
 //
 // # Clocks
 //

@@ -74,7 +74,7 @@ func (s *Store) write(ctx context.Context, doing string, do func(ctx context.Con
 	if err == nil || ctx.Err() != nil || errors.As(err, &refused) || errors.As(err, &invalid) {
 		return err
 	}
-	for _, known := range []error{fleet.ErrUnknownAgent, fleet.ErrUnknownCode, fleet.ErrUnknownSite, fleet.ErrState} {
+	for _, known := range []error{fleet.ErrUnknownAgent, fleet.ErrUnknownCode, fleet.ErrUnknownSite, fleet.ErrState, fleet.ErrOtherKey} {
 		if errors.Is(err, known) {
 			return err
 		}
