@@ -48,7 +48,11 @@ func (k *Keeper) Status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	out := Status{Rollout: current}
-	agents, err := k.agents(ctx, current.Version)
+	m, err := k.manifest(ctx, current.Version)
+	if err != nil {
+		return out, err
+	}
+	agents, err := k.agents(ctx, m)
 	if err != nil {
 		return out, err
 	}
@@ -126,7 +130,11 @@ func (k *Keeper) Resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	agents, err := k.agents(ctx, current.Version)
+	m, err := k.manifest(ctx, current.Version)
+	if err != nil {
+		return err
+	}
+	agents, err := k.agents(ctx, m)
 	if err != nil {
 		return err
 	}
@@ -165,18 +173,19 @@ func (k *Keeper) said(ctx context.Context, act, what, detail string, do func(by 
 	return k.record(ctx, act, what, detail)
 }
 
-// agents is what is known of all agents, seen from a release.
-func (k *Keeper) agents(ctx context.Context, v release.Version) ([]stages.Agent, error) {
-	if k.o.Agents == nil {
-		return nil, nil
-	}
+// manifest is that of a release that was put in.
+func (k *Keeper) manifest(ctx context.Context, v release.Version) (*release.Manifest, error) {
 	r, err := k.o.Store.Get(ctx, v)
 	if err != nil {
 		return nil, err
 	}
-	m, err := release.ParseManifest(r.Manifest)
-	if err != nil {
-		return nil, err
+	return release.ParseManifest(r.Manifest)
+}
+
+// agents is what is known of all agents, seen from a release.
+func (k *Keeper) agents(ctx context.Context, m *release.Manifest) ([]stages.Agent, error) {
+	if k.o.Agents == nil {
+		return nil, nil
 	}
 	list, err := k.o.Agents(ctx)
 	if err != nil {

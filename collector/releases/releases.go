@@ -213,19 +213,30 @@ func (k *Keeper) Step(ctx context.Context) error {
 	if err != nil || !current.State.Offers() {
 		return err
 	}
-	agents, err := k.agents(ctx, current.Version)
+	m, err := k.manifest(ctx, current.Version)
+	if err != nil {
+		return err
+	}
+	agents, err := k.agents(ctx, m)
 	if err != nil {
 		return err
 	}
 	now, up := k.o.Now(), k.heardSince()
-	if same(current, current.Step(agents, now, up)) {
+	step := func(r stages.Rollout) stages.Rollout {
+		if r.State == stages.StateRunning && now.After(m.Expires) { // no agent takes it any more, and so none would be waited for
+			r.State, r.Settled, r.Why = stages.StateHalted, time.Time{}, release.ErrExpired.Error()
+			return r
+		}
+		return r.Step(agents, now, up)
+	}
+	if same(current, step(current)) {
 		return nil
 	}
 	was, is, err := k.o.Store.Change(ctx, func(r stages.Rollout) (stages.Rollout, error) {
 		if r.ID != current.ID {
 			return r, nil // another one was begun meanwhile
 		}
-		return r.Step(agents, now, up), nil
+		return step(r), nil
 	})
 	if err != nil {
 		return err

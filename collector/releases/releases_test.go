@@ -260,6 +260,36 @@ func TestWithTooManyReleasesOneIsWithdrawnForTheNext(t *testing.T) {
 	}
 }
 
+// What expires on its way has not arrived: who did not take it until then never will.
+func TestAReleaseThatExpiresOnItsWayIsHalted(t *testing.T) {
+	m := newMaker(t)
+	w := newWorld(t, m)
+	ctx := t.Context()
+	if _, err := w.Add(ctx, m.release(t, "1.1.0", releasetest.Program("1.1.0"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Start(ctx, v(t, "1.1.0"), stages.DefaultPlan("s1")); err != nil {
+		t.Fatal(err)
+	}
+	takes := func(a *fleet.Agent) {
+		if a.Site == "s1" {
+			a.Presence = &presence.Presence{Phase: presence.PhaseRunning, Machine: enroll.Machine{System: "linux/amd64", Version: "1.1.0"}, Update: presence.Update{Enabled: true}}
+		}
+	}
+	for _, d := range []time.Duration{time.Minute, 366 * 24 * time.Hour, time.Hour, time.Hour} {
+		w.pass(d, takes)
+		if err := w.Step(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if current, err := w.Status(ctx); err != nil || current.State != stages.StateHalted || !strings.Contains(current.Why, "has expired") {
+		t.Errorf("%+v, %v", current.Rollout, err)
+	}
+	if !strings.HasSuffix(w.acts(), "halt by system") {
+		t.Errorf("the record says %s", w.acts())
+	}
+}
+
 func TestAReleaseGoesOut(t *testing.T) {
 	m := newMaker(t)
 	w := newWorld(t, m)
