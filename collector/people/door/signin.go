@@ -85,7 +85,7 @@ func (d *Door) SignIn(w http.ResponseWriter, r *http.Request, name, secret strin
 	if old {
 		d.rehash(r.Context(), name, hash, secret)
 	}
-	return p, d.begin(w, r, kept.Session{Person: name}, "password")
+	return p, d.begin(w, r, kept.Session{Person: name}, "with a password")
 }
 
 // rehash keeps the password by today's cost. That it fails is no reason to keep anybody out.
@@ -166,7 +166,7 @@ func (d *Door) ChangePassword(w http.ResponseWriter, r *http.Request, old, chose
 	if err := d.store.SetPassword(r.Context(), c.Name, made, false, ""); err != nil {
 		return err
 	}
-	return d.begin(w, r, kept.Session{Person: c.Name}, "password changed")
+	return d.begin(w, r, kept.Session{Person: c.Name}, "with a new password")
 }
 
 // EndOthers ends all of the caller's sessions but this one.
@@ -248,7 +248,7 @@ func (d *Door) UseFirst(w http.ResponseWriter, r *http.Request, secret, name, di
 	if l.Person == "" {
 		d.forgetFirst()
 	}
-	return d.begin(w, r, kept.Session{Person: name}, "link")
+	return d.begin(w, r, kept.Session{Person: name}, "with a link")
 }
 
 // HasSignOn reports whether the province's own sign-on is set up; its name is for the button.

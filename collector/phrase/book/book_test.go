@@ -41,6 +41,12 @@ func TestSentencesAreSaidInVietnamese(t *testing.T) {
 		{"s1/main went back to the former version: its results did not arrive within 10m0s", "s1/main đã trở về bản trước: kết quả đo không về trong 10m0s"},
 		{"paused by admin", "admin cho tạm dừng"}, // a name, not the role
 		{"paused by anonymous 10.0.0.5", "người chưa đăng nhập, từ 10.0.0.5 cho tạm dừng"},
+		{"role viewer, districts all", "vai trò người xem, toàn tỉnh"},
+		{"role viewer, districts all, until 2027-01-31", "vai trò người xem, toàn tỉnh, đến 2027-01-31"},
+		{"districts Vĩnh Yên, were all", "địa bàn Vĩnh Yên, trước là toàn tỉnh"},
+		{"from ever: VNPT, by Lan (lines.csv)", "từ đầu: VNPT, Lan (lines.csv)"},
+		{"needs work; before it 12 more that are not listed", "cần quyền work; trước đó còn 12 lần không liệt kê"},
+		{"with a new password", "bằng mật khẩu mới"},
 		{"role operator, was viewer; disabled", "vai trò vận hành, trước là người xem; khóa tài khoản"},
 		{"work 3:12: checks[0].kind: snmp is forbidden: it is not among allow.kinds of the agent's own settings", "Bản 3, dòng 12, checks[0].kind: cấm loại snmp: cấu hình riêng của máy đo không cho phép (allow.kinds)"},
 		{"name Tiền Châu, type phường, district Phúc Yên, district code 244, at 21.2 105.6", "tên Tiền Châu, loại hình phường, địa bàn Phúc Yên, mã địa bàn 244, tại 21.2 105.6"},

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -156,7 +157,7 @@ func (s *Store) Set(ctx context.Context, name string, change Change) error {
 			return err
 		}
 		var what []string
-		if change.Display != nil {
+		if change.Display != nil && *change.Display != p.Display {
 			p.Display = *change.Display
 			what = append(what, "display")
 		}
@@ -164,7 +165,7 @@ func (s *Store) Set(ctx context.Context, name string, change Change) error {
 			what = append(what, fmt.Sprintf("role %s, was %s", *change.Role, p.Role))
 			p.Role = *change.Role
 		}
-		if change.Districts != nil {
+		if change.Districts != nil && (!slices.Equal(*change.Districts, p.Districts) || (*change.Districts == nil) != (p.Districts == nil)) {
 			what = append(what, fmt.Sprintf("districts %s, were %s", said(*change.Districts), said(p.Districts)))
 			p.Districts = *change.Districts
 		}

@@ -39,7 +39,7 @@ const (
 	sessionsOfOne = 20
 )
 
-// Begin signs somebody in: it returns the secret of a new session. How is written into the record, such as "password".
+// Begin signs somebody in: it returns the secret of a new session. How is written into the record, such as "with a password".
 func (s *Store) Begin(ctx context.Context, in Session, how string) (secret string, err error) {
 	secret = random(secretBytes)
 	agent := plain(in.Agent)
