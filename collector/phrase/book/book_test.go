@@ -41,6 +41,7 @@ func TestSentencesAreSaidInVietnamese(t *testing.T) {
 		{"s1/main went back to the former version: its results did not arrive within 10m0s", "s1/main đã trở về bản trước: kết quả đo không về trong 10m0s"},
 		{"paused by admin", "admin cho tạm dừng"}, // a name, not the role
 		{"paused by anonymous 10.0.0.5", "người chưa đăng nhập, từ 10.0.0.5 cho tạm dừng"},
+		{"pending; host pc1", "chờ duyệt; máy pc1"},
 		{"role viewer, districts all", "vai trò người xem, toàn tỉnh"},
 		{"role viewer, districts all, until 2027-01-31", "vai trò người xem, toàn tỉnh, đến 2027-01-31"},
 		{"districts Vĩnh Yên, were all", "địa bàn Vĩnh Yên, trước là toàn tỉnh"},

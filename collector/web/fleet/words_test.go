@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"encoding/json"
 	"net/url"
 	"regexp"
 	"slices"
@@ -58,6 +59,7 @@ func ailing(t *testing.T, w *world) {
 	}
 	for _, e := range []audit.Entry{
 		{Act: "sign_in.failed", Who: "hoa", Detail: "name or password is wrong", Via: "screen"}, {Act: "refused", What: "POST /fleet/work/apply", Detail: "needs work", Via: "api"},
+		{Act: "agent.enrolled", Who: "s1/main", Via: "agent", What: "s1/main", Detail: "pending; host pc1", OK: true},
 		{Act: "agent.clone", Who: "system", Via: "system", What: "s1/main", Detail: "two machines report in turn: pc1 and pc2", OK: true},
 		{Act: "person.set", What: "hoa", Detail: "role operator, was viewer; districts Vĩnh Yên, were all; disabled", Via: "command", OK: true},
 		{Act: "code.create", What: "s1", Detail: "code AB12; agent main; replaces false; approve true; until 2026-11-27 08:00 UTC", OK: true},
@@ -74,8 +76,13 @@ func ailing(t *testing.T, w *world) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	manifest, err := json.Marshal(release.Manifest{Product: release.Product, Version: v, Built: time.Now(), Expires: time.Now().AddDate(1, 0, 0),
+		Files: []release.File{{OS: "linux", Arch: "amd64", Name: "agent", Size: 1, SHA256: strings.Repeat("0", 64)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	store := w.reg.Releases()
-	if err := store.Put(ctx, kept.Release{Version: v, Manifest: []byte("{}"), Signature: []byte("x"), By: "lan"}); err != nil {
+	if err := store.Put(ctx, kept.Release{Version: v, Manifest: manifest, Signature: []byte("x"), By: "lan"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := store.Start(ctx, v, stages.DefaultPlan("s1"), "lan"); err != nil {
