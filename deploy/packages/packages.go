@@ -80,7 +80,7 @@ type Options struct {
 	Dist    string // where everything is put; emptied first
 	Tools   string // where nfpm and cyclonedx-gomod are kept between builds
 	Release Release
-	Targets []Target // of Targets; tests build fewer
+	Targets []Target  // of Targets; tests build fewer
 	Say     io.Writer // one line at a time, by several goroutines
 }
 
