@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"communewatch/collector/clock"
+	"communewatch/probes/release"
 )
 
 // openClock has everything go by the time that may be believed from here on.
@@ -18,7 +19,7 @@ func (c *Collector) openClock() {
 }
 
 func (c *Config) clockOptions(now func() time.Time, log *slog.Logger, sites func(context.Context) (int, error)) clock.Options {
-	o := clock.Options{File: filepath.Join(c.DataDir, "clock"), Sites: sites, Now: now, Log: log}
+	o := clock.Options{File: filepath.Join(c.DataDir, "clock"), Built: release.Built(), Sites: sites, Now: now, Log: log}
 	if at, ok := c.lastAlive(); ok {
 		o.Passed = at
 	}

@@ -135,6 +135,29 @@ func TestClockThatJumpsWhileItRunsIsInDoubtUntilItIsSetRight(t *testing.T) {
 	})
 }
 
+// A machine without a battery begins in 1970: what is made at the first start, such as an authority for twenty years, must
+// not be of that time.
+func TestAClockFromBeforeTheProgramIsInDoubtAtTheFirstStart(t *testing.T) {
+	bubble(t, func(t *testing.T, m *machine) {
+		built := time.Now().Add(-400 * day)
+		m.set(-30 * 365 * day)
+		c := Open(Options{File: m.file, Built: built, Now: m.now, Log: slog.New(slog.NewTextHandler(&m.log, nil))})
+		stop := run(t, c)
+		time.Sleep(time.Hour)
+		if got := c.Now(); c.Believed() || !got.Equal(built.Add(time.Hour)) {
+			t.Errorf("believed %v; now is %v, and the program is of %v", c.Believed(), got, built)
+		}
+		m.set(0) // a time server answers
+		if got := c.Now(); !c.Believed() || !got.Equal(m.now()) {
+			t.Errorf("believed %v; now is %v, not what the machine says, %v", c.Believed(), got, m.now())
+		}
+		stop()
+		if again := m.open(); !again.Believed() {
+			t.Error("not believed after another start")
+		}
+	})
+}
+
 func TestAgentsConfirmAClock(t *testing.T) {
 	type word struct {
 		site string
