@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"communewatch/collector/clock"
-	"communewatch/probes/release"
 )
 
 // openClock has everything go by the time that may be believed from here on.
@@ -19,12 +18,15 @@ func (c *Collector) openClock() {
 }
 
 func (c *Config) clockOptions(now func() time.Time, log *slog.Logger, sites func(context.Context) (int, error)) clock.Options {
-	o := clock.Options{File: filepath.Join(c.DataDir, "clock"), Built: release.Built(), Sites: sites, Now: now, Log: log}
+	o := clock.Options{File: filepath.Join(c.DataDir, "clock"), Earliest: earliest(), Sites: sites, Now: now, Log: log}
 	if at, ok := c.lastAlive(); ok {
 		o.Passed = at
 	}
 	return o
 }
+
+// earliest is before this program was written: no clock that says less is right.
+func earliest() time.Time { return time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
 // lastAlive is when a collector was last up.
 func (c *Config) lastAlive() (time.Time, bool) {

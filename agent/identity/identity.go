@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
 
 	"communewatch/agent/spool/disk"
 	"communewatch/probes/enroll"
-	program "communewatch/probes/release"
 )
 
 const (
@@ -52,7 +52,7 @@ func New(dir string, set *Set, o Options) *Identity {
 		o.Now = time.Now
 	}
 	if o.Build.IsZero() {
-		o.Build = program.Built()
+		o.Build = built()
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -61,6 +61,21 @@ func New(dir string, set *Set, o Options) *Identity {
 		o.Disk = private()
 	}
 	return &Identity{dir: dir, o: o, set: *set, renewed: make(chan struct{}), doubt: make(chan struct{}, 1)}
+}
+
+// built is when the commit was made that this program was built from; zero where the toolchain did not write it down.
+func built() time.Time {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return time.Time{}
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.time" {
+			at, _ := time.Parse(time.RFC3339, s.Value)
+			return at
+		}
+	}
+	return time.Time{}
 }
 
 // Set is the identity as it is now.
@@ -308,6 +323,6 @@ func latest(at time.Time, others ...time.Time) time.Time {
 
 // Learn begins a set's clock with the time that a collector told at enrolment.
 func (s *Set) Learn(dir string, told, now time.Time) error {
-	s.clock = clock{}.told(told, now, latest(program.Built(), s.Certificate.NotBefore))
+	s.clock = clock{}.told(told, now, latest(built(), s.Certificate.NotBefore))
 	return s.clock.write(private(), dir)
 }

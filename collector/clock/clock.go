@@ -44,9 +44,8 @@ type Options struct {
 	File string // where the newest time that was believed is kept
 	// Passed is a time that has passed for certain, for a folder that has no File yet; zero: none is known.
 	Passed time.Time
-	// Built is when this program was built, which has passed too: a clock that says less at the very first start is in doubt;
-	// zero: it is not known.
-	Built time.Time
+	// Earliest is what no clock may be before at the very first start, when nothing else is known; zero: anything goes.
+	Earliest time.Time
 	// Sites says how many sites have reported, so that it is known how many may be waited for; nil: it is not known.
 	Sites func(context.Context) (int, error)
 
@@ -116,7 +115,7 @@ func (c *Clock) Now() time.Time {
 func (c *Clock) look(machine time.Time) time.Time {
 	count, last, first := time.Now(), c.believed, c.believed.IsZero()
 	if first {
-		last = c.o.Built // what is later is as good as anything
+		last = c.o.Earliest // what is later is as good as anything
 	}
 	expected := last.Add(count.Sub(c.at))
 	// Without the reading of the processor's count, by which a clock that was set is as before.

@@ -137,15 +137,15 @@ func TestClockThatJumpsWhileItRunsIsInDoubtUntilItIsSetRight(t *testing.T) {
 
 // A machine without a battery begins in 1970: what is made at the first start, such as an authority for twenty years, must
 // not be of that time.
-func TestAClockFromBeforeTheProgramIsInDoubtAtTheFirstStart(t *testing.T) {
+func TestAClockFromLongAgoIsInDoubtAtTheFirstStart(t *testing.T) {
 	bubble(t, func(t *testing.T, m *machine) {
-		built := time.Now().Add(-400 * day)
+		earliest := time.Now().Add(-400 * day)
 		m.set(-30 * 365 * day)
-		c := Open(Options{File: m.file, Built: built, Now: m.now, Log: slog.New(slog.NewTextHandler(&m.log, nil))})
+		c := Open(Options{File: m.file, Earliest: earliest, Now: m.now, Log: slog.New(slog.NewTextHandler(&m.log, nil))})
 		stop := run(t, c)
 		time.Sleep(time.Hour)
-		if got := c.Now(); c.Believed() || !got.Equal(built.Add(time.Hour)) {
-			t.Errorf("believed %v; now is %v, and the program is of %v", c.Believed(), got, built)
+		if got := c.Now(); c.Believed() || !got.Equal(earliest.Add(time.Hour)) {
+			t.Errorf("believed %v; now is %v, and not from %v on", c.Believed(), got, earliest)
 		}
 		m.set(0) // a time server answers
 		if got := c.Now(); !c.Believed() || !got.Equal(m.now()) {

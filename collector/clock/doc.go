@@ -25,6 +25,6 @@
 //
 // # What is not noticed
 //
-// A clock that is ahead at the very first start, when there is nothing to compare it with but the day of the program; one
-// that wanders slowly, or by less than maxAway. How far agents' clocks are from this one is on the page of the fleet.
+// A clock that is ahead at the very first start, when there is nothing to compare it with but the year in which this
+// was written; one that wanders slowly, or by less than maxAway. How far agents' clocks are from this one is on the page of the fleet.
 package clock
