@@ -34,7 +34,7 @@ func (s *Store) CreateLink(ctx context.Context, person string) (secret string, e
 				return refused{ErrUnknown}
 			}
 		} else {
-			e.What = "administrator"
+			e.What = "an administrator"
 		}
 		if _, err := c.ExecContext(ctx, "DELETE FROM people_links WHERE person IS nullif(?, '') AND used_ms IS NULL", person); err != nil {
 			return err
