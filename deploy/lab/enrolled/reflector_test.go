@@ -67,7 +67,7 @@ func TestAnEnrolledAgentCallsItsOwnCollector(t *testing.T) {
 			return []string{"work"}
 		case page.Outcome != probes.OutcomeOK:
 			t.Fatalf("the page: %v %s", page.Outcome, page.Error)
-		case call.Outcome == probes.OutcomeBusy || call.Outcome == probes.OutcomeOverloaded: // of this machine, not of the line
+		case busy(call):
 			return []string{call.Error}
 		case call.Outcome != probes.OutcomeOK:
 			t.Fatalf("the call: %v %s", call.Outcome, call.Error)
@@ -79,6 +79,9 @@ func TestAnEnrolledAgentCallsItsOwnCollector(t *testing.T) {
 	during := make(chan schedule.Result, 1)
 	go func() {
 		call, _ := results()
+		for busy(call) && t.Context().Err() == nil {
+			call, _ = results()
+		}
 		during <- call
 	}()
 	await(t, "another call", func() []string { return says(t, f, `communewatch_reflector_sessions{state="connected"} 1`) })
@@ -109,6 +112,11 @@ func TestAnEnrolledAgentCallsItsOwnCollector(t *testing.T) {
 	if resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a stranger is answered %s", resp.Status)
 	}
+}
+
+// busy reports whether a call was not made for want of this machine's time, which says nothing of the line.
+func busy(call schedule.Result) bool {
+	return call.Outcome == probes.OutcomeBusy || call.Outcome == probes.OutcomeOverloaded
 }
 
 // stranger is somebody who believes the collector, and shows nothing.
