@@ -46,7 +46,7 @@ func TestPagesOpen(t *testing.T) {
 			}
 		}
 	}
-	contains(t, body(t, bare, "/inventory"), "kind: snmp", "purchases import")
+	contains(t, body(t, bare, "/inventory"), "work secret set", "purchases import")
 	contains(t, body(t, bare, "/inventory/purchases"), "purchases import")
 }
 

@@ -38,12 +38,27 @@ func printPlan(w io.Writer, l phrase.Lang, p *rehearsal.Plan) error {
 	}
 	if len(p.Estimates) > 0 {
 		length := time.Duration(p.TotalSeconds) * time.Second
-		fmt.Fprintf(w, pick(l, "Tổng thời gian khoảng %v, mỗi bước %d giây\n", "About %v in all, %d s in each step\n"), length, p.StepSeconds)
+		fmt.Fprintf(w, pick(l, "Tổng thời gian khoảng %s, mỗi bước %d giây\n", "About %s in all, %d s in each step\n"), span(l, length), p.StepSeconds)
 	}
 	for _, n := range p.Warnings {
 		fmt.Fprintf(w, "! %s%s\n", words.Note(l, n), some(n.Sites, nil))
 	}
 	return nil
+}
+
+// span words a length of time.
+func span(l phrase.Lang, d time.Duration) string {
+	if l == phrase.English {
+		return d.String()
+	}
+	minutes, seconds := int(d/time.Minute), int(d%time.Minute/time.Second)
+	switch {
+	case minutes == 0:
+		return fmt.Sprintf("%d giây", seconds)
+	case seconds == 0:
+		return fmt.Sprintf("%d phút", minutes)
+	}
+	return fmt.Sprintf("%d phút %d giây", minutes, seconds)
 }
 
 // some lists the first of sites, by name where one is known.

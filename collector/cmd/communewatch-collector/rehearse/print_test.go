@@ -34,3 +34,16 @@ func TestBadMediaAreToldFirst(t *testing.T) {
 		t.Errorf("%s", out.String())
 	}
 }
+
+func TestTheLengthOfAPlanIsSaidInTheReadersLanguage(t *testing.T) {
+	for seconds, want := range map[int]string{45: "45 giây", 60: "1 phút", 87: "1 phút 27 giây"} {
+		var vi, en strings.Builder
+		p := &rehearsal.Plan{Estimates: []rehearsal.Estimate{{Step: 1}}, TotalSeconds: seconds, StepSeconds: 15}
+		if err := printPlan(&vi, phrase.Vietnamese, p); err != nil || !strings.Contains(vi.String(), "khoảng "+want+", mỗi bước 15 giây") {
+			t.Errorf("%s, %v", vi.String(), err)
+		}
+		if err := printPlan(&en, phrase.English, p); err != nil || !strings.Contains(en.String(), (time.Duration(seconds)*time.Second).String()) {
+			t.Errorf("%s, %v", en.String(), err)
+		}
+	}
+}
