@@ -132,6 +132,9 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := a.cfg.keptBroken; err != nil {
+		a.log.Error("checks from the collector may speak to less than was allowed on this machine", "error", err)
+	}
 	if a.given != nil {
 		a.given.Restore()
 	}

@@ -3,7 +3,6 @@ package agent
 import (
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -48,15 +47,16 @@ type Config struct {
 	Updates updates.Settings `yaml:"updates"`
 	Office  Office           `yaml:"onsite"`
 
-	kit      *snmp.Kit            // of its snmp checks
-	guard    *bind.Guard          // of what the collector gives it to do
-	allowed  map[probes.Kind]bool // kinds of that
-	bindings map[probes.Path]binding
-	meetings orders.Meetings
-	holds    string                 // file that a hold of the collector's is kept in; "" where it gives no orders
-	enrolled *identity.Set          // nil where nothing in the settings asks for an identity
-	identity *identity.Identity     // enrolled in use; set by New
-	lent     []collectors.Collector // of a single run: those of the agent in whose name it is made
+	kit        *snmp.Kit            // of its snmp checks
+	guard      *bind.Guard          // of what the collector gives it to do
+	allowed    map[probes.Kind]bool // kinds of that
+	bindings   map[probes.Path]binding
+	meetings   orders.Meetings
+	keptBroken error                  // why what the machine allows beside the settings can't be used
+	holds      string                 // file that a hold of the collector's is kept in; "" where it gives no orders
+	enrolled   *identity.Set          // nil where nothing in the settings asks for an identity
+	identity   *identity.Identity     // enrolled in use; set by New
+	lent       []collectors.Collector // of a single run: those of the agent in whose name it is made
 }
 
 // Spool bounds the results kept on disk.
@@ -276,18 +276,6 @@ func (c *Config) binding(path probes.Path) binding {
 		return b
 	}
 	return binding{Binding: bind.Binding{Path: path}}
-}
-
-// prefixes parses addresses and prefixes.
-func parsePrefix(s string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(s); err == nil {
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil {
-		return p, fmt.Errorf("%q is neither an address nor a prefix such as 10.1.0.0/16", s)
-	}
-	return p.Masked(), nil
 }
 
 // SweepAllows lists the networks that the config's sweeps may look through.

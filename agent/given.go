@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"communewatch/agent/allow"
+	"communewatch/agent/identity"
 	"communewatch/agent/kinds"
 	"communewatch/probes"
 	"communewatch/probes/bind"
@@ -20,26 +22,28 @@ import (
 type Allow struct {
 	Work bool `yaml:"work"` // take checks from the collector at all
 	// Addresses that such checks may speak to, as prefixes or addresses. Default: private networks and those of providers'
-	// translators. What the file's own checks name as addresses may be spoken to as well.
+	// translators. What the file's own checks name as addresses, and what was allowed when the machine joined (agent/allow),
+	// may be spoken to as well.
 	Addresses []string `yaml:"addresses"`
 	// Kinds that such checks may be of. Default: all but sweep, and those that the file's own checks are of.
 	Kinds []probes.Kind `yaml:"kinds"`
 }
 
-// defaultAllowed is where offices and the province's own services are (RFC 1918, RFC 6598, RFC 4193).
-var defaultAllowed = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"}
-
 // allow makes the guard of what comes from the collector.
 func (v *validator) allow(c *Config) {
-	list := c.Allow.Addresses
-	if list == nil {
-		list = defaultAllowed
+	c.guard = &bind.Guard{Allow: work.DefaultAllowed()}
+	if c.Allow.Addresses != nil {
+		c.guard.Allow = v.prefixes("allow.addresses", c.Allow.Addresses)
 	}
-	c.guard = &bind.Guard{Allow: v.prefixes("allow.addresses", list)}
 	for i, p := range c.guard.Allow {
-		if bind.Forbidden(p.Addr()) && p.Bits() > 0 && c.Allow.Addresses != nil {
-			v.doc.Problem(fmt.Sprintf("allow.addresses[%d]", i), "%s is this machine, its link or a group, which checks from the collector may never speak to", p)
+		if err := allow.Check(p); err != nil && c.Allow.Addresses != nil {
+			v.doc.Problem(fmt.Sprintf("allow.addresses[%d]", i), "%v", err)
 		}
+	}
+	if c.StateDir != "" {
+		var kept []netip.Prefix
+		kept, c.keptBroken = allow.Kept(identity.Folder(c.StateDir))
+		c.guard.Allow = append(c.guard.Allow, kept...)
 	}
 	table := kinds.Table(v.kit)
 	for i, k := range c.Allow.Kinds {
@@ -68,7 +72,7 @@ func (v *validator) allow(c *Config) {
 // speaksTo lists the addresses and networks that a check names; names are known only when they are resolved.
 func (c *Check) speaksTo() (list []netip.Prefix) {
 	if c.Kind == probes.KindSweep {
-		if p, err := parsePrefix(c.Address); err == nil {
+		if p, err := allow.ParsePrefix(c.Address); err == nil {
 			list = append(list, p)
 		}
 		return list
@@ -135,10 +139,11 @@ func (v *validator) allowed(c *Config) {
 			v.doc.Problem(at+".kind", "%s is forbidden: it is not among allow.kinds of the agent's own settings", check.Kind)
 		}
 		for _, p := range check.speaksTo() {
-			if err := c.guard.Check(p.Addr()); err != nil {
+			if err := c.guard.Check(p.Addr()); err != nil && bind.Forbidden(p.Addr()) {
 				v.doc.Problem(at+".address", "%v", err)
 			} else if !c.guard.Contains(p) {
-				v.doc.Problem(at+".address", "forbidden: not all of %s is among allow.addresses of the agent's own settings", p)
+				named := strings.TrimSuffix(p.String(), fmt.Sprintf("/%d", p.Addr().BitLen()))
+				v.doc.Problem(at+".address", "forbidden: %s is not among allow.addresses of the agent's own settings; `communewatch-agent allow add %s` on its machine lets checks speak to it", named, named)
 			}
 		}
 	}

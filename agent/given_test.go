@@ -8,11 +8,15 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"communewatch/agent/allow"
+	"communewatch/agent/identity"
 	"communewatch/probes"
 	said "communewatch/probes/orders"
 	"communewatch/probes/wire"
@@ -28,11 +32,43 @@ func given(version int, document string) *work.Work {
 
 func settingsFile(t *testing.T, more string) Config {
 	t.Helper()
-	cfg, err := ParseConfig("agent.yaml", fmt.Appendf(nil, "site: s1\nagent: a\nstate_dir: '%s'\ncollectors: [{url: 'http://127.0.0.1:1', token: x}]\n%s", t.TempDir(), more))
+	state := "state_dir: '" + t.TempDir() + "'\n"
+	if strings.Contains(more, "state_dir:") {
+		state = ""
+	}
+	cfg, err := ParseConfig("agent.yaml", fmt.Appendf(nil, "site: s1\nagent: a\n%scollectors: [{url: 'http://127.0.0.1:1', token: x}]\n%s", state, more))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return cfg
+}
+
+// What was allowed as a machine joined counts like what its settings allow, beside a narrow list of theirs too.
+func TestWorkMayLookAtWhatTheMachineLetIn(t *testing.T) {
+	dir := t.TempDir()
+	list, err := allow.Parse([]string{"203.0.113.0/24"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := allow.Keep(identity.Folder(dir), list); err != nil {
+		t.Fatal(err)
+	}
+	for name, more := range map[string]string{"nothing said": "", "a narrow list": "allow: {addresses: [10.1.0.0/16]}\n"} {
+		cfg := settingsFile(t, more+"state_dir: '"+dir+"'\n")
+		for address, want := range map[string]string{"203.0.113.7": "", "203.0.114.7": "`communewatch-agent allow add 203.0.114.7`"} {
+			_, err := cfg.with(given(3, "checks:\n- {name: c, path: broadband, kind: icmp, address: "+address+"}\n"))
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%s, %s: %v", name, address, err)
+			}
+		}
+	}
+	if err := os.WriteFile(filepath.Join(identity.Folder(dir), "allow.txt"), []byte("everything"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := settingsFile(t, "state_dir: '"+dir+"'\n")
+	if _, err := cfg.with(given(3, "checks: [{name: c, path: lan, kind: icmp, address: 203.0.113.7}]")); err == nil || cfg.keptBroken == nil {
+		t.Errorf("a damaged list: %v, told as %v", err, cfg.keptBroken)
+	}
 }
 
 // Everything that the collector must not have an agent do, and everything that it may.
@@ -61,7 +97,7 @@ func TestWorkIsHeldAgainstTheAgentsOwnSettings(t *testing.T) {
 		"conference":              {"", check("kind: webrtc, address: 'https://198.51.100.1/whip', options: {token: x}"), "198.51.100.1"},
 		"sweep":                   {"", check("kind: sweep, address: 10.0.0.0/24, options: {allow: [10.0.0.0/24]}"), "allow.kinds"},
 		"sweep allowed":           {"allow: {kinds: [sweep]}", check("kind: sweep, address: 10.0.0.0/24, options: {allow: [10.0.0.0/24]}"), ""},
-		"sweep allowed elsewhere": {"allow: {kinds: [sweep], addresses: [10.0.0.0/25]}", check("kind: sweep, address: 10.0.0.0/24, options: {allow: [10.0.0.0/24]}"), "not all of 10.0.0.0/24"},
+		"sweep allowed elsewhere": {"allow: {kinds: [sweep], addresses: [10.0.0.0/25]}", check("kind: sweep, address: 10.0.0.0/24, options: {allow: [10.0.0.0/24]}"), "allow add 10.0.0.0/24`"},
 		"other kind":              {"allow: {kinds: [icmp]}", check("kind: tcp, address: '10.0.0.1:22'"), "tcp is forbidden"},
 		"unknown kind":            {"", check("kind: exec, address: reboot"), "not a kind of check"},
 		"unknown key":             {"", "spool: {max_bytes: 1048576}", "unknown key"},

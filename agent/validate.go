@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"communewatch/agent/allow"
 	"communewatch/agent/checks"
 	"communewatch/agent/collectors"
 	"communewatch/agent/identity"
@@ -185,7 +186,7 @@ func (v *validator) hop(at string, h Hop) bind.Hop {
 func (v *validator) prefixes(at string, list []string) []netip.Prefix {
 	var out []netip.Prefix
 	for i, s := range list {
-		p, err := parsePrefix(s)
+		p, err := allow.ParsePrefix(s)
 		if err != nil {
 			v.doc.Problem(fmt.Sprintf("%s[%d]", at, i), "%v", err)
 			continue

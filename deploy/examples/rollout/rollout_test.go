@@ -146,6 +146,16 @@ func TestScriptSwitchesUpdatesOnAsMachinesJoin(t *testing.T) {
 	}
 }
 
+func TestScriptLetsMeasuringPointsIn(t *testing.T) {
+	out, err := rollout(t, 0o600, "admin@s1 CW1-AAAA-BBBB\n", "", "203.0.113.7,2001:db8::/32")
+	if err != nil || !strings.Contains(out, "admin@s1: enroll CW1-AAAA-BBBB --allow 203.0.113.7,2001:db8::/32\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, err := rollout(t, 0o600, "admin@s1 CW1-AAAA-BBBB\n", "", "a; reboot"); err == nil || !strings.Contains(out, "no list of addresses") || strings.Contains(out, "scp") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func TestScriptEndsAtTheFirstFailure(t *testing.T) {
 	out, err := rollout(t, 0o600, "admin@broken CW1-AAAA\nadmin@s2 CW1-BBBB\n")
 	if err == nil || strings.Contains(out, "s2") || strings.Contains(out, "done") {

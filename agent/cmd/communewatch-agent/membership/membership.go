@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"communewatch/agent"
+	"communewatch/agent/allow"
 	"communewatch/agent/cmd/communewatch-agent/update"
 	"communewatch/agent/identity"
 	"communewatch/agent/identity/join"
@@ -24,9 +25,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Commands returns the commands enroll and identity of a program of the version given.
+// Commands returns the commands enroll, identity and allow of a program of the version given.
 func Commands(version string) []*cobra.Command {
-	return []*cobra.Command{newEnroll(version), newIdentity()}
+	return []*cobra.Command{newEnroll(version), newIdentity(), newAllow()}
 }
 
 // place is where the identity is: given by a state folder, or by the settings that name one.
@@ -50,7 +51,7 @@ func newEnroll(version string) *cobra.Command {
 	var at place
 	var name string
 	var again bool
-	var maker []string
+	var maker, let []string
 	cmd := &cobra.Command{
 		Use: "enroll CODE", Short: "Make this machine an agent, with a join code from the collector",
 		Long: "Make this machine an agent, with a join code from the collector (communewatch-collector enroll create).\n\n" +
@@ -58,8 +59,10 @@ func newEnroll(version string) *cobra.Command {
 			"the collector certifies it for the site of the code. Where somebody has to approve that, the command waits, and may be\n" +
 			"broken off and given again. Run it as the user of the agent's service, or as root.\n\n" +
 			"With --updates the machine will take releases of the agent that are signed with that key, when the collector hands them on;\n" +
-			"without it, it takes none.",
-		Example: "  communewatch-agent enroll CW1-9F3K-....\n  communewatch-agent enroll CW1-9F3K-.... --name hall-pc\n  communewatch-agent enroll CW1-9F3K-.... --updates RWQ...",
+			"without it, it takes none.\n\n" +
+			"With --allow the checks that the collector gives may speak to these addresses as well, beside private networks and what the\n" +
+			"settings allow: a measuring point on the Internet is outside of both. communewatch-agent allow shows and changes that later.",
+		Example: "  communewatch-agent enroll CW1-9F3K-....\n  communewatch-agent enroll CW1-9F3K-.... --name hall-pc\n  communewatch-agent enroll CW1-9F3K-.... --updates RWQ...\n  communewatch-agent enroll CW1-9F3K-.... --allow 203.0.113.7",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -80,14 +83,14 @@ func newEnroll(version string) *cobra.Command {
 			}
 			out := cmd.OutOrStdout()
 			var set *identity.Set
-			unpin, err := pin(dir, maker)
+			undo, err := prepare(dir, maker, let)
 			if err == nil {
 				set, err = join.Enroll(cmd.Context(), join.Options{
 					Dir: dir, Code: code, Agent: name, Machine: identity.Machine(version), Again: again,
 					Say: func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) },
 				})
 				if err != nil {
-					err = errors.Join(err, unpin())
+					err = errors.Join(err, undo())
 				}
 			}
 			if errors.Is(err, os.ErrPermission) {
@@ -103,12 +106,33 @@ func newEnroll(version string) *cobra.Command {
 	at.flags(cmd)
 	cmd.Flags().StringVar(&name, "name", "", "`name` of the agent within its site, where the code does not say it (default: this machine's)")
 	cmd.Flags().StringSliceVar(&maker, "updates", nil, "take releases signed with this public `key` of minisign, or those of a file; may be given several times")
+	cmd.Flags().StringSliceVar(&let, "allow", nil, "let checks from the collector speak to this address or `prefix` too; several by commas")
 	cmd.Flags().BoolVar(&again, "again", false, "in the place of the identity that this machine has")
 	return cmd
 }
 
-// pin pins the maker's keys, before there is an identity: a service that waits for one starts at once. undo is for a machine
-// that did not join.
+// prepare keeps what is said beside the code, before there is an identity: a service that waits for one starts at once. undo
+// is for a machine that did not join.
+func prepare(dir string, maker, let []string) (undo func() error, err error) {
+	list, err := allow.Parse(let)
+	if err != nil {
+		return nil, fmt.Errorf("--allow: %w", err)
+	}
+	unpin, err := pin(dir, maker)
+	if err != nil || len(list) == 0 {
+		return unpin, err
+	}
+	before, err := allow.Kept(dir)
+	if err != nil {
+		before = nil // those are of no use
+	}
+	if err := allow.Keep(dir, list); err != nil {
+		return nil, errors.Join(err, unpin())
+	}
+	return func() error { return errors.Join(unpin(), allow.Keep(dir, before)) }, nil
+}
+
+// pin pins the maker's keys. undo takes that back.
 func pin(dir string, maker []string) (undo func() error, err error) {
 	if len(maker) == 0 {
 		return func() error { return nil }, nil

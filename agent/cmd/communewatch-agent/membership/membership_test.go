@@ -3,12 +3,15 @@ package membership
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"communewatch/agent/allow"
 	"communewatch/agent/identity"
 	"communewatch/agent/identity/identitytest"
 	updates "communewatch/agent/update"
@@ -93,6 +96,43 @@ func TestUpdatesAreSwitchedOnAsAMachineJoins(t *testing.T) {
 	}
 	if out, err := run(t, "enroll", c.Code().String(), "--state-dir", dir, "--name", "pc", "--updates", file); err != nil || pinned() != key {
 		t.Errorf("%v\n%s\npinned %q", err, out, pinned())
+	}
+}
+
+// TestAMeasuringPointOnTheInternetIsAllowedAsAMachineJoins: no settings file has to be edited for it.
+func TestAMeasuringPointOnTheInternetIsAllowedAsAMachineJoins(t *testing.T) {
+	c, dir := identitytest.NewCollector(t, time.Now), t.TempDir()
+	kept := func() string {
+		list, err := allow.Kept(identity.Folder(dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Trim(fmt.Sprint(list), "[]")
+	}
+	code := c.Code().String()
+	if _, err := run(t, "enroll", code, "--state-dir", dir, "--allow", "127.0.0.1"); err == nil || !strings.Contains(err.Error(), "--allow: 127.0.0.1/32 is this machine") {
+		t.Errorf("this machine: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := runUntil(ctx, "enroll", code, "--state-dir", dir, "--allow", "203.0.113.7"); err == nil || kept() != "" {
+		t.Errorf("a machine that did not join: %v, kept %q", err, kept())
+	}
+	if out, err := run(t, "enroll", code, "--state-dir", dir, "--name", "pc", "--allow", "203.0.113.7,198.51.100.0/24"); err != nil || kept() != "203.0.113.7/32 198.51.100.0/24" {
+		t.Errorf("%v\n%s\nkept %q", err, out, kept())
+	}
+	for _, c := range []struct{ do, prefix, want, kept string }{
+		{"show", "", "203.0.113.7/32\n198.51.100.0/24\n", "203.0.113.7/32 198.51.100.0/24"},
+		{"add", "2001:db8::/32", "restart", "203.0.113.7/32 198.51.100.0/24 2001:db8::/32"},
+		{"add", "203.0.113.7", "restart", "203.0.113.7/32 198.51.100.0/24 2001:db8::/32"},
+		{"remove", "198.51.100.0/24", "restart", "203.0.113.7/32 2001:db8::/32"},
+		{"remove", "10.9.9.9", "allow show", "203.0.113.7/32 2001:db8::/32"},
+		{"add", "localhost", "neither an address", "203.0.113.7/32 2001:db8::/32"},
+	} {
+		out, err := run(t, slices.DeleteFunc([]string{"allow", c.do, c.prefix, "--state-dir", dir}, func(s string) bool { return s == "" })...)
+		if said := fmt.Sprint(out, err); !strings.Contains(said, c.want) || kept() != c.kept {
+			t.Errorf("%s %s: %s\nkept %q", c.do, c.prefix, said, kept())
+		}
 	}
 }
 
