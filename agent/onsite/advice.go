@@ -17,7 +17,7 @@ type words struct {
 	code, call             string
 	foot                   string
 	unjoined               advice
-	fine, dark             advice
+	fine, dark, partly     advice
 	faults                 [3]advice // of the lights, in the order in which they are to be looked at
 }
 
@@ -44,6 +44,11 @@ func vietnamese() *words {
 			"Chờ hai phút, trang sẽ tự làm mới.",
 			"Kiểm tra dây mạng của máy này đã cắm chặt hai đầu chưa.",
 			"Nếu vẫn chưa rõ, khởi động lại máy; sau đó gọi phòng kỹ thuật và đọc mã bên dưới.",
+		}},
+		partly: advice{"Phần đo được đều tốt, nhưng có phần chưa rõ", [3]string{
+			"Chờ hai phút, trang sẽ tự làm mới.",
+			"Mục ghi “Chưa rõ” là máy này không đo được, chưa hẳn là hỏng; nếu mạng và cuộc họp vẫn dùng được thì cứ tiếp tục làm việc.",
+			"Nếu vẫn chưa rõ, gọi phòng kỹ thuật và đọc mã bên dưới.",
 		}},
 		faults: [3]advice{
 			{"Mạng nội bộ có vấn đề", [3]string{
@@ -88,6 +93,11 @@ func english() *words {
 			"See that this computer's network cable is plugged in firmly at both ends.",
 			"If it stays so, restart the computer; then call the technicians and read out the code below.",
 		}},
+		partly: advice{"What can be measured is well, but not all can be", [3]string{
+			"Wait two minutes; the page renews itself.",
+			"What says \"Not known\" could not be measured from this computer, which need not mean that it is broken; work on if network and meetings work.",
+			"If it stays so, call the technicians and read out the code below.",
+		}},
 		faults: [3]advice{
 			{"The office network has a problem", [3]string{
 				"Look at the lights of switch and router: where they are off, look at plug and power cable.",
@@ -109,8 +119,9 @@ func english() *words {
 }
 
 // choose picks what to say: of the first light that is down, else of the first that is poor. A network that is down explains
-// the rest, so it comes first.
-func (w *words) choose(l phone.Lights, joined bool) *advice {
+// the rest, so it comes first. All is well only where no light with checks behind it is dark: an office without a meeting room
+// has none for that.
+func (w *words) choose(l phone.Lights, checked [3]bool, joined bool) *advice {
 	if !joined {
 		return &w.unjoined
 	}
@@ -122,8 +133,13 @@ func (w *words) choose(l phone.Lights, joined bool) *advice {
 			}
 		}
 	}
-	if l.LAN == phone.Dark && l.Line == phone.Dark {
+	if all == [3]phone.Light{} {
 		return &w.dark
+	}
+	for i, light := range all {
+		if light == phone.Dark && checked[i] {
+			return &w.partly
+		}
 	}
 	return &w.fine
 }

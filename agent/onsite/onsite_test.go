@@ -74,21 +74,26 @@ func TestLights(t *testing.T) {
 func TestAdviceIsForWhatExplainsTheRest(t *testing.T) {
 	for _, w := range []*words{vietnamese(), english()} {
 		for name, c := range map[string]struct {
-			lights phone.Lights
-			want   *advice
+			lights  phone.Lights
+			checked [3]bool
+			want    *advice
 		}{
-			"LAN before the line":     {phone.Lights{LAN: phone.Red, Line: phone.Red, Conference: phone.Red}, &w.faults[0]},
-			"down before poor":        {phone.Lights{LAN: phone.Yellow, Line: phone.Red}, &w.faults[1]},
-			"the room alone":          {phone.Lights{LAN: phone.Green, Line: phone.Green, Conference: phone.Yellow}, &w.faults[2]},
-			"nothing known":           {phone.Lights{}, &w.dark},
-			"well":                    {phone.Lights{LAN: phone.Green, Line: phone.Green, Conference: phone.Green}, &w.fine},
-			"an office without rooms": {phone.Lights{LAN: phone.Green, Line: phone.Green}, &w.fine},
+			"LAN before the line":     {phone.Lights{LAN: phone.Red, Line: phone.Red, Conference: phone.Red}, [3]bool{true, true, true}, &w.faults[0]},
+			"down before poor":        {phone.Lights{LAN: phone.Yellow, Line: phone.Red}, [3]bool{true, true, true}, &w.faults[1]},
+			"the room alone":          {phone.Lights{LAN: phone.Green, Line: phone.Green, Conference: phone.Yellow}, [3]bool{true, true, true}, &w.faults[2]},
+			"nothing known":           {phone.Lights{}, [3]bool{true, true, true}, &w.dark},
+			"well":                    {phone.Lights{LAN: phone.Green, Line: phone.Green, Conference: phone.Green}, [3]bool{true, true, true}, &w.fine},
+			"an office without rooms": {phone.Lights{LAN: phone.Green, Line: phone.Green}, [3]bool{true, true, false}, &w.fine},
+			"the room is not known":   {phone.Lights{LAN: phone.Green, Line: phone.Green}, [3]bool{true, true, true}, &w.partly},
+			"the line is not known":   {phone.Lights{LAN: phone.Green}, [3]bool{true, true, true}, &w.partly},
+			"only the room is well":   {phone.Lights{Conference: phone.Green}, [3]bool{true, true, true}, &w.partly},
+			"a fault beside unknown":  {phone.Lights{LAN: phone.Yellow}, [3]bool{true, true, true}, &w.faults[0]},
 		} {
-			if got := w.choose(c.lights, true); got != c.want {
+			if got := w.choose(c.lights, c.checked, true); got != c.want {
 				t.Errorf("%s: %s", name, got.title)
 			}
 		}
-		if got := w.choose(phone.Lights{LAN: phone.Red}, false); got != &w.unjoined {
+		if got := w.choose(phone.Lights{LAN: phone.Red}, [3]bool{}, false); got != &w.unjoined {
 			t.Errorf("not enrolled: %s", got.title)
 		}
 	}
@@ -130,6 +135,23 @@ func TestPageSaysItInBothLanguages(t *testing.T) {
 	}
 	if body := ask(New(Options{Site: "<script>", Watch: &w}), nil).Body.String(); strings.Contains(body, "<script>") {
 		t.Error("a site's name is markup")
+	}
+}
+
+// A line whose network card is not there is measured by nobody: that is not well.
+func TestALineThatCannotBeMeasuredIsNotWell(t *testing.T) {
+	var w Watch
+	w.Take(run("gateway", probes.LayerLAN, probes.KindICMP, "ok", 0), noon)
+	w.Take(run("portal", probes.LayerBroadband, probes.KindTCP, "unbound", 0), noon)
+	body := ask(New(Options{Site: "s1", Watch: &w, Now: func() time.Time { return noon }}), nil).Body.String()
+	if strings.Contains(body, "Mọi thứ đều tốt") || !strings.Contains(body, "có phần chưa rõ") {
+		t.Errorf("the page says all is well:\n%s", body)
+	}
+	var other Watch
+	other.Take(run("portal", probes.LayerBroadband, probes.KindTCP, "unbound", 0), noon.Add(-24*time.Hour)) // is in the plan no more
+	other.Take(run("gateway", probes.LayerLAN, probes.KindICMP, "ok", 0), noon)
+	if body := ask(New(Options{Site: "s1", Watch: &other, Now: func() time.Time { return noon }}), nil).Body.String(); !strings.Contains(body, "Mọi thứ đều tốt") {
+		t.Errorf("an office without other checks is not well:\n%s", body)
 	}
 }
 

@@ -161,7 +161,7 @@ func (p *Page) Handler() http.Handler {
 func (p *Page) view(w *words) view {
 	now := p.o.Now()
 	lights := p.o.Watch.Lights(now)
-	v := view{W: w, Style: template.CSS(pageStyle), Site: p.o.Site, At: now.Format("15:04 02/01/2006"), Advice: w.choose(lights, p.o.Site != "")}
+	v := view{W: w, Style: template.CSS(pageStyle), Site: p.o.Site, At: now.Format("15:04 02/01/2006"), Advice: w.choose(lights, p.o.Watch.Checked(now), p.o.Site != "")}
 	for i, l := range []phone.Light{lights.LAN, lights.Line, lights.Conference} {
 		v.Lights[i] = light{w.lights[i], classes[l], w.states[l]}
 	}

@@ -123,6 +123,30 @@ func (c *check) light(now time.Time) phone.Light {
 	return phone.Green
 }
 
+// recent is how old the newest result of a check may be for it to be among the checks: meetings hold some back for hours,
+// and what the plan has no more is not to be missed for days.
+const recent = 12 * time.Hour
+
+// Checked says which of the lights, in the order of the page, have checks behind them, whether or not those tell anything.
+func (w *Watch) Checked(now time.Time) (lights [3]bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.checks {
+		if now.Sub(c.at) > recent {
+			continue
+		}
+		switch c.layer {
+		case probes.LayerLAN:
+			lights[0] = true
+		case probes.LayerBroadband, probes.LayerDedicated:
+			lights[1] = true
+		case probes.LayerConference:
+			lights[2] = true
+		}
+	}
+	return lights
+}
+
 // Lights is what the page shows. A light is red only when everything that is known of its layer is: one device that does
 // not answer is no broken network.
 func (w *Watch) Lights(now time.Time) phone.Lights {
