@@ -18,7 +18,7 @@ help: ## explain the targets (this text)
 	@echo "  make demo ARGS='--sites 20 --listen 127.0.0.1:9000' hands arguments on to communewatch-lab demo."
 
 .PHONY: build
-build: web ## build the three programs into bin/
+build: web ## build the programs into bin/
 	@echo "build: programs into bin/"
 	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./agent/cmd/... ./collector/cmd/... ./deploy/cmd/...
 

@@ -6,10 +6,16 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"aead.dev/minisign"
+
+	"communewatch/agent/identity"
+	"communewatch/agent/identity/identitytest"
+	enrolment "communewatch/agent/identity/join"
 	"communewatch/agent/kinds"
 	"communewatch/probes"
 	"communewatch/probes/dns"
@@ -56,11 +62,37 @@ func TestBadConfigsAreExplained(t *testing.T) {
 	}
 }
 
-func TestShippedExampleIsValid(t *testing.T) {
-	t.Setenv("COMMUNEWATCH_TOKEN", "secret")
-	cfg, err := ReadConfig("../deploy/examples/agent.yaml")
+const exampleFile = "../deploy/examples/agent.yaml"
+
+// example is the shipped example, of a machine that is enrolled as office-pc.
+func example(t *testing.T) (dir, text string) {
+	t.Helper()
+	data, err := os.ReadFile(exampleFile)
 	if err != nil {
 		t.Fatal(err)
+	}
+	c := identitytest.NewCollector(t, time.Now)
+	dir = t.TempDir()
+	if _, err := enrolment.Enroll(t.Context(), enrolment.Options{Dir: identity.Folder(dir), Code: c.Code(), Agent: "office-pc"}); err != nil {
+		t.Fatal(err)
+	}
+	c.Set(func(s *identitytest.State) {
+		if err := os.WriteFile(filepath.Join(dir, "collector-ca.pem"), []byte(identitytest.PEM(s.Authority.Cert)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return dir, strings.Replace(string(data), "/var/lib/communewatch-agent", "'"+dir+"'", 1)
+}
+
+// The example is one of an enrolled machine, and shows each kind of check.
+func TestShippedExampleIsValid(t *testing.T) {
+	dir, text := example(t)
+	cfg, err := ParseConfig(filepath.Join(dir, "agent.yaml"), []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Site != "s08707" || len(cfg.Collectors) != 1 || !cfg.Collectors[0].Identity {
+		t.Errorf("site %s, collectors %+v: want those of the identity", cfg.Site, cfg.Collectors)
 	}
 	if _, err := New(cfg, Options{Log: quiet()}); err != nil {
 		t.Fatal(err)
@@ -72,6 +104,50 @@ func TestShippedExampleIsValid(t *testing.T) {
 	if len(shown) != len(table) {
 		t.Errorf("the example shows the kinds %v, want all %d", shown, len(table))
 	}
+	if !Unenrolled(exampleFile) {
+		t.Error("a machine with the example does not wait to be enrolled")
+	}
+}
+
+// commentedOut matches settings that are commented out; the prose of comments begins with exactly one space.
+var commentedOut = regexp.MustCompile(`(?m)^( *)#(\S|  )`)
+
+// The example shows every key, and what is commented out in it can be used as it stands.
+func TestShippedExampleShowsEveryKey(t *testing.T) {
+	t.Setenv("COMMUNEWATCH_TOKEN", "secret")
+	dir, text := example(t)
+	key, _, err := minisign.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "release.pub"), []byte(key.String()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Replace(commentedOut.ReplaceAllString(text, "$1$2"), "keys: [KEY]", "keys: []", 1)
+	cfg, err := ParseConfig(filepath.Join(dir, "agent.yaml"), []byte(all))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, all)
+	}
+	if len(cfg.Collectors) != 3 || !cfg.Collectors[0].Identity || cfg.ways()[2].Token != "secret" || !cfg.Updates.On() || len(cfg.Allow.Kinds) == 0 {
+		t.Errorf("%+v", cfg)
+	}
+	var look func(typ reflect.Type)
+	look = func(typ reflect.Type) {
+		switch typ.Kind() {
+		case reflect.Slice, reflect.Map, reflect.Pointer:
+			look(typ.Elem())
+		case reflect.Struct:
+			for f := range typ.Fields() {
+				if key := f.Tag.Get("yaml"); key != "" {
+					if !regexp.MustCompile(`(?m)(^|[ {])` + key + `:`).MatchString(all) {
+						t.Errorf("the example does not show %q", key)
+					}
+					look(f.Type)
+				}
+			}
+		}
+	}
+	look(reflect.TypeFor[Config]())
 }
 
 func TestDefaultsAndFollowUps(t *testing.T) {
@@ -170,7 +246,7 @@ func TestHostNames(t *testing.T) {
 // What a file of settings says must never crash the agent.
 func FuzzParseConfig(f *testing.F) {
 	files, _ := filepath.Glob("testdata/bad/*.yaml")
-	for _, file := range append(files, "../deploy/examples/agent.yaml") {
+	for _, file := range append(files, exampleFile) {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)

@@ -1,12 +1,15 @@
 package assign_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
 	"communewatch/agent"
 	"communewatch/collector/assign"
+	"communewatch/collector/assign/lists"
 	"communewatch/collector/assign/values"
+	"communewatch/inventory"
 )
 
 // agentTakes has an agent read a document as it reads its settings file.
@@ -51,6 +54,35 @@ func TestTheStartingPlan(t *testing.T) {
 	cfg := agentTakes(t, g)
 	if len(cfg.Checks) != 11 || len(cfg.Meetings) != 1 || len(cfg.Paths) != 2 || strings.Join(g.Secrets, " ") != "snmp-doc" {
 		t.Errorf("%d checks, %+v, %v", len(cfg.Checks), cfg.Paths, g.Secrets)
+	}
+}
+
+// The lists that are shipped as examples fit each other and the starting plan.
+func TestShippedListsFitTheStartingPlan(t *testing.T) {
+	read := func(name string) []byte {
+		data, err := os.ReadFile("../../deploy/examples/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	all, err := inventory.ReadSites("sites.csv", read("sites.csv"))
+	if err != nil || len(all) < 3 {
+		t.Fatal(len(all), err)
+	}
+	p := parse(t, strings.Replace(assign.Start(), "secrets: []", "secrets: [snmp-doc]", 1))
+	list := lists.Options{Sites: all, Values: p.Values()}.Read("values.csv", read("values.csv"))
+	if len(list.Problems)+len(list.Warnings) > 0 || len(list.Values) != len(all) {
+		t.Fatal(list.Problems, list.Warnings, list.Values)
+	}
+	planned := p.All(assign.Fleet{Sites: all, Values: list.Values})
+	if len(planned.Problems) > 0 {
+		t.Fatal(planned.Problems)
+	}
+	for _, s := range all {
+		if cfg := agentTakes(t, planned.Given(s.ID, "")); len(cfg.Checks) < 4 || len(cfg.Paths) != 2 {
+			t.Errorf("%s gets %d checks on %d paths", s.ID, len(cfg.Checks), len(cfg.Paths))
+		}
 	}
 }
 
