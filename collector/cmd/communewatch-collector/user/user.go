@@ -330,7 +330,8 @@ func newKeyCreate(o program.Access) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Make an API key of an account; it is printed this once and kept only as a hash",
 		Example: `  communewatch-collector user keys create lan --role viewer --note "grafana" --valid 8760h
-  curl -H "Authorization: Bearer $KEY" https://collector:8787/api/v1/sites`,
+  sudo cat /var/lib/communewatch-collector/authority/roots.pem > roots.pem    # whom to believe, where tls.mode is own
+  curl --cacert roots.pem -H "Authorization: Bearer $KEY" https://collector:8787/api/v1/sites`,
 		Args: program.Exactly(1, "the account that it belongs to"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			k.Person, k.Role, k.Expires = args[0], people.Role(role), time.Now().Add(valid)
