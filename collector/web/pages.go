@@ -139,6 +139,13 @@ func (w *Web) equipmentOf(r *http.Request, site, lang string) *equipmentCard {
 	return card
 }
 
+// nowhere answers at addresses that are no page's.
+func (w *Web) nowhere(rw http.ResponseWriter, r *http.Request) {
+	p := sitePage{Frame: w.house.Frame(rw, r)}
+	p.PageTitle = p.T("error.nowhere") + " – " + p.PageTitle
+	w.house.Render(rw, r, http.StatusNotFound, w.templates, "nowhere", p)
+}
+
 func (w *Web) sitePage(rw http.ResponseWriter, r *http.Request) {
 	if p, ok := w.openSite(rw, r); ok {
 		w.showSite(rw, r, http.StatusOK, &p)

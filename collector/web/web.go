@@ -248,5 +248,6 @@ func (w *Web) Handler() http.Handler {
 	}
 	mux.Handle("GET /static/", w.house.Assets())
 	mux.HandleFunc("GET /favicon.ico", w.house.Icon)
+	mux.HandleFunc("GET /", w.nowhere)
 	return mux
 }

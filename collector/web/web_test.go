@@ -242,6 +242,22 @@ func TestEverythingFromOutsideIsEscaped(t *testing.T) {
 	}
 }
 
+func TestAnAddressWithoutAPageIsAnsweredInBothLanguages(t *testing.T) {
+	handler := newFixture(t, 1).handler(t, "")
+	for address, want := range map[string][]string{
+		"/nosuchpage":                {"Không có trang này", "There is no page here", `href="/"`},
+		"/nosuchpage?lang=en":        {"There is no page here", `href="/"`},
+		"/sites/s1/x?q=%3Cscript%3E": {"Không có trang này"},
+	} {
+		w := get(t, handler, address)
+		for _, text := range want {
+			if w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), text) {
+				t.Errorf("%s: %d, without %q", address, w.Code, text)
+			}
+		}
+	}
+}
+
 func TestUnknownSite(t *testing.T) {
 	w := get(t, newFixture(t, 3).handler(t, ""), "/sites/nowhere?lang=en")
 	if w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "nowhere") {
