@@ -41,6 +41,8 @@ func TestSentencesAreSaidInVietnamese(t *testing.T) {
 		{"s1/main went back to the former version: its results did not arrive within 10m0s", "s1/main đã trở về bản trước: kết quả đo không về trong 10m0s"},
 		{"paused by admin", "admin cho tạm dừng"}, // a name, not the role
 		{"paused by anonymous 10.0.0.5", "người chưa đăng nhập, từ 10.0.0.5 cho tạm dừng"},
+		{"say model: A -> B", "ghi nhận model: A -> B"}, // as it was recorded before it was known by whom
+		{"say model by Lan: A -> B", "ghi nhận model, Lan: A -> B"},
 		{"pending; host pc1", "chờ duyệt; máy pc1"},
 		{"role viewer, districts all", "vai trò người xem, toàn tỉnh"},
 		{"role viewer, districts all, until 2027-01-31", "vai trò người xem, toàn tỉnh, đến 2027-01-31"},
@@ -101,7 +103,7 @@ var rooms = []string{
 	"../../assign/fleet.go", "../../assign/give.go", "../../assign/plan.go", "../../assign/words.go", "../../assign/reach/*.go", "../../assign/values/*.go", "../../assign/lists/*.go",
 	"../../../probes/settings/*.go", "../../runs/*.go", "../../releases/stages/*.go", "../../releases/people.go", "../../registry/people/accounts.go",
 	"../../registry/people/sessions.go", "../../registry/people/store.go", "../../registry/agents/desk.go", "../../registry/agents/heard.go", "../../registry/releases/*.go",
-	"../../plans/apply.go", "../../plans/plans.go", "../../../agent/orders/runs.go", "../../../agent/ordered.go", "../../../agent/given.go", "../../stock/evidence/says.go",
+	"../../plans/apply.go", "../../plans/beyond.go", "../../plans/plans.go", "../../../agent/orders/runs.go", "../../../agent/ordered.go", "../../../agent/given.go", "../../stock/evidence/says.go",
 }
 
 var apart = []string{
