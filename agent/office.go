@@ -30,9 +30,9 @@ func (a *Agent) newOffice() *onsite.Page {
 	return onsite.New(onsite.Options{Listen: a.cfg.Office.Listen, LAN: a.cfg.Office.LAN, Site: a.cfg.Site, Watch: &a.watch, Log: a.log})
 }
 
-// OfficeOf is the page of a settings file whose machine waits to be enrolled: it says how to. It is nil where the file wants
+// OfficeOf is the page of a settings file whose machine waits to be enrolled: it says how to, or that it has asked to be. It is nil where the file wants
 // none, or can't be read.
-func OfficeOf(file string, log *slog.Logger) *onsite.Page {
+func OfficeOf(file string, asked func() bool, log *slog.Logger) *onsite.Page {
 	data, err := readSettings(file)
 	if err != nil {
 		return nil
@@ -43,5 +43,5 @@ func OfficeOf(file string, log *slog.Logger) *onsite.Page {
 	if doc.Err() != nil || cfg.Office.Listen == "" {
 		return nil
 	}
-	return onsite.New(onsite.Options{Listen: cfg.Office.Listen, LAN: cfg.Office.LAN, Watch: &onsite.Watch{}, Log: log})
+	return onsite.New(onsite.Options{Listen: cfg.Office.Listen, LAN: cfg.Office.LAN, Watch: &onsite.Watch{}, Asked: asked, Log: log})
 }

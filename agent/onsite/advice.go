@@ -16,7 +16,7 @@ type words struct {
 	states                 [phone.Red + 1]string
 	code, call             string
 	foot                   string
-	unjoined               advice
+	unjoined, asked        advice
 	fine, dark, partly     advice
 	faults                 [3]advice // of the lights, in the order in which they are to be looked at
 }
@@ -34,6 +34,11 @@ func vietnamese() *words {
 			"Hỏi phòng kỹ thuật tỉnh để nhận mã tham gia của đơn vị.",
 			"Mở cửa sổ lệnh với quyền quản trị và gõ: communewatch-agent enroll MÃ.",
 			"Chờ một phút rồi xem lại trang này.",
+		}},
+		asked: advice{"Máy này đã xin tham gia, đang chờ phòng kỹ thuật tỉnh duyệt", [3]string{
+			"Gọi phòng kỹ thuật tỉnh để nhờ duyệt máy này.",
+			"Không cần gõ lại mã; cứ để máy bật và nối mạng.",
+			"Được duyệt rồi thì khoảng hai phút sau trang này tự hiện tình trạng mạng.",
 		}},
 		fine: advice{"Mọi thứ đều tốt", [3]string{
 			"Không cần làm gì.",
@@ -82,6 +87,11 @@ func english() *words {
 			"Ask the province's technicians for this office's join code.",
 			"Open a command window as administrator and type: communewatch-agent enroll CODE.",
 			"Wait a minute and look at this page again.",
+		}},
+		asked: advice{"This computer has asked to join, and waits for the province's technicians to approve", [3]string{
+			"Call the province's technicians and ask them to approve this computer.",
+			"The code need not be typed again; leave the computer switched on and connected.",
+			"Some two minutes after they have approved, this page shows how the network is.",
 		}},
 		fine: advice{"Everything is well", [3]string{
 			"There is nothing to do.",

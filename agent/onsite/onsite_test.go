@@ -133,6 +133,9 @@ func TestPageSaysItInBothLanguages(t *testing.T) {
 	if body := ask(New(Options{Watch: &w}), nil).Body.String(); !strings.Contains(body, "chưa tham gia") || strings.Contains(body, "<output>") {
 		t.Error("an agent that has not joined does not say so")
 	}
+	if body := ask(New(Options{Watch: &w, Asked: func() bool { return true }}), nil).Body.String(); !strings.Contains(body, "đang chờ phòng kỹ thuật tỉnh duyệt") || strings.Contains(body, "<output>") {
+		t.Error("an agent that waits for approval does not say so")
+	}
 	if body := ask(New(Options{Site: "<script>", Watch: &w}), nil).Body.String(); strings.Contains(body, "<script>") {
 		t.Error("a site's name is markup")
 	}

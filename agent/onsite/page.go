@@ -23,9 +23,10 @@ const DefaultListen = "127.0.0.1:8788"
 
 // Options of a Page. Watch is required.
 type Options struct {
-	Listen string // address and port
-	LAN    bool   // machines of the office's network may look too
-	Site   string // "": the agent has not joined
+	Listen string      // address and port
+	LAN    bool        // machines of the office's network may look too
+	Site   string      // "": the agent has not joined
+	Asked  func() bool // whether it has asked to join, and waits for approval; nil where that can't be
 	Watch  *Watch
 	Now    func() time.Time // nil: time.Now
 	Log    *slog.Logger     // nil: slog.Default
@@ -162,6 +163,9 @@ func (p *Page) view(w *words) view {
 	now := p.o.Now()
 	lights := p.o.Watch.Lights(now)
 	v := view{W: w, Style: template.CSS(pageStyle), Site: p.o.Site, At: now.Format("15:04 02/01/2006"), Advice: w.choose(lights, p.o.Watch.Checked(now), p.o.Site != "")}
+	if p.o.Site == "" && p.o.Asked != nil && p.o.Asked() {
+		v.Advice = &w.asked
+	}
 	for i, l := range []phone.Light{lights.LAN, lights.Line, lights.Conference} {
 		v.Lights[i] = light{w.lights[i], classes[l], w.states[l]}
 	}

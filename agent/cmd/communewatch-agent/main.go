@@ -23,6 +23,8 @@ import (
 	"communewatch/agent/cmd/communewatch-agent/membership"
 	serving "communewatch/agent/cmd/communewatch-agent/service"
 	"communewatch/agent/cmd/communewatch-agent/update"
+	"communewatch/agent/identity"
+	"communewatch/agent/identity/join"
 	"communewatch/agent/service"
 	"communewatch/agent/update/launch"
 	"communewatch/probes/settings"
@@ -136,6 +138,9 @@ func run(ctx context.Context, s *service.Session, file string) error {
 // enrolledEvery is how often it is looked whether the machine was enrolled anew.
 const enrolledEvery = 2 * time.Second
 
+// finishEvery is how often the collector is asked whether a machine may join, when the command that wanted it was broken off.
+const finishEvery = 30 * time.Second
+
 // measure runs the agent of a settings file, as soon as its machine is enrolled, and starts it again as who the machine is
 // when it is enrolled anew.
 func measure(ctx context.Context, s *service.Session, file string, l launch.Launched) error {
@@ -172,10 +177,24 @@ func once(ctx context.Context, s *service.Session, file string, l launch.Launche
 	return nil
 }
 
-// await waits until the machine is enrolled, where the settings leave that open. The office's page says so meanwhile.
+// await waits until the machine is enrolled, where the settings leave that open. The office's page says so meanwhile, and a
+// request that waits for approval is gone on with.
 func await(ctx context.Context, s *service.Session, file string) bool {
 	unenrolled := func() bool { return agent.Unenrolled(file) }
-	if page := agent.OfficeOf(file, s.Log()); page != nil && unenrolled() {
+	dir, _ := agent.StateDir(file) // who reads the file next says what is wrong with it
+	asked := func() bool { return join.Waits(identity.Folder(dir)) }
+	if unenrolled() {
+		joining, stop := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			join.Finish(joining, join.Options{Dir: identity.Folder(dir), Machine: identity.Machine(versionText()), Say: func(format string, args ...any) {
+				s.Log().Warn("this machine can't join yet", "error", fmt.Sprintf(format, args...))
+			}}, finishEvery)
+		}()
+		defer func() { stop(); <-done }()
+	}
+	if page := agent.OfficeOf(file, asked, s.Log()); page != nil && unenrolled() {
 		shown, hide := context.WithCancel(ctx)
 		done := make(chan struct{})
 		go func() {
@@ -186,7 +205,7 @@ func await(ctx context.Context, s *service.Session, file string) bool {
 		}()
 		defer func() { hide(); <-done }()
 	}
-	return serving.Await(ctx, s, unenrolled)
+	return serving.Await(ctx, s, unenrolled, asked)
 }
 
 func newLog(w io.Writer, level string) (*slog.Logger, slog.Level, error) {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,24 @@ import (
 	"communewatch/probes/enroll"
 	"communewatch/probes/wire"
 )
+
+// Whatever is left of a request on disk: nothing but what a code names is asked, and nobody is let in by it.
+func FuzzWhatWasLeft(f *testing.F) {
+	f.Add([]byte(`{"code_sha256":"x","key":"key-0123456789abcdef.pem","waiting":{"code":"CW1-0000","agent":"pc"}}`))
+	f.Add([]byte(`{"waiting":{}}`))
+	f.Add([]byte(`[`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, joiningFile), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		Waits(dir)
+		now := func() time.Time { return time.Now().Add(time.Hour) }
+		if done, _ := finish(t.Context(), &Options{Dir: dir, Now: now}); done {
+			t.Error("a machine without a key is enrolled")
+		}
+	})
+}
 
 // Whoever answers a machine that wants to join: what the person in front of it reads is short and plain, no more is read
 // than a message may have, and no time is believed that nobody can mean.

@@ -3,11 +3,14 @@
 //
 // The code's pin says whom to believe, so neither clock has to be right. Until there is a certificate the folder holds
 // the key and joining.json, which says for which code it was made: the command may be broken off and given again, and
-// asks for the same key. What the code's secret is, is not written down.
+// asks for the same key. What the code's secret is, is not written down before somebody at the collector has to approve. By
+// then the code is bound to the key and of use to nobody else, and who gave the command may have left: it is kept until the
+// answer comes, and the service goes on asking (Finish).
 package join
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/sha256"
@@ -52,15 +55,22 @@ type Options struct {
 	Now     func() time.Time                 // nil for the machine's clock
 	// Wait is how time passes until the collector is asked again; nil for as it does.
 	Wait func(ctx context.Context, d time.Duration) error
+
+	serviceWaits bool // for an identity, and may go on with the request
 }
 
 // ErrEnrolled says that the machine has an identity already.
 var ErrEnrolled = errors.New("this machine is enrolled already")
 
+// ErrLeft says that the command was broken off while its request waits for approval, and that Finish goes on with it.
+var ErrLeft = errors.New("broken off while it waits for approval; the agent's service goes on from here, and so does the same command with the same code")
+
 // joining is the form of joiningFile.
 type joining struct {
 	Code string `json:"code_sha256"`
 	Key  string `json:"key"`
+	// Waiting is what was asked for with the code, once that waits for approval.
+	Waiting *waiting `json:"waiting,omitempty"`
 }
 
 // Enroll gets an identity and keeps it. It waits for as long as the collector's people have not approved.
@@ -77,46 +87,70 @@ func Enroll(ctx context.Context, o Options) (*identity.Set, error) {
 	if err := o.Code.Validate(); err != nil {
 		return nil, err
 	}
-	switch had, err := identity.Read(o.Dir); {
+	had, err := identity.Read(o.Dir)
+	switch {
 	case err == nil && !o.Again:
 		return nil, fmt.Errorf("%w, as agent %s of site %s; --again gives it another identity", ErrEnrolled, had.Name.Agent, had.Name.Site)
 	case err != nil && !errors.Is(err, identity.ErrNone) && !o.Again:
 		return nil, err
 	}
+	o.serviceWaits = errors.Is(err, identity.ErrNone)
 	set := &identity.Set{Collectors: o.Code.Addresses}
-	var err error
 	if set.Key, err = key(&o); err != nil {
 		return nil, fmt.Errorf("make the agent's key: %w", err)
 	}
+	body, err := request(&o, set)
+	if err != nil {
+		return nil, err
+	}
+	got, err := ask(ctx, &o, body, set.Key)
+	if err == nil && got.done == nil {
+		err = accept(&o, set, got)
+	}
+	if err != nil {
+		if done := finished(o.Dir, set.Key); done != nil {
+			return done, nil // by the service, at the same time
+		}
+		return nil, err
+	}
+	if got.done != nil {
+		return got.done, nil
+	}
+	return set, nil
+}
+
+// request is what a machine sends.
+func request(o *Options, set *identity.Set) ([]byte, error) {
 	csr, err := set.CSR()
 	if err != nil {
 		return nil, err
 	}
-	body, err := json.Marshal(enroll.Request{Secret: fmt.Sprintf("%x", o.Code.Secret), CSR: csr, Agent: o.Agent, Machine: o.Machine})
-	if err != nil {
-		return nil, err
-	}
-	public, err := x509.MarshalPKIXPublicKey(set.Key.Public())
-	if err != nil {
-		return nil, err
-	}
-	got, err := ask(ctx, &o, body, enroll.Fingerprint(sha256.Sum256(public)))
-	if err != nil {
-		return nil, err
-	}
+	return json.Marshal(enroll.Request{Secret: fmt.Sprintf("%x", o.Code.Secret), CSR: csr, Agent: o.Agent, Machine: o.Machine})
+}
+
+// accept keeps the identity that an answer makes of the key.
+func accept(o *Options, set *identity.Set, got *reply) error {
 	if err := set.Accept(got.answer, got.root); err != nil {
-		return nil, fmt.Errorf("the collector's answer: %w", err)
+		return fmt.Errorf("the collector's answer: %w", err)
 	}
 	if err := set.Write(o.Dir); err != nil {
-		return nil, fmt.Errorf("keep the identity: %w", err)
+		return fmt.Errorf("keep the identity: %w", err)
 	}
 	if err := set.Learn(o.Dir, got.told, o.Now()); err != nil {
-		return nil, fmt.Errorf("keep what the time is: %w", err)
+		return fmt.Errorf("keep what the time is: %w", err)
 	}
-	if err := os.Remove(filepath.Join(o.Dir, joiningFile)); err != nil {
-		return nil, err
+	if err := os.Remove(filepath.Join(o.Dir, joiningFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return set, set.Tidy(o.Dir)
+	return set.Tidy(o.Dir)
+}
+
+// finished is the identity in a folder if it is one of the key; else nil.
+func finished(dir string, key *ecdsa.PrivateKey) *identity.Set {
+	if set, err := identity.Read(dir); err == nil && set.Key.Equal(key) {
+		return set
+	}
+	return nil
 }
 
 // key returns the key that was made for the code, or makes one.
@@ -129,7 +163,8 @@ func key(o *Options) (*ecdsa.PrivateKey, error) {
 		// A key that is damaged can have been certified for nothing yet; another is made, and the code may refuse it.
 		if k, err := identity.ReadKey(o.Dir, begun.Key); err == nil {
 			o.Say("going on with the request begun before")
-			return k, nil
+			now := o.Now()
+			return k, os.Chtimes(file, now, now) // so that the service leaves it to us
 		}
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, disk.ErrDamaged) {
 		return nil, err
@@ -138,7 +173,7 @@ func key(o *Options) (*ecdsa.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(joining{want, name})
+	data, err := json.Marshal(joining{Code: want, Key: name})
 	if err != nil {
 		return nil, err
 	}
@@ -147,21 +182,36 @@ func key(o *Options) (*ecdsa.PrivateKey, error) {
 
 // reply is an answer and what it came by.
 type reply struct {
+	done   *identity.Set // in the place of all else: the service got the answer
 	answer *enroll.Answer
 	root   *x509.Certificate // that stands behind the collector
 	told   time.Time         // what time the collector says it is
 }
 
 // ask asks until there is a certificate or a refusal. Meanwhile it says the key's fingerprint, for who has to approve it.
-func ask(ctx context.Context, o *Options, body []byte, fingerprint string) (*reply, error) {
+func ask(ctx context.Context, o *Options, body []byte, key *ecdsa.PrivateKey) (*reply, error) {
+	public, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	fingerprint := enroll.Fingerprint(sha256.Sum256(public))
 	waiting := false
 	for {
+		if waiting {
+			if done := finished(o.Dir, key); done != nil {
+				return &reply{done: done}, nil
+			}
+		}
 		r, err := around(ctx, o, body)
 		var no *refused
 		switch {
+		case ctx.Err() != nil && waiting && o.serviceWaits:
+			return nil, fmt.Errorf("%w: %w", ErrLeft, context.Cause(ctx))
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("broken off; the same command with the same code goes on from here: %w", context.Cause(ctx))
-		case errors.As(err, &no), err != nil && !waiting:
+		case errors.As(err, &no):
+			return nil, errors.Join(err, forget(o.Dir))
+		case err != nil && !waiting:
 			return nil, err
 		case err != nil:
 			o.Say("%v; trying on", err)
@@ -173,6 +223,9 @@ func ask(ctx context.Context, o *Options, body []byte, fingerprint string) (*rep
 				o.Say("asked to be agent %s of site %s, with the key %s; waiting until somebody approves that at the collector", r.answer.Agent, r.answer.Site, fingerprint)
 			}
 			waiting = true
+			if err := leave(o); err != nil {
+				return nil, fmt.Errorf("keep what is waited for: %w", err)
+			}
 			err = o.Wait(ctx, time.Duration(r.answer.Retry)*time.Second)
 		}
 		if err != nil && ctx.Err() == nil {
@@ -231,7 +284,7 @@ func once(ctx context.Context, o *Options, address string, body []byte) (*reply,
 	if err != nil {
 		return nil, err
 	}
-	return &reply{&answer, root, told}, nil
+	return &reply{answer: &answer, root: root, told: told}, nil
 }
 
 // toldBy is the time that an answer tells, or now.
@@ -270,9 +323,9 @@ func refusal(resp *http.Response, o *Options, told time.Time) error {
 	case enroll.RefusedTaken:
 		return &refused{fmt.Sprintf("the site has an agent of the name %s already; choose another with --name, or ask for a code that replaces it (enroll create --replace)", o.Agent)}
 	case enroll.RefusedRejected:
-		return &refused{"somebody at the collector looked at this request and said no; ask them, and for a new code"}
+		return &refused{said(r.Message) + "; somebody at the collector looked at this request and said no; ask them, and for a new code"}
 	case enroll.RefusedRevoked:
-		return &refused{"this agent was thrown out at the collector; ask for a new code"}
+		return &refused{said(r.Message) + "; this agent was thrown out at the collector; ask for a new code"}
 	case enroll.RefusedBusy:
 		return errors.New("too many codes were tried from this address; wait some minutes, then give the same command again")
 	}
@@ -281,6 +334,9 @@ func refusal(resp *http.Response, o *Options, told time.Time) error {
 	}
 	return &refused{fmt.Sprintf("the collector refuses (%s): %s", r.Code, r.Message)}
 }
+
+// said is the collector's reason, which who refused may have given for the person at the machine.
+func said(message string) string { return cmp.Or(message, "no reason was given") }
 
 func wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

@@ -211,6 +211,93 @@ func TestApprovalIsWaitedForAndSurvivesTheCommand(t *testing.T) {
 	}
 }
 
+// A window that was closed: the service goes on with the request, once it is alone with it, and keeps nothing of the code.
+func TestTheServiceFinishesWhatWaitsForApproval(t *testing.T) {
+	c := identitytest.NewCollector(t, time.Now)
+	c.Set(func(s *identitytest.State) { s.Pending = true })
+	o := options(t, c)
+	ctx, cancel := context.WithCancel(t.Context())
+	o.Wait = func(ctx context.Context, d time.Duration) error { cancel(); return ctx.Err() }
+	if _, err := Enroll(ctx, o); !errors.Is(err, ErrLeft) || !Waits(o.Dir) {
+		t.Fatalf("broken off: %v; waits: %v", err, Waits(o.Dir))
+	}
+	files(t, o.Dir) // nobody else can read them
+
+	var said []string
+	now, rounds := time.Now(), 0
+	service := Options{Dir: o.Dir, Machine: o.Machine, Now: func() time.Time { return now }, Say: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}
+	service.Wait = func(context.Context, time.Duration) error {
+		switch rounds++; rounds {
+		case 1:
+			if n := c.Get().Asked; n != 1 {
+				t.Errorf("asked %d times while the command may still be there", n)
+			}
+			now = now.Add(time.Hour)
+		case 2, 3: // is still waited for
+			if n := c.Get().Asked; n != rounds {
+				t.Errorf("asked %d times in round %d", n, rounds)
+			}
+		case 4:
+			c.Set(func(s *identitytest.State) { s.Pending = false })
+		default:
+			return errors.New("it does not end")
+		}
+		return nil
+	}
+	Finish(t.Context(), service, time.Second)
+	set, err := identity.Read(o.Dir)
+	if err != nil || set.Name.Agent != "pc" || len(said) != 0 {
+		t.Fatalf("%v, said %q", err, said)
+	}
+	if got := files(t, o.Dir); len(got) != 3 || Waits(o.Dir) || len(c.Get().Keys) != 1 {
+		t.Errorf("the folder holds %v, %d keys were asked for", got, len(c.Get().Keys))
+	}
+}
+
+// What was refused is not asked for again.
+func TestTheServiceGivesARefusedRequestUp(t *testing.T) {
+	c := identitytest.NewCollector(t, time.Now)
+	c.Set(func(s *identitytest.State) { s.Pending = true })
+	o := options(t, c)
+	ctx, cancel := context.WithCancel(t.Context())
+	o.Wait = func(ctx context.Context, d time.Duration) error { cancel(); return ctx.Err() }
+	if _, err := Enroll(ctx, o); !errors.Is(err, ErrLeft) {
+		t.Fatal(err)
+	}
+	c.Set(func(s *identitytest.State) {
+		s.Refuse = &enroll.Refusal{Code: enroll.RefusedRejected, Message: "not this one"}
+	})
+	var said []string
+	later, rounds := time.Now().Add(time.Hour), 0
+	Finish(t.Context(), Options{Dir: o.Dir, Now: func() time.Time { return later }, Say: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) },
+		Wait: func(context.Context, time.Duration) error {
+			if rounds++; rounds == 3 {
+				return context.Canceled
+			}
+			return nil
+		}}, time.Second)
+	data, err := os.ReadFile(filepath.Join(o.Dir, "joining.json"))
+	if n := c.Get().Asked; n != 2 || Waits(o.Dir) || len(said) != 1 || err != nil || strings.Contains(string(data), "CW1") {
+		t.Errorf("asked %d times, waits %v, said %q, kept %s (%v)", n, Waits(o.Dir), said, data, err)
+	}
+}
+
+// The command and the service ask at once: whoever comes second sees that it is done.
+func TestTheCommandSeesThatTheServiceFinished(t *testing.T) {
+	c := identitytest.NewCollector(t, time.Now)
+	c.Set(func(s *identitytest.State) { s.Pending = true })
+	o := options(t, c)
+	o.Wait = func(ctx context.Context, d time.Duration) error {
+		c.Set(func(s *identitytest.State) { s.Pending = false })
+		Finish(ctx, Options{Dir: o.Dir, Now: func() time.Time { return time.Now().Add(time.Hour) }}, time.Second)
+		return nil
+	}
+	set, err := Enroll(t.Context(), o)
+	if err != nil || set.Name.Agent != "pc" || c.Get().Asked != 2 {
+		t.Errorf("%+v, %v, asked %d times", set, err, c.Get().Asked)
+	}
+}
+
 // The answer was lost: the same code with the same key gets another.
 func TestLostAnswer(t *testing.T) {
 	c := identitytest.NewCollector(t, time.Now)
@@ -251,8 +338,12 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 	} {
 		c.Set(func(s *identitytest.State) { s.Refuse = &enroll.Refusal{Code: code, Message: "words of its own"} })
 		o := options(t, c)
-		if _, err := Enroll(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "clock") {
+		_, err := Enroll(t.Context(), o)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "clock") {
 			t.Errorf("%s: %v", code, err)
+		}
+		if (code == enroll.RefusedRejected || code == enroll.RefusedRevoked) && !strings.Contains(fmt.Sprint(err), "words of its own") {
+			t.Errorf("%s: what the collector's people said is not told: %v", code, err)
 		}
 		if _, err := identity.Read(o.Dir); !errors.Is(err, identity.ErrNone) {
 			t.Errorf("%s: left an identity: %v", code, err)

@@ -89,7 +89,7 @@ func newEnroll(version string) *cobra.Command {
 					Dir: dir, Code: code, Agent: name, Machine: identity.Machine(version), Again: again,
 					Say: func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) },
 				})
-				if err != nil {
+				if err != nil && !errors.Is(err, join.ErrLeft) {
 					err = errors.Join(err, undo())
 				}
 			}

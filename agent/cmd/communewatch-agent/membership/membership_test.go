@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"communewatch/agent/allow"
 	"communewatch/agent/identity"
 	"communewatch/agent/identity/identitytest"
+	"communewatch/agent/identity/join"
 	updates "communewatch/agent/update"
 
 	"aead.dev/minisign"
@@ -133,6 +135,23 @@ func TestAMeasuringPointOnTheInternetIsAllowedAsAMachineJoins(t *testing.T) {
 		if said := fmt.Sprint(out, err); !strings.Contains(said, c.want) || kept() != c.kept {
 			t.Errorf("%s %s: %s\nkept %q", c.do, c.prefix, said, kept())
 		}
+	}
+}
+
+// A window that was closed while somebody has to approve: the service joins, and what was said with the code holds.
+func TestWhatWasAllowedStaysWhileAMachineWaitsForApproval(t *testing.T) {
+	c, dir := identitytest.NewCollector(t, time.Now), t.TempDir()
+	c.Set(func(s *identitytest.State) { s.Pending = true })
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for c.Get().Asked == 0 || !join.Waits(identity.Folder(dir)) {
+			runtime.Gosched()
+		}
+		cancel()
+	}()
+	_, err := runUntil(ctx, "enroll", c.Code().String(), "--state-dir", dir, "--allow", "203.0.113.7")
+	if list, bad := allow.Kept(identity.Folder(dir)); err == nil || !strings.Contains(err.Error(), "service goes on") || bad != nil || len(list) != 1 {
+		t.Errorf("%v; kept %v (%v)", err, list, bad)
 	}
 }
 

@@ -19,14 +19,14 @@ import (
 const enrolledEvery = 2 * time.Second
 
 // Await waits until the machine is enrolled, so that a package can start its service before anybody has typed a code. It
-// returns false when ctx ended first.
-func Await(ctx context.Context, s *service.Session, unenrolled func() bool) bool {
+// returns false when ctx ended first. asked says whether a code was typed and somebody has to approve.
+func Await(ctx context.Context, s *service.Session, unenrolled, asked func() bool) bool {
 	if !unenrolled() {
 		return true
 	}
-	s.Log().Warn("this machine is not enrolled; waiting for: communewatch-agent enroll CODE")
+	was := asked()
 	s.Ready(func() bool { return true })
-	s.Status("waiting for: communewatch-agent enroll CODE")
+	say(s, was)
 	tick := time.NewTicker(enrolledEvery)
 	defer tick.Stop()
 	for {
@@ -39,7 +39,22 @@ func Await(ctx context.Context, s *service.Session, unenrolled func() bool) bool
 			s.Log().Info("this machine is enrolled now")
 			return true
 		}
+		if is := asked(); is != was {
+			was = is
+			say(s, was)
+		}
 	}
+}
+
+// say says what is waited for.
+func say(s *service.Session, asked bool) {
+	if asked {
+		s.Log().Info("this machine has asked to join; waiting until somebody approves that at the collector")
+		s.Status("waiting until somebody at the collector approves that this machine joins")
+		return
+	}
+	s.Log().Warn("this machine is not enrolled; waiting for: communewatch-agent enroll CODE")
+	s.Status("waiting for: communewatch-agent enroll CODE")
 }
 
 // New returns the command service with all that are below it. settingsFile is the default settings file; failing is put

@@ -98,12 +98,12 @@ func TestOnLinuxCommandsNameWhatDoesIt(t *testing.T) {
 }
 
 // waits runs Await as the service would, and says how long it waited, what it returned and what it logged.
-func waits(t *testing.T, ctx context.Context, unenrolled func() bool) (time.Duration, bool, string) {
+func waits(t *testing.T, ctx context.Context, unenrolled, asked func() bool) (time.Duration, bool, string) {
 	t.Helper()
 	var logged strings.Builder
 	begin, ok := time.Now(), false
 	err := service.Run(ctx, service.Options{Log: slog.New(slog.NewTextHandler(&logged, nil))}, func(ctx context.Context, s *service.Session) error {
-		ok = Await(ctx, s, unenrolled)
+		ok = Await(ctx, s, unenrolled, asked)
 		return nil
 	})
 	if err != nil {
@@ -112,15 +112,29 @@ func waits(t *testing.T, ctx context.Context, unenrolled func() bool) (time.Dura
 	return time.Since(begin), ok, logged.String()
 }
 
+func never() bool { return false }
+
 func TestAServiceWaitsForItsMachineToBeEnrolled(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	synctest.Test(t, func(t *testing.T) {
 		enrolled := time.Now().Add(time.Hour)
-		took, ok, logged := waits(t, t.Context(), func() bool { return time.Now().Before(enrolled) })
+		took, ok, logged := waits(t, t.Context(), func() bool { return time.Now().Before(enrolled) }, never)
 		if !ok || took < time.Hour || took > time.Hour+3*time.Second {
 			t.Errorf("returned %v after %s", ok, took)
 		}
 		if strings.Count(logged, "enroll CODE") != 1 || strings.Count(logged, "enrolled now") != 1 {
+			t.Errorf("logged:\n%s", logged)
+		}
+	})
+}
+
+func TestAServiceSaysThatItsMachineWaitsForApproval(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		asked := func() bool { return time.Since(begin) > 10*time.Minute && time.Since(begin) < 30*time.Minute }
+		_, ok, logged := waits(t, t.Context(), func() bool { return time.Since(begin) < time.Hour }, asked)
+		if !ok || strings.Count(logged, "enroll CODE") != 2 || strings.Count(logged, "somebody approves") != 1 {
 			t.Errorf("logged:\n%s", logged)
 		}
 	})
@@ -131,7 +145,7 @@ func TestAServiceThatWaitsCanBeStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
-		if took, ok, _ := waits(t, ctx, func() bool { return true }); ok || took != time.Minute {
+		if took, ok, _ := waits(t, ctx, func() bool { return true }, never); ok || took != time.Minute {
 			t.Errorf("returned %v after %s", ok, took)
 		}
 	})
@@ -139,7 +153,7 @@ func TestAServiceThatWaitsCanBeStopped(t *testing.T) {
 
 func TestAnEnrolledMachineDoesNotWait(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
-	if _, ok, logged := waits(t, t.Context(), func() bool { return false }); !ok || logged != "" {
+	if _, ok, logged := waits(t, t.Context(), func() bool { return false }, never); !ok || logged != "" {
 		t.Errorf("returned %v, logged %q", ok, logged)
 	}
 }
