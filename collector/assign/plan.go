@@ -2,7 +2,6 @@ package assign
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"communewatch/inventory"
 	"communewatch/probes"
 	"communewatch/probes/settings"
+	"communewatch/probes/work"
 )
 
 // Bounds of a plan.
@@ -190,15 +190,6 @@ func (p *Plan) Values() map[string]values.Value {
 	return out
 }
 
-// DefaultAllow is what checks may speak to where a plan says nothing: private networks and those of carriers.
-func DefaultAllow() []netip.Prefix {
-	var out []netip.Prefix
-	for _, s := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"} {
-		out = append(out, netip.MustParsePrefix(s))
-	}
-	return out
-}
-
 // reader is the reading of one plan.
 type reader struct {
 	*Plan
@@ -224,7 +215,7 @@ func (r *reader) note(at, note string) {
 func (r *reader) head() {
 	f := &r.file
 	r.note("note", f.Note)
-	r.rule.Allow = DefaultAllow()
+	r.rule.Allow = work.DefaultAllowed()
 	if f.Allow != nil {
 		r.rule.Allow = nil
 	}

@@ -250,6 +250,7 @@ type Draft struct {
 type Preview struct {
 	Base     int // the version that it was compared with; 0: none yet
 	Problems []assign.Problem
+	Warnings []assign.Problem // what agents will not take by themselves
 	Notes    []assign.Problem
 	Agents   []Changed // those whose work changes, by site and agent
 	Same     int       // agents whose work does not
@@ -312,7 +313,7 @@ func (s *Service) narrow(ctx context.Context, c people.Caller, p *Preview) error
 	}
 	p.Agents = slices.DeleteFunc(p.Agents, func(a Changed) bool { return !sees[a.Site] })
 	p.Lines = slices.DeleteFunc(p.Lines, func(l LineChange) bool { return !sees[l.Site] })
-	for _, list := range []*[]assign.Problem{&p.Problems, &p.Notes} {
+	for _, list := range []*[]assign.Problem{&p.Problems, &p.Warnings, &p.Notes} {
 		for i := range *list {
 			(*list)[i].Sites = slices.DeleteFunc((*list)[i].Sites, func(id string) bool { return !sees[id] })
 		}
@@ -369,6 +370,7 @@ func (s *Service) preview(ctx context.Context, d Draft) (*Preview, error) {
 	fleet.Values = after.values
 	now := after.plan.All(fleet)
 	p.Problems, p.Notes = append(p.Problems, now.Problems...), append(p.Notes, now.Notes...)
+	p.Warnings = s.beyond(&now)
 	if err := s.lacking(ctx, p, &now); err != nil {
 		return nil, err
 	}

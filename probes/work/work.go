@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -22,6 +23,13 @@ import (
 
 // Path is where an agent asks for its work: 200 with a Work and an ETag, 304, or 404 where nothing was assigned to it.
 const Path = "/api/agent/v1/work"
+
+// DefaultAllowed is what an agent lets checks from the collector speak to where its own settings say nothing under
+// allow.addresses: where offices and the province's own services are (RFC 1918, RFC 6598, RFC 4193).
+func DefaultAllowed() []netip.Prefix {
+	p := netip.MustParsePrefix
+	return []netip.Prefix{p("10.0.0.0/8"), p("172.16.0.0/12"), p("192.168.0.0/16"), p("100.64.0.0/10"), p("fc00::/7")}
+}
 
 // Limits.
 const (

@@ -103,7 +103,7 @@ var rooms = []string{
 	"../../assign/fleet.go", "../../assign/give.go", "../../assign/plan.go", "../../assign/words.go", "../../assign/reach/*.go", "../../assign/values/*.go", "../../assign/lists/*.go",
 	"../../../probes/settings/*.go", "../../runs/*.go", "../../releases/stages/*.go", "../../releases/people.go", "../../registry/people/accounts.go",
 	"../../registry/people/sessions.go", "../../registry/people/store.go", "../../registry/agents/desk.go", "../../registry/agents/heard.go", "../../registry/releases/*.go",
-	"../../plans/apply.go", "../../plans/plans.go", "../../../agent/orders/runs.go", "../../../agent/ordered.go", "../../../agent/given.go", "../../stock/evidence/says.go",
+	"../../plans/apply.go", "../../plans/beyond.go", "../../plans/plans.go", "../../../agent/orders/runs.go", "../../../agent/ordered.go", "../../../agent/given.go", "../../stock/evidence/says.go",
 }
 
 var apart = []string{

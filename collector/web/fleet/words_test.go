@@ -26,7 +26,7 @@ var english = regexp.MustCompile(`(?i)\b(the|is|are|was|were|not|of|with|from|an
 var aside = []*regexp.Regexp{
 	regexp.MustCompile(`(?s)<head>.*?</head>`), regexp.MustCompile(`(?s)<header.*?</header>`), regexp.MustCompile(`(?s)<textarea.*?</textarea>`), regexp.MustCompile(`(?s)<pre.*?</pre>`),
 	regexp.MustCompile(`(?s)<code lang="en">.*?</code>`), regexp.MustCompile(`(?s)<code>.*?</code>`), regexp.MustCompile(`<small>[a-z_]+(\.[a-z_]+)*</small>`),
-	regexp.MustCompile(`&lt;script.*?script&gt;`),
+	regexp.MustCompile(`&lt;script.*?script&gt;`), regexp.MustCompile(`communewatch-agent enroll --allow|allow\.addresses`),
 	regexp.MustCompile(`(?s)<[^>]*>`),
 }
 
@@ -129,6 +129,7 @@ groups:
 	preview("a plan that is no YAML", "templates: [\n")
 	preview("a plan of another shape", "templates: 7\nallow: {a: b}\n")
 	preview("a plan with doubts", sound)
+	preview("a plan that agents refuse", "allow: [203.0.113.0/24]\ntemplates: {a: {checks: [{name: x, kind: icmp, path: broadband, address: 203.0.113.7}]}}\ngroups: [{name: all, all: true, templates: [a]}]\n")
 	post(admin, "a plan is applied", "/fleet/work/apply", url.Values{"plan": {sound}, "base": {"0"}, "note": {strings.Repeat("x", 5000)}})
 	w.do(admin, "POST", "/fleet/work/apply", url.Values{"plan": {sound}, "base": {"0"}})
 	post(admin, "a list with mistakes", "/fleet/work/preview", url.Values{"list": {"Mã đơn vị\tgateway\tkhác\ns1\tx y\t1\ns77\t10.1.1.1\t2\ns1\t10.1.1.2\t3\n\t10.1.1.3\n"}, "base": {"1"}})

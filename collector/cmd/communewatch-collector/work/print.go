@@ -17,6 +17,9 @@ import (
 const shownAlike = 8
 
 func printNotes(w io.Writer, p *plans.Preview) {
+	for _, n := range p.Warnings {
+		fmt.Fprintln(w, "warning:", n)
+	}
 	for _, n := range p.Notes {
 		fmt.Fprintln(w, "note:", n)
 	}

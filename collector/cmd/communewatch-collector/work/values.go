@@ -61,11 +61,7 @@ in the list is printed, and one is enough to take in none of it. docs/work.md sa
 					}
 					return shown(cmd, args[0], p, false)
 				}
-				v, done, err := s.Apply(ctx, d)
-				if no := refused("with these values the plan", err); no != nil {
-					return no
-				}
-				return said(cmd, v.ID, done, err)
+				return apply(ctx, cmd, s, "with these values the plan", d)
 			})
 		},
 	}

@@ -153,6 +153,24 @@ func previewFile(ctx context.Context, s *plans.Service, file string) (*plans.Pre
 	return s.Preview(ctx, plans.Draft{Name: filepath.Base(file), Plan: &text, Base: -1})
 }
 
+// apply makes a draft the current version, and warns of what agents will not take by themselves.
+func apply(ctx context.Context, cmd *cobra.Command, s *plans.Service, what string, d plans.Draft) error {
+	p, err := s.Preview(ctx, d)
+	if err != nil {
+		return err
+	}
+	v, done, err := s.Apply(ctx, d)
+	if no := refused(what, err); no != nil {
+		return no
+	}
+	if err == nil {
+		for _, w := range p.Warnings {
+			fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)
+		}
+	}
+	return said(cmd, v.ID, done, err)
+}
+
 // mistakes is a plan's problems as those of a settings file.
 func mistakes(file string, p *plans.Preview) error {
 	if len(p.Problems) == 0 {
@@ -216,11 +234,7 @@ func (c commands) apply() *cobra.Command {
 			}
 			text := string(data)
 			return c.with(cmd, func(ctx context.Context, s *plans.Service, _ *registry.Registry, _ collector.Config) error {
-				v, done, err := s.Apply(ctx, plans.Draft{Name: filepath.Base(args[0]), Plan: &text, Note: note, Base: base})
-				if no := refused(args[0], err); no != nil {
-					return no
-				}
-				return said(cmd, v.ID, done, err)
+				return apply(ctx, cmd, s, args[0], plans.Draft{Name: filepath.Base(args[0]), Plan: &text, Note: note, Base: base})
 			})
 		},
 	}

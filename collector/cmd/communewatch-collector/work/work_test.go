@@ -175,3 +175,18 @@ func TestMistakesAreToldAllAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestApplyWarnsOfWhatAgentsDoNotAllow is of public addresses, which a plan may allow and agents do not.
+func TestApplyWarnsOfWhatAgentsDoNotAllow(t *testing.T) {
+	d := newDesk(t)
+	public := d.file("public.yaml", "allow: [203.0.113.0/24]\nvalues: {anchor: {type: host}}\ntemplates:\n  a:\n    checks:\n    - {name: x, kind: icmp, path: broadband, address: \"${anchor}\"}\ngroups: [{name: all, all: true, templates: [a]}]\n")
+	const warning = "warning: agents allow no checks of 203.0.113.7 by themselves"
+	if out := d.want("", []string{"apply", public}); strings.Contains(out, "warning") {
+		t.Error(out)
+	}
+	list := d.file("list.csv", "Mã đơn vị;anchor\n08701;203.0.113.7\n")
+	d.want("", []string{"values", "import", list, "--dry-run"}, warning, "(site s1)")
+	d.want("", []string{"values", "import", list}, warning, "version 2 is the current one")
+	d.want("", []string{"preview", public}, warning)
+	d.want("", []string{"apply", public, "--note=again"}, warning, "nothing changes")
+}
