@@ -49,12 +49,13 @@ var (
 // A code is codeMark and the base32 of secret, pin, addresses and a checksum over all of it, in groups of four. The
 // alphabet leaves out I, L, O and U, as Crockford's does; those three are read as the digits they look like.
 const (
-	codeMark  = "CW1"
-	groupSize = 4
+	codeMark       = "CW1"
+	groupSize      = 4
+	codeCharacters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 )
 
 var (
-	codeAlphabet = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
+	codeAlphabet = base32.NewEncoding(codeCharacters).WithPadding(base32.NoPadding)
 	lookAlikes   = strings.NewReplacer("O", "0", "I", "1", "L", "1")
 )
 
@@ -112,6 +113,26 @@ func CheckAddress(a string) error {
 	return nil
 }
 
+// lengthMistyped reports whether a code is whole but for one of the two characters that its length is in: it would seem to
+// be cut, and people would look for what is missing at its end.
+func lengthMistyped(clean string) bool {
+	for i := range min(2, len(clean)) {
+		for _, r := range codeCharacters {
+			text := clean[:i] + string(r) + clean[i+1:]
+			body, err := codeAlphabet.DecodeString(text)
+			if err == nil && len(body) > crc32.Size && int(body[0]) == len(body) && checksumFits(body) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func checksumFits(body []byte) bool {
+	sum := len(body) - crc32.Size
+	return crc32.ChecksumIEEE(body[:sum]) == binary.BigEndian.Uint32(body[sum:])
+}
+
 // ParseCode reads a code as people type it: in either case, with or without the hyphens, with spaces and line ends.
 func ParseCode(text string) (Code, error) {
 	if len(text) > maxCode {
@@ -143,17 +164,22 @@ func ParseCode(text string) (Code, error) {
 	if err != nil || len(body) == 0 {
 		return Code{}, fmt.Errorf("%w: it ends after %d characters", ErrCut, len(clean))
 	}
-	if want := codeAlphabet.EncodedLen(int(body[0])); len(clean) < want {
-		return Code{}, fmt.Errorf("%w: it has %d characters after CW1, and should have %d", ErrCut, len(clean), want)
-	} else if len(clean) > want {
-		return Code{}, fmt.Errorf("%w: it has %d characters after CW1, and should have %d", ErrMistype, len(clean), want)
+	if want := codeAlphabet.EncodedLen(int(body[0])); len(clean) != want {
+		if lengthMistyped(clean) {
+			return Code{}, fmt.Errorf("%w: it is in the first group after CW1", ErrMistype)
+		}
+		why := ErrCut
+		if len(clean) > want {
+			why = ErrMistype
+		}
+		return Code{}, fmt.Errorf("%w: it has %d characters after CW1, and should have %d unless its first group is wrong", why, len(clean), want)
 	}
 	if len(body) < 1+SecretBytes+PinBytes+crc32.Size {
 		return Code{}, fmt.Errorf("%w: it is too short", ErrMistype)
 	}
 	sum := len(body) - crc32.Size
-	if crc32.ChecksumIEEE(body[:sum]) != binary.BigEndian.Uint32(body[sum:]) {
-		return Code{}, fmt.Errorf("%w: compare it with the sheet, group by group", ErrMistype)
+	if !checksumFits(body) {
+		return Code{}, fmt.Errorf("%w: its checksum does not fit", ErrMistype)
 	}
 	c := Code{Secret: [SecretBytes]byte(body[1:]), Pin: Pin(body[1+SecretBytes:])}
 	for rest := body[1+SecretBytes+PinBytes : sum]; len(rest) > 0; {

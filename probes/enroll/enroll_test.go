@@ -60,6 +60,26 @@ func TestMistakesAreNoticed(t *testing.T) {
 	}
 }
 
+// A mistake in the characters that say how long the code is: it is not to be looked for at the end.
+func TestAMistakeInTheFirstGroupIsSaidToBeThere(t *testing.T) {
+	text := code().String()
+	for _, i := range []int{4, 5} {
+		for _, r := range "0123456789ABCDEFGHJKMNPQRSTVWXYZ" {
+			typed := text[:i] + string(r) + text[i+1:]
+			if typed == text {
+				continue
+			}
+			_, err := enroll.ParseCode(typed)
+			if !errors.Is(err, enroll.ErrMistype) || errors.Is(err, enroll.ErrCut) {
+				t.Errorf("%s: %v", typed[:8], err)
+			}
+		}
+	}
+	if _, err := enroll.ParseCode(text[:4] + "Z" + text[5:]); err == nil || !strings.Contains(err.Error(), "first group") {
+		t.Errorf("it is not said where: %v", err)
+	}
+}
+
 func TestAddressesOfCodes(t *testing.T) {
 	for _, bad := range []string{"", "http://10.0.0.1", "https://", "https://a/b", "https://u@h", "https://h?x", "10.0.0.1", "https://" + strings.Repeat("a", 100)} {
 		if err := enroll.CheckAddress(bad); err == nil {
