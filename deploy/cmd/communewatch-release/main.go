@@ -4,7 +4,6 @@ package main
 
 import (
 	"archive/zip"
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -41,44 +40,12 @@ func root(stdin io.Reader) *cobra.Command {
 	return cmd
 }
 
-// password is how the private key's password comes in: from a file, or from standard input.
-type password struct {
-	file  string
-	stdin io.Reader
-}
-
-func (p *password) flag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&p.file, "password-file", "", "`file` with the password of the private key (default: standard input)")
-}
-
-func (p *password) read(cmd *cobra.Command) (string, error) {
-	from := p.stdin
-	if p.file != "" {
-		f, err := os.Open(p.file)
-		if err != nil {
-			return "", err
-		}
-		defer f.Close()
-		from = f
-	} else {
-		fmt.Fprint(cmd.ErrOrStderr(), "password of the private key (it is shown): ")
-	}
-	line, err := bufio.NewReader(io.LimitReader(from, 1000)).ReadString('\n')
-	if err != nil && err != io.EOF {
-		return "", err
-	}
-	if line = strings.TrimRight(line, "\r\n"); len(line) < 8 {
-		return "", errors.New("a password has at least 8 characters")
-	}
-	return line, nil
-}
-
 func newKeygen(stdin io.Reader) *cobra.Command {
 	p := password{stdin: stdin}
 	cmd := &cobra.Command{
 		Use: "keygen NAME", Short: "Make a pair of keys: NAME.key, encrypted with a password, and NAME.pub", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			secret, err := p.read(cmd)
+			secret, err := p.read(cmd, true)
 			if err != nil {
 				return err
 			}
@@ -228,7 +195,7 @@ func newSign(stdin io.Reader) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			secret, err := p.read(cmd)
+			secret, err := p.read(cmd, false)
 			if err != nil {
 				return err
 			}
@@ -326,6 +293,9 @@ func newVerify() *cobra.Command {
 				return err
 			}
 			m, err := release.Verify(data, signature, pinned)
+			if errors.Is(err, release.ErrForeign) {
+				return errors.New("the release is signed with another key than those of --key")
+			}
 			if err != nil {
 				return err
 			}
