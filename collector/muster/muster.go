@@ -192,13 +192,14 @@ func later(a, b time.Time) time.Time {
 // finish sorts, and marks who runs an old version.
 func finish(out []Row) {
 	var newest release.Version
+	any := false // the zero Version is above those of untagged builds
 	parse := func(r *Row) (release.Version, bool) {
 		v, err := release.ParseVersion(strings.TrimPrefix(r.Version, "v"))
 		return v, err == nil
 	}
 	for i := range out {
-		if v, ok := parse(&out[i]); ok && v.Compare(newest) > 0 {
-			newest = v
+		if v, ok := parse(&out[i]); ok && (!any || v.Compare(newest) > 0) {
+			newest, any = v, true
 		}
 		slices.SortStableFunc(out[i].Checks, func(a, b health.CheckStatus) int {
 			return cmp.Or(cmp.Compare(b.State, a.State), a.LastSeen.Compare(b.LastSeen), cmp.Compare(a.ID.Target, b.ID.Target))
