@@ -184,6 +184,9 @@ func TestNobodyAsksWithoutEnd(t *testing.T) {
 		if err := ask("lan"); !errors.Is(err, runs.ErrTooMany) {
 			t.Errorf("once more: %v", err)
 		}
+		if len(c.record) != 20 {
+			t.Errorf("%d entries of the record for 20 runs and a refusal", len(c.record))
+		}
 		if err := ask("minh"); err != nil {
 			t.Errorf("somebody else: %v", err)
 		}

@@ -66,6 +66,9 @@ if (-not (Test-Path (Join-Path $state "identity\identity.json"))) {
         & $exe enroll $Code --config $settings @more
         if ($LASTEXITCODE -ne 0) { Write-Host "Chưa tham gia được; dịch vụ vẫn chạy và chờ. Thử lại: `"$exe`" enroll MÃ`nNot enrolled yet; the service runs and waits. Try again: `"$exe`" enroll CODE" -ForegroundColor Yellow }
     }
+} elseif ($Updates) {
+    & $exe update pin $Updates --config $settings
+    if ($LASTEXITCODE -ne 0) { Stop-With "Không ghim được khóa của bản phát hành. The key of releases could not be pinned." }
 }
 & $exe service start
 if ($LASTEXITCODE -ne 0) { Stop-With "Dịch vụ không chạy được; xem Event Viewer, Windows Logs, Application. The service does not start; look into the Event Viewer." }
