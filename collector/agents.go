@@ -18,6 +18,7 @@ import (
 	"communewatch/collector/enroll"
 	"communewatch/collector/muster"
 	"communewatch/collector/people/door"
+	"communewatch/collector/phrase/book"
 	"communewatch/collector/plans"
 	"communewatch/collector/registry"
 	"communewatch/collector/releases"
@@ -38,7 +39,7 @@ func OpenAuthority(cfg *Config, reg *registry.Registry, names []string, now func
 	if cfg.TLS.Mode == authority.ModeOff {
 		names = nil
 	}
-	return authority.Open(cfg.AuthorityDir(), authority.Options{Names: names, Files: cfg.TLS.Files(), Agents: reg.Agents().Agents, Now: now, Log: log})
+	return authority.Open(cfg.AuthorityDir(), authority.Options{Names: names, Files: cfg.TLS.Files(), Agents: reg.Agents().Agents, Record: reg.People(), Now: now, Log: log})
 }
 
 // Carry is what join codes carry beside their secret: the pin of who vouches for the collector, and its addresses.
@@ -59,6 +60,9 @@ func Carry(cfg *Config, a *authority.Authority) func() (codes.Pin, []string, err
 
 // openFleet makes the doors of identities, work, releases and people.
 func (c *Collector) openFleet(metrics *prometheus.Registry) (err error) {
+	if c.sentences, err = book.New(); err != nil {
+		return err
+	}
 	agents := c.reg.Agents()
 	c.enroll = enroll.New(enroll.Options{
 		Authority: c.authority, Agents: agents, Callers: c.callers, Addresses: c.cfg.Reach().AgentAddresses, Approve: c.cfg.Agents.Approve,
@@ -88,7 +92,7 @@ func (c *Collector) fleetSources() *questions.Sources {
 	agents := c.reg.Agents()
 	return &questions.Sources{
 		Sources: muster.Sources{Agents: agents.NewDesk(Carry(&c.cfg, c.authority)), Said: agents.Presences, Judge: c.judge, Connected: c.orders.Connected},
-		People:  c.reg.People(),
+		People:  c.reg.People(), Sentences: c.sentences,
 	}
 }
 

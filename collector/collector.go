@@ -26,6 +26,7 @@ import (
 	"communewatch/collector/ingest"
 	"communewatch/collector/orders"
 	"communewatch/collector/people/door"
+	"communewatch/collector/phrase/book"
 	"communewatch/collector/plans"
 	"communewatch/collector/registry"
 	"communewatch/collector/rehearsal/conduct"
@@ -69,6 +70,7 @@ type Collector struct {
 	enroll    *enroll.Door
 	releases  *releases.Keeper
 	plans     *plans.Service
+	sentences *book.Book // in which agents' own words are said to people
 	dispatch  *dispatch.Door
 	runs      *runs.Service
 	people    *door.Door

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"communewatch/collector/people"
 	"communewatch/collector/people/door"
 	"communewatch/collector/people/password"
+	"communewatch/collector/phrase/book"
 	"communewatch/collector/registry"
 	"communewatch/collector/registry/agents"
 	kept "communewatch/collector/registry/people"
@@ -77,6 +79,41 @@ func (h *house) fleet(t *testing.T) *kept.Store {
 		}
 	}
 	return reg.People()
+}
+
+// TestASiteTellsThatItsPlanWasRefused: nothing is measured then, and "never seen" would be all that is told.
+func TestASiteTellsThatItsPlanWasRefused(t *testing.T) {
+	h := newHouse(t, 2)
+	h.fleet(t)
+	words, err := book.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := &presence.Presence{Work: work.Status{State: work.StateRefused, Problems: []string{"work 3:12: checks[0].kind: snmp is forbidden: it is not among allow.kinds of the agent's own settings"}}}
+	h.API.fleet.Sentences = words
+	h.API.fleet.Said = func(context.Context) ([]agents.Said, error) {
+		return []agents.Said{{Site: "s0", Agent: "new", Presence: refused}, {Site: "s1", Agent: "pc", Presence: &presence.Presence{Work: work.Status{State: work.StateActive}}}}, nil
+	}
+	const plain = "Máy đo không nhận kế hoạch được giao"
+	for _, c := range []struct {
+		who  people.Role
+		lang string
+		want string
+	}{
+		{people.RoleOperator, "vi", plain + ": Bản 3, dòng 12, checks[0].kind: cấm loại snmp: cấu hình riêng của máy đo không cho phép (allow.kinds)"},
+		{people.RoleOperator, "en", "The agent did not take the plan that it was given: " + refused.Work.Problems[0]},
+		{people.RoleViewer, "vi", plain},
+	} {
+		ctx := people.With(t.Context(), people.Caller{Name: "x", Role: c.who, Via: "session"})
+		s, err := h.API.Site(ctx, "s0", c.lang)
+		i := slices.IndexFunc(s.Agents, func(a Agent) bool { return a.Name == "new" })
+		if err != nil || i < 0 || s.Agents[i].Trouble != c.want || s.AgentTrouble != c.want {
+			t.Errorf("%s %s: %v, %q, %+v", c.who, c.lang, err, s.AgentTrouble, s.Agents)
+		}
+		if s, err = h.API.Site(ctx, "s1", c.lang); err != nil || strings.Contains(s.AgentTrouble, plain) {
+			t.Errorf("%v, %q", err, s.AgentTrouble)
+		}
+	}
 }
 
 // TestFleetByRole asks as each role, by an API key and through the door, for what is of the fleet, of people and the record.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -375,6 +376,9 @@ func (a *API) Site(ctx context.Context, id, lang string) (SiteDetail, error) {
 		agents[st.Name] = &Agent{Name: st.Name, Version: st.Version, LastSeen: timeOrNil(st.LastSeen),
 			Trouble: phrase.Reason(l, st.Trouble, now), Facts: facts}
 	}
+	if err := a.refusals(ctx, id, l, &out, agents); err != nil {
+		return SiteDetail{}, err
+	}
 	for _, acc := range accounts {
 		if acc.Agent == "" {
 			continue // a writer that says no name
@@ -398,6 +402,25 @@ func (a *API) Site(ctx context.Context, id, lang string) (SiteDetail, error) {
 		out.Names = append(out.Names, dated)
 	}
 	return out, nil
+}
+
+// refusals tells of agents that did not take their plan: what else is told of the site follows from that.
+func (a *API) refusals(ctx context.Context, id string, l phrase.Lang, out *SiteDetail, agents map[string]*Agent) error {
+	if a.fleet == nil {
+		return nil
+	}
+	refused, err := a.fleet.Refused(ctx, id, l)
+	if err != nil {
+		return fmt.Errorf("read what agents of site %s say: %w", id, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(refused)) {
+		if agents[name] == nil {
+			agents[name] = &Agent{Name: name, Facts: map[string]float64{}}
+		}
+		agents[name].Trouble = cmp.Or(agents[name].Trouble, refused[name])
+		out.AgentTrouble = cmp.Or(out.AgentTrouble, agents[name].Trouble)
+	}
+	return nil
 }
 
 func (a *API) getConference(w http.ResponseWriter, r *http.Request) error {

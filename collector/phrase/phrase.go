@@ -311,3 +311,12 @@ func (p phraser) number(v float64, digits int) string {
 	}
 	return strings.Replace(s, ".", ",", 1)
 }
+
+// Refused says that an agent did not take what it was given to do; why is its first reason, and may be empty.
+func Refused(l Lang, why string) string {
+	text := phraser{lang: l}.pick("Máy đo không nhận kế hoạch được giao", "The agent did not take the plan that it was given")
+	if why == "" {
+		return text
+	}
+	return text + ": " + why
+}

@@ -19,14 +19,40 @@ import (
 	"communewatch/collector/muster"
 	"communewatch/collector/people"
 	"communewatch/collector/phrase"
+	"communewatch/collector/phrase/book"
 	kept "communewatch/collector/registry/people"
 	"communewatch/inventory"
+	"communewatch/probes/work"
 )
 
-// Sources are where answers come from. All are required.
+// Sources are where answers come from. All but Sentences are required.
 type Sources struct {
 	muster.Sources
-	People *kept.Store
+	People    *kept.Store
+	Sentences *book.Book // says what agents tell in the reader's language; nil: as they tell it
+}
+
+// Refused are the agents of a site that did not take what they were given to do, each with a sentence; why is for who may
+// see what agents do.
+func (s *Sources) Refused(ctx context.Context, site string, lang phrase.Lang) (map[string]string, error) {
+	list, err := s.Said(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for _, a := range list {
+		if a.Site != site || a.Presence == nil || a.Presence.Work.State != work.StateRefused {
+			continue
+		}
+		why := ""
+		if problems := a.Presence.Work.Problems; len(problems) > 0 && people.From(ctx).May(people.ActFleet) {
+			if why = problems[0]; s.Sentences != nil {
+				why, _ = s.Sentences.Say(lang, why)
+			}
+		}
+		out[a.Agent] = phrase.Refused(lang, why)
+	}
+	return out, nil
 }
 
 // Place is what is told of a site beside its id.
