@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"communewatch/collector/audit"
 	"communewatch/collector/fleet"
 	"communewatch/probes/enroll"
 )
@@ -27,6 +28,8 @@ type Options struct {
 
 	// Agents lists the fleet, to know whether it is ready for a change of authorities; nil: there is none.
 	Agents func(context.Context) ([]fleet.Agent, error)
+
+	Record audit.Recorder // of what Run changes by itself; nil: nobody keeps one
 
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: slog.Default

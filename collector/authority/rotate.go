@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"communewatch/collector/audit"
 	"communewatch/collector/fleet"
 	"communewatch/probes/enroll"
 )
@@ -206,25 +207,34 @@ func (a *Authority) change(do func(*state) error) error {
 	return nil
 }
 
-// advance does what is due by itself.
+// advance does what is due by itself, and puts it on the record.
 func (a *Authority) advance(ctx context.Context) error {
 	v, now := a.view.Load(), a.o.Now()
 	current, next := v.find(StandingCurrent), v.find(StandingNext)
 	left := current.cert.NotAfter.Sub(now)
 	if next == nil && left < announceLeft {
 		_, err := a.Announce()
-		return err
+		return a.recorded(ctx, "announce", err)
 	}
 	if next != nil && now.Sub(next.since) >= switchAfter {
 		err := a.Switch(ctx, left < forceLeft)
 		if !errors.Is(err, ErrNotReady) { // who waits for agents waits quietly; the fleet's page shows them
-			return err
+			return a.recorded(ctx, "switch", err)
 		}
 	}
 	// Only those that have ended: a younger one may be what agents' certificates are of.
 	ended := func(e *entry) bool { return e.standing == StandingFormer && now.After(e.cert.NotAfter) }
 	if slices.ContainsFunc(v.entries, func(e entry) bool { return ended(&e) }) {
-		return a.drop(ended, 0)
+		return a.recorded(ctx, "retire", a.drop(ended, 0))
 	}
 	return nil
+}
+
+// recorded puts on the record what was done by itself; what failed is tried again, and told in the log.
+func (a *Authority) recorded(ctx context.Context, use string, err error) error {
+	if err != nil || a.o.Record == nil {
+		return err
+	}
+	return a.o.Record.Record(context.WithoutCancel(ctx), audit.Entry{At: a.o.Now(), Who: "system", Via: "system", Act: "authority." + use,
+		What: a.Fleet().String(), OK: true})
 }

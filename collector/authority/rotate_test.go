@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"communewatch/collector/audit"
 	"communewatch/collector/fleet"
 	"communewatch/probes/enroll"
 	"communewatch/probes/presence"
@@ -186,7 +187,8 @@ func TestAuthoritySucceedsItself(t *testing.T) {
 		now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 		a := open(t, dir, Options{Names: []string{"localhost"}, Agents: f.all, Now: func() time.Time { return start }})
 		first := a.Pin()
-		a = open(t, dir, Options{Names: []string{"localhost"}, Agents: f.all, Now: now, Log: slog.New(slog.DiscardHandler)})
+		var kept record
+		a = open(t, dir, Options{Names: []string{"localhost"}, Agents: f.all, Record: &kept, Now: now, Log: slog.New(slog.DiscardHandler)})
 		defer run(t, a)()
 		synctest.Wait()
 		if len(a.List()) != 1 {
@@ -220,5 +222,18 @@ func TestAuthoritySucceedsItself(t *testing.T) {
 		if list := a.List(); len(list) != 1 || list[0].Pin != next {
 			t.Errorf("the former one has ended and is still trusted: %+v", list)
 		}
+		if want := []string{"authority.announce", "authority.switch", "authority.retire"}; !slices.Equal(kept.acts, want) {
+			t.Errorf("on the record is %v, want %v", kept.acts, want)
+		}
 	})
+}
+
+// record keeps what was done by itself.
+type record struct{ acts []string }
+
+func (r *record) Record(_ context.Context, e audit.Entry) error {
+	if e.Who == "system" && e.Via == "system" && e.OK {
+		r.acts = append(r.acts, e.Act)
+	}
+	return nil
 }
