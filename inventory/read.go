@@ -245,7 +245,7 @@ func (r *reader) position(row Row) *LatLon {
 	case lon < -180 || lon > 180:
 		r.problem(row.Number, colLon, "%v is no longitude; those go from -180 to 180", lon)
 	case !r.options.Anywhere:
-		r.problem(row.Number, colLat, "lat %v, lon %v is outside Vietnam (%v to %v, %v to %v); correct it, or allow places anywhere", lat, lon, minLat, maxLat, minLon, maxLon)
+		r.problem(row.Number, colLat, "lat %v, lon %v is outside Vietnam (%v to %v, %v to %v); correct it, or allow places anywhere (--anywhere)", lat, lon, minLat, maxLat, minLon, maxLon)
 	}
 	return &LatLon{lat, lon}
 }

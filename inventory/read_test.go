@@ -86,7 +86,7 @@ func TestBadLists(t *testing.T) {
 			`l.csv: row 4, column id: s1 is in row 2 too ("A"); remove one of the rows, or give them different valid_from dates if they are the site's history`}},
 		"positions": {[]byte("id,name,lat,lon\na,A,105.5,21.3\nb,B,48.8,2.3\nc,C,x,105\nd,D,,105\ne,E,0,0\nf,F,nan,0x10\ng,G,21.3067,105.5856\nh,H,8.65,111.92\n"), []string{
 			`l.csv: row 2, column lat: lat 105.5 and lon 21.3 lie outside Vietnam, but the other way round inside it: swapped?`,
-			`l.csv: row 3, column lat: lat 48.8, lon 2.3 is outside Vietnam (6 to 24, 102 to 118); correct it, or allow places anywhere`,
+			`l.csv: row 3, column lat: lat 48.8, lon 2.3 is outside Vietnam (6 to 24, 102 to 118); correct it, or allow places anywhere (--anywhere)`,
 			`l.csv: row 4, column lat: "x" is not a number; write decimal degrees, such as 21.3067`,
 			`l.csv: row 5, column lat: is empty while the other coordinate is not; fill in both, or neither`,
 			`l.csv: row 6, column lat: 0 and 0 is a place in the Atlantic; leave both empty where the position is not known`,

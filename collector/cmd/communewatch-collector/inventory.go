@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -90,7 +92,7 @@ func newInventoryDevices(config *configFlag) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withStock(cmd, config, func(_ *registry.Registry, s *stock.Stock) error {
+			return withStock(cmd, config, func(reg *registry.Registry, s *stock.Stock) error {
 				if len(args) == 1 {
 					d, err := s.Device(cmd.Context(), args[0], q)
 					if errors.Is(err, stock.ErrNoDevice) {
@@ -105,6 +107,9 @@ func newInventoryDevices(config *configFlag) *cobra.Command {
 					return printDevice(cmd.OutOrStdout(), &d)
 				}
 				rows, err := s.Table(cmd.Context(), q)
+				if err == nil && len(rows) == 0 {
+					err = knownSite(cmd.Context(), reg, q.Filter.Site)
+				}
 				if err != nil {
 					return err
 				}
@@ -122,6 +127,18 @@ func newInventoryDevices(config *configFlag) *cobra.Command {
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// knownSite says so where a site that was asked for is not in the list.
+func knownSite(ctx context.Context, reg *registry.Registry, id string) error {
+	if id == "" {
+		return nil
+	}
+	all, err := reg.Sites(ctx, time.Now())
+	if err == nil && !slices.ContainsFunc(all, func(s inventory.Site) bool { return s.ID == id }) {
+		err = fmt.Errorf("there is no site %.63s; `communewatch-collector sites list` shows all", id)
+	}
+	return err
 }
 
 func unknownDevice(id string) error {

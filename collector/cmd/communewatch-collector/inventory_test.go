@@ -100,6 +100,9 @@ func TestInventoryLife(t *testing.T) {
 	if out, errs := must(t, "inventory", "devices", config); out != "" || !strings.Contains(errs, "no device fits") {
 		t.Errorf("%q %q", out, errs)
 	}
+	if code, _, errs := run(t, "inventory", "devices", "--site", "s9", config); code != 1 || !strings.Contains(errs, "there is no site s9") {
+		t.Error(code, errs)
+	}
 	equip(t, dir)
 	out, _ := must(t, "inventory", "devices", config)
 	contains(t, "devices", out, "d1", "WS-C2960-24TT-L", "FOC1010X104", "outdated")

@@ -213,7 +213,7 @@ s6,08710,Paris,48.8,2.3,
 		t.Errorf("exit code %d, printed %q", code, out)
 	}
 	contains(t, "stderr", errs, "bad.csv: row 2, column id: ", "row 3, column name: ", "row 4, column lat: ", "swapped?",
-		"row 5, column lon: ", "row 6, column valid_from: ", "row 7, column code: ", "row 7, column lat: ", "allow places anywhere")
+		"row 5, column lon: ", "row 6, column valid_from: ", "row 7, column code: ", "row 7, column lat: ", "allow places anywhere (--anywhere)")
 	if out, _ := must(t, "sites", "list", "--json", config); out != "[]\n" {
 		t.Error("some of a bad list was imported:", out)
 	}

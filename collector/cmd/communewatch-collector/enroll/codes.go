@@ -96,7 +96,8 @@ print is written: one block for each site, in Vietnamese. Whoever has a code can
 	flags.StringVar(&f.sitesFile, "sites-file", "", "a `FILE` of site IDs, one on each line, or first on each line of a CSV list; - reads standard input")
 	flags.BoolVar(&f.all, "all", false, "for all sites")
 	flags.StringVar(&f.want.Agent, "agent", "", "the `NAME` that the agent gets (default: the one it asks for)")
-	flags.DurationVar(&f.want.Valid, "valid", 24*time.Hour, "how long the code is good, up to 720h")
+	f.want.Valid = 24 * time.Hour
+	flags.Var(program.Span{Of: &f.want.Valid}, "valid", "how long the code is good, such as 2h or 7d, up to 30d")
 	flags.BoolVar(&f.want.Replace, "replace", false, "an agent of that name is thrown out when the new one comes")
 	flags.BoolVar(&f.want.Approve, "approve", false, "somebody has to approve the agent that comes (agents approve)")
 	flags.StringVar(&f.want.Note, "note", "", "for people: what it is for")

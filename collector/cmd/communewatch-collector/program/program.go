@@ -10,6 +10,9 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"strconv"
+	"strings"
+	"time"
 
 	"communewatch/collector"
 	"communewatch/collector/people"
@@ -44,6 +47,38 @@ func Exactly(n int, what string) cobra.PositionalArgs {
 		return nil
 	}
 }
+
+// Span is a flag for a length of time that is given in hours or days: 90m, 48h, 30d.
+type Span struct{ Of *time.Duration }
+
+// String is the length as a flag's default is printed.
+func (s Span) String() string {
+	if s.Of == nil {
+		return ""
+	}
+	if hours := s.Of.Hours(); *s.Of == time.Duration(hours)*time.Hour {
+		return fmt.Sprintf("%gh", hours)
+	}
+	return s.Of.String()
+}
+
+// Set reads a length.
+func (s Span) Set(text string) error {
+	const day, most = 24 * time.Hour, 100 * 366
+	if n, err := strconv.ParseUint(strings.TrimSuffix(text, "d"), 10, 32); err == nil && strings.HasSuffix(text, "d") && n <= most {
+		*s.Of = time.Duration(n) * day
+		return nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("%.40q is no length of time; write 90m, 48h or 30d", text)
+	}
+	*s.Of = d
+	return nil
+}
+
+// Type names the flag's value in help.
+func (s Span) Type() string { return "time" }
 
 // As returns a context that says who types a command: the user that sudo was asked by, or else the one that the program
 // runs as. It is for the record; whoever can open the registry may do everything.

@@ -10,6 +10,7 @@ import (
 	"communewatch/collector/audit"
 	"communewatch/collector/cmd/communewatch-collector/program"
 	kept "communewatch/collector/registry/people"
+	"communewatch/inventory"
 	"communewatch/inventory/sheet"
 
 	"github.com/spf13/cobra"
@@ -52,6 +53,9 @@ func newExport(o program.Access) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if len(all) == 0 {
+					fmt.Fprintln(cmd.ErrOrStderr(), "nothing in the record fits; --act takes an act such as sign_in.failed, or work. for all that begin so (docs/people.md lists them)")
+				}
 				return write(cmd.OutOrStdout(), all, cfg.Location())
 			})
 		},
@@ -72,11 +76,11 @@ func day(text string, zone *time.Location) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return t, nil
 	}
-	t, err := time.ParseInLocation(time.DateOnly, text, zone)
+	d, err := inventory.ParseDate(text)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("%.40q is not a day such as 2026-11-01", text)
+		return time.Time{}, fmt.Errorf("%.40q is not a day such as 2026-11-01 or 01/11/2026", text)
 	}
-	return t, nil
+	return time.Date(d.Year(), d.Month(), d.Day(), 0, 0, 0, 0, zone), nil
 }
 
 // portion is how many lines are read at a time.

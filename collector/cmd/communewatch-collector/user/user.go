@@ -329,7 +329,7 @@ func newKeyCreate(o program.Access) *cobra.Command {
 	var valid time.Duration
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Make an API key of an account; it is printed this once and kept only as a hash",
-		Example: `  communewatch-collector user keys create lan --role viewer --note "grafana" --valid 8760h
+		Example: `  communewatch-collector user keys create lan --role viewer --note "grafana" --valid 365d
   sudo cat /var/lib/communewatch-collector/authority/roots.pem > roots.pem    # whom to believe, where tls.mode is own
   curl --cacert roots.pem -H "Authorization: Bearer $KEY" https://collector:8787/api/v1/sites`,
 		Args: program.Exactly(1, "the account that it belongs to"),
@@ -352,7 +352,8 @@ func newKeyCreate(o program.Access) *cobra.Command {
 	roleFlag(cmd, &role, string(people.RoleViewer))
 	cmd.Flags().StringArrayVar(&k.Districts, "district", nil, "sees the sites of this `district` only; may be given several times (default: all that the account sees)")
 	cmd.Flags().StringVar(&k.Note, "note", "", "for people: where it is used")
-	cmd.Flags().DurationVar(&valid, "valid", 365*24*time.Hour, "how long it is good for, at most two years")
+	valid = 365 * 24 * time.Hour
+	cmd.Flags().Var(program.Span{Of: &valid}, "valid", "how long it is good for, such as 90d, at most two years")
 	return cmd
 }
 

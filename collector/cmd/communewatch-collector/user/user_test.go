@@ -132,6 +132,12 @@ func TestUser(t *testing.T) {
 	if err := json.Unmarshal([]byte(l.must("", "audit", "export", "--format", "json", "--act", "key.")), &entries); err != nil || len(entries) != 2 || entries[0].Act != "key.create" {
 		t.Error(entries, err)
 	}
+	if out := l.must("", "audit", "export", "--from", "26/11/2001", "--to", "2001-11-27"); strings.Contains(out, "person.add") {
+		t.Error(out)
+	}
+	if _, errs, err := l.run("", "audit", "export", "--act", "foo"); err != nil || !strings.Contains(errs, "nothing in the record fits") {
+		t.Error(errs, err)
+	}
 	for _, planted := range []string{"planted first password", strings.TrimSpace(key), strings.TrimSpace(link)[len(link)-20:], "argon2id"} {
 		if strings.Contains(text, planted) {
 			t.Errorf("%q is in the record", planted)

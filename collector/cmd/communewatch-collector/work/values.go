@@ -61,7 +61,7 @@ in the list is printed, and one is enough to take in none of it. docs/work.md sa
 					}
 					return shown(cmd, args[0], p, false)
 				}
-				return apply(ctx, cmd, s, "with these values the plan", d)
+				return apply(ctx, cmd, s, keptPlan, d)
 			})
 		},
 	}

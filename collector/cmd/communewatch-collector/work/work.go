@@ -171,6 +171,9 @@ func apply(ctx context.Context, cmd *cobra.Command, s *plans.Service, what strin
 	return said(cmd, v.ID, done, err)
 }
 
+// keptPlan is in the place of a file's name where the plan is the collector's own.
+const keptPlan = "the plan with these values"
+
 // mistakes is a plan's problems as those of a settings file.
 func mistakes(file string, p *plans.Preview) error {
 	if len(p.Problems) == 0 {
@@ -180,7 +183,11 @@ func mistakes(file string, p *plans.Preview) error {
 	for _, q := range p.Problems {
 		line := q.Line
 		q.Line = 0
-		e.Problems = append(e.Problems, settings.Problem{File: file, Line: line, Text: q.String()})
+		text := q.String()
+		if file == keptPlan && line > 0 {
+			text, line = fmt.Sprintf("line %d of the plan: %s", line, text), 0
+		}
+		e.Problems = append(e.Problems, settings.Problem{File: file, Line: line, Text: text})
 	}
 	return e
 }
@@ -328,6 +335,9 @@ func (c commands) forSite() *cobra.Command {
 			}
 			return c.with(cmd, func(ctx context.Context, s *plans.Service, _ *registry.Registry, _ collector.Config) error {
 				got, err := s.For(ctx, args[0], agent)
+				if errors.Is(err, plans.ErrUnknownSite) {
+					return fmt.Errorf("there is no site %.63s; `communewatch-collector sites list` shows all", args[0])
+				}
 				if err != nil {
 					return err
 				}
