@@ -1,6 +1,7 @@
 package releases
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,32 +90,68 @@ func (k *Keeper) Start(ctx context.Context, v release.Version, plan stages.Plan)
 	if k.o.Now().After(m.Expires) {
 		return release.ErrExpired
 	}
+	if err := k.begins(ctx, m, plan); err != nil {
+		return err
+	}
 	return k.said(ctx, "release.start", v.String(), fmt.Sprintf("first %s, then %v %%", strings.Join(plan.First, ", "), plan.Shares), func(by string) error {
 		_, err := k.o.Store.Start(ctx, v, plan, by)
 		return err
 	})
 }
 
+// begins refuses a first stage that would never end: with a site that has no agent, or with agents none of which can.
+func (k *Keeper) begins(ctx context.Context, m *release.Manifest, plan stages.Plan) error {
+	if k.o.Agents == nil {
+		return nil
+	}
+	agents, err := k.agents(ctx, m)
+	if err != nil {
+		return err
+	}
+	cannot, can := "", false
+	for _, site := range plan.First {
+		there := false
+		for i := range agents {
+			a := &agents[i]
+			if a.Site != site {
+				continue
+			}
+			there, can = true, can || a.Can
+			cannot = cmp.Or(cannot, fmt.Sprintf("%s/%s: %s", a.Site, a.Name.Agent, a.Cannot))
+		}
+		if !there {
+			return fmt.Errorf("no agent of site %s is in the fleet, so that the first stage would never end; name a site with an agent", site)
+		}
+	}
+	if !can {
+		return fmt.Errorf("no agent of the first stage can take the release (%s); put that right there, or name other sites", cannot)
+	}
+	return nil
+}
+
 // Pause stops offering the release to more agents. Those that are at it go on.
 func (k *Keeper) Pause(ctx context.Context) error {
-	return k.change(ctx, "release.pause", stages.StatePaused, "paused by %s", stages.StateRunning)
+	return k.change(ctx, "release.pause", stages.StatePaused, "paused by %s", "", stages.StateRunning)
 }
 
 // Halt does the same, and says that something is wrong.
 func (k *Keeper) Halt(ctx context.Context, why string) error {
-	return k.change(ctx, "release.halt", stages.StateHalted, "halted by %s: "+strings.ReplaceAll(why, "%", "%%"), stages.StateRunning, stages.StatePaused, stages.StateComplete)
+	return k.change(ctx, "release.halt", stages.StateHalted, "halted by %s", strings.TrimSpace(why), stages.StateRunning, stages.StatePaused, stages.StateComplete)
 }
 
-func (k *Keeper) change(ctx context.Context, act string, to stages.State, why string, from ...stages.State) error {
+func (k *Keeper) change(ctx context.Context, act string, to stages.State, why, detail string, from ...stages.State) error {
 	current, err := k.o.Store.Current(ctx)
 	if err != nil {
 		return err
 	}
-	return k.said(ctx, act, current.Version.String(), "", func(by string) error {
+	return k.said(ctx, act, current.Version.String(), detail, func(by string) error {
 		_, _, err := k.o.Store.Change(ctx, func(r stages.Rollout) (stages.Rollout, error) {
 			for _, s := range from {
 				if r.State == s {
 					r.State, r.Settled, r.Why = to, time.Time{}, fmt.Sprintf(why, by)
+					if detail != "" {
+						r.Why += ": " + detail
+					}
 					return r, nil
 				}
 			}
@@ -228,7 +265,7 @@ func describe(f *fleet.Agent, m *release.Manifest, now time.Time) stages.Agent {
 	_, err := m.For(p.Machine.Version, system, arch, now)
 	switch {
 	case !p.Update.Enabled:
-		a.Cannot = "updates are switched off in its settings"
+		a.Cannot = "updates are switched off in its settings; allow them there with: communewatch-agent update pin KEY"
 	case errors.Is(err, release.ErrSame):
 		a.Can = true
 	case err != nil:

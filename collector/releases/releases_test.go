@@ -517,14 +517,46 @@ func TestAgentsAreCalledWhenItIsTheirTurn(t *testing.T) {
 		t.Errorf("%s was called too", <-called)
 	}
 	// One that was halted is begun anew, and calls again.
-	if err := w.Halt(ctx, "x"); err != nil {
+	if err := w.Halt(ctx, "100 % of calls fail"); err != nil {
 		t.Fatal(err)
+	}
+	if last := w.record[len(w.record)-1]; last.Act != "release.halt" || last.Detail != "100 % of calls fail" {
+		t.Errorf("the record does not say why: %+v", last)
+	}
+	if s, err := w.Status(ctx); err != nil || !strings.HasSuffix(s.Why, ": 100 % of calls fail") {
+		t.Error(err, s.Why)
 	}
 	if err := w.Start(ctx, v(t, "1.1.0"), stages.DefaultPlan("s1")); err != nil {
 		t.Fatal(err)
 	}
 	if got := <-called; got != "s1/pc" {
 		t.Errorf("%s was called", got)
+	}
+}
+
+// TestAFirstStageCanEnd: one without an agent that can take the release would last for ever, and say nothing.
+func TestAFirstStageCanEnd(t *testing.T) {
+	m := newMaker(t)
+	w := newWorld(t, m)
+	ctx := t.Context()
+	if _, err := w.Add(ctx, m.release(t, "1.1.0", releasetest.Program("1.1.0"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Start(ctx, v(t, "1.1.0"), stages.DefaultPlan("s1", "s99999")); err == nil || !strings.Contains(err.Error(), "no agent of site s99999") {
+		t.Error(err)
+	}
+	w.agents[0].Presence.Update.Enabled = false
+	if err := w.Start(ctx, v(t, "1.1.0"), stages.DefaultPlan("s1")); err == nil || !strings.Contains(err.Error(), "s1/pc: updates are switched off") || !strings.Contains(err.Error(), "update pin KEY") {
+		t.Error(err)
+	}
+	if list, err := w.Rollouts(ctx); err != nil || len(list) > 0 {
+		t.Error("it was begun", err, list)
+	}
+	if err := w.Start(ctx, v(t, "1.1.0"), stages.DefaultPlan("s1", "s2")); err != nil {
+		t.Error("one of both can", err)
+	}
+	if err := w.Start(ctx, v(t, "1.1.0"), stages.DefaultPlan("s2")); !errors.Is(err, kept.ErrBusy) || !strings.Contains(err.Error(), "halt it and start it again") {
+		t.Error(err)
 	}
 }
 

@@ -22,7 +22,7 @@ var (
 	ErrKnown     = errors.New("there is another release of that version already; versions are given once")
 	ErrWithdrawn = errors.New("the release was withdrawn")
 	ErrNone      = errors.New("no release is going out; begin with: communewatch-collector release start VERSION --first SITE")
-	ErrBusy      = errors.New("another release is going out; withdraw it, or wait until all have it")
+	ErrBusy      = errors.New("a release is going out; wait until all have it, or halt it and start it again with other sites, or withdraw it for good")
 	ErrMany      = errors.New("there are as many releases as may be; withdraw those that no agent is to take any more")
 )
 

@@ -14,7 +14,12 @@ import (
 	"communewatch/collector"
 	"communewatch/collector/audit"
 	"communewatch/collector/cmd/communewatch-collector/program"
+	"communewatch/collector/fleet"
 	"communewatch/collector/registry"
+	"communewatch/collector/registry/agents"
+	"communewatch/inventory"
+	"communewatch/probes/enroll"
+	"communewatch/probes/presence"
 	"communewatch/probes/release/releasetest"
 )
 
@@ -47,6 +52,7 @@ func TestAReleaseFromAFileToItsWithdrawal(t *testing.T) {
 		err := cmd.ExecuteContext(t.Context())
 		return out.String(), err
 	}
+	join(t, access)
 	folder := t.TempDir()
 	releasetest.Write(t, folder, private, "1.4.0", releasetest.Program("1.4.0"))
 	for _, step := range []struct {
@@ -62,6 +68,7 @@ func TestAReleaseFromAFileToItsWithdrawal(t *testing.T) {
 		{"start 1.4.0", "name 1 to 50 sites", true},
 		{"start 1.4.0 --first s1 --shares 10,50", "the last of them 100", true},
 		{"start nonsense --first s1", "no version", true},
+		{"start 1.4.0 --first s99999", "no agent of site s99999 is in the fleet", true},
 		{"start 1.4.0 --first s1 --shares 50,100 --soak 1h", "goes out, first to s1", false},
 		{"status", "release 1.4.0: running, stage 1 of 3", false},
 		{"pause", "the release paused", false},
@@ -96,5 +103,34 @@ func TestAReleaseFromAFileToItsWithdrawal(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// join brings an agent of s1 into the fleet.
+func join(t *testing.T, access program.Access) {
+	t.Helper()
+	cmd := &cobra.Command{}
+	ctx := program.As(t.Context())
+	cmd.SetContext(ctx)
+	if err := access.Registry(cmd, func(reg *registry.Registry) error {
+		if _, err := reg.ImportSites(ctx, []inventory.Site{{ID: "s1", Name: "Một"}}, false); err != nil {
+			return err
+		}
+		desk := reg.Agents().NewDesk(func() (enroll.Pin, []string, error) { return enroll.Pin{1}, []string{"https://hub.example:8787"}, nil })
+		made, err := desk.CreateCodes(ctx, []fleet.NewCode{{Site: "s1", Agent: "main"}})
+		if err != nil {
+			return err
+		}
+		code, err := enroll.ParseCode(made[0].Text)
+		if err != nil {
+			return err
+		}
+		machine := enroll.Machine{Host: "pc", System: "linux/amd64", Version: "v1.0.0"}
+		if _, err := reg.Agents().Ask(ctx, agents.Asking{Secret: code.Secret, Key: [32]byte{1}, Agent: "main", Machine: machine, Address: "10.1.1.1"}); err != nil {
+			return err
+		}
+		return reg.Agents().Heard(ctx, agents.Hearing{Site: "s1", Agent: "main", Presence: &presence.Presence{Phase: presence.PhaseRunning, Machine: machine, Update: presence.Update{Enabled: true}}})
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
