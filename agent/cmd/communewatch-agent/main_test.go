@@ -247,3 +247,49 @@ func TestRunGoesOnAsWhoTheMachineIsEnrolledAnew(t *testing.T) {
 		t.Errorf("enrolled anew it says that it is %s", name)
 	}
 }
+
+// The window of enroll was closed before anybody approved: the service joins by itself.
+func TestRunJoinsOnceItIsApproved(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	dir := t.TempDir()
+	config := write(t, "state_dir: '"+dir+"'\nspool: {min_free: 0}\n")
+	c, heard := identitytest.NewCollector(t, time.Now), make(chan string, 100)
+	c.Set(func(s *identitytest.State) {
+		s.Pending = true
+		s.Next = nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+			if r.URL.Path == presence.Path {
+				heard <- r.TLS.PeerCertificates[0].Subject.CommonName
+			}
+			w.WriteHeader(nethttp.StatusNoContent)
+		})
+	})
+	typed, closed := context.WithCancel(t.Context())
+	defer closed()
+	var said bytes.Buffer
+	_ = execute(typed, []string{"enroll", c.Code().String(), "--config", config, "--name", "pc"}, closing{closed}, &said)
+	c.Set(func(s *identitytest.State) { s.Pending = false })
+	long := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, "identity", "joining.json"), long, long); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() { ended <- execute(ctx, []string{"run", "--config", config}, &said, &said) }()
+	if name := <-heard; name != "pc" {
+		t.Errorf("it says that it is %s", name)
+	}
+	stop()
+	if code := <-ended; code != 0 || !strings.Contains(said.String(), "service goes on") || !strings.Contains(said.String(), "somebody approves") {
+		t.Errorf("exit code %d:\n%s", code, said.String())
+	}
+}
+
+// closing is a window that is closed as soon as it says what is waited for.
+type closing struct{ close func() }
+
+func (w closing) Write(data []byte) (int, error) {
+	if strings.Contains(string(data), "approves") {
+		w.close()
+	}
+	return len(data), nil
+}

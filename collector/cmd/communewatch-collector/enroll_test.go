@@ -60,6 +60,8 @@ func TestEnrollCommands(t *testing.T) {
 	listed, _ = must(t, "agents", "list", config)
 	contains(t, "agents list", listed, "main", "pending", "van-phong-1")
 	must(t, "agents", "approve", "s1", "main", config)
+	listed, _ = must(t, "agents", "list", config)
+	contains(t, "agents list", listed, "active", "not come for the certificate")
 	must(t, "agents", "revoke", "s1", "main", "--why", "stolen", config)
 	out, _ := must(t, "agents", "list", "--json", config)
 	var all []struct{ Site, Agent, State, Why, By string }

@@ -132,6 +132,9 @@ func printAgents(w io.Writer, all []fleet.Agent, zone *time.Location) error {
 		case !a.Stopped.IsZero():
 			remarks = "stopped (" + string(a.Presence.Reason) + ")"
 		}
+		if remarks == "" && a.State == fleet.StateActive && a.Serial == "" {
+			remarks = "let in; its machine has not come for the certificate yet"
+		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Site, a.Agent, a.State, cmp.Or(machine.Host, "-"), cmp.Or(machine.System, "-"), cmp.Or(machine.Version, "-"),
 			at(a.Heard, minute), at(a.Expires, time.DateOnly), cmp.Or(remarks, "-"))
 	}

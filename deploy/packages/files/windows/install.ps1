@@ -1,12 +1,14 @@
 # Cài đặt hoặc nâng cấp communewatch agent thành dịch vụ Windows. Installs or upgrades the agent as a service of Windows.
 #
-#   powershell -ExecutionPolicy Bypass -File install.ps1 [-Code MÃ] [-Updates KHÓA]
+#   powershell -ExecutionPolicy Bypass -File install.ps1 [-Code MÃ] [-Updates KHÓA] [-Allow ĐỊA_CHỈ,...]
 #
 # -Updates: khóa công khai (RW...) mà bản phát hành phải được ký bằng; có nó máy sẽ tự cập nhật từ trung tâm.
 # -Updates: the public key (RW...) that releases have to be signed with; with it the machine updates itself from the collector.
+# -Allow: địa chỉ ngoài mạng riêng mà kế hoạch đo (điểm đo Internet), cách nhau bằng dấu phẩy, đặt trong dấu nháy.
+# -Allow: addresses beyond private networks that the plan measures (measuring points on the Internet), by commas, in quotes.
 #
 # Chạy trong cửa sổ PowerShell mở bằng "Run as administrator". Run it in a window opened with "Run as administrator".
-param([string]$Code = "", [string]$Updates = "")
+param([string]$Code = "", [string]$Updates = "", [string]$Allow = "")
 $ErrorActionPreference = "Stop"
 
 $name = "communewatch-agent"
@@ -63,12 +65,19 @@ if (-not (Test-Path (Join-Path $state "identity\identity.json"))) {
     if ($Code) {
         $more = @()
         if ($Updates) { $more = @("--updates", $Updates) }
+        if ($Allow) { $more += @("--allow", $Allow) }
         & $exe enroll $Code --config $settings @more
         if ($LASTEXITCODE -ne 0) { Write-Host "Chưa tham gia được; dịch vụ vẫn chạy và chờ. Thử lại: `"$exe`" enroll MÃ`nNot enrolled yet; the service runs and waits. Try again: `"$exe`" enroll CODE" -ForegroundColor Yellow }
     }
-} elseif ($Updates) {
-    & $exe update pin $Updates --config $settings
-    if ($LASTEXITCODE -ne 0) { Stop-With "Không ghim được khóa của bản phát hành. The key of releases could not be pinned." }
+} else {
+    if ($Updates) {
+        & $exe update pin $Updates --config $settings
+        if ($LASTEXITCODE -ne 0) { Stop-With "Không ghim được khóa của bản phát hành. The key of releases could not be pinned." }
+    }
+    if ($Allow) {
+        & $exe allow add ($Allow -split ",") --config $settings
+        if ($LASTEXITCODE -ne 0) { Stop-With "Không cho phép được địa chỉ. The addresses could not be allowed." }
+    }
 }
 & $exe service start
 if ($LASTEXITCODE -ne 0) { Stop-With "Dịch vụ không chạy được; xem Event Viewer, Windows Logs, Application. The service does not start; look into the Event Viewer." }
