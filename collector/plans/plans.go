@@ -211,20 +211,27 @@ func (s *Service) readVersion(v work.Version) (parsed, error) {
 	return parsed{version: v, plan: plan, values: table}, nil
 }
 
-// Current returns the current version; the zero Version where there is none yet.
+// Current returns the current version; the zero Version where there is none yet. Who does not see all districts gets it
+// without its texts, which tell of all.
 func (s *Service) Current(ctx context.Context) (work.Version, error) {
-	if _, err := looks(ctx); err != nil {
-		return work.Version{}, err
-	}
-	return s.o.Store.Current(ctx)
+	return asSeen(ctx, func() (work.Version, error) { return s.o.Store.Current(ctx) })
 }
 
-// Version returns one version with its texts.
+// Version returns one version, with its texts as Current has them.
 func (s *Service) Version(ctx context.Context, id int) (work.Version, error) {
-	if _, err := looks(ctx); err != nil {
+	return asSeen(ctx, func() (work.Version, error) { return s.o.Store.Version(ctx, id) })
+}
+
+func asSeen(ctx context.Context, get func() (work.Version, error)) (work.Version, error) {
+	c, err := looks(ctx)
+	if err != nil {
 		return work.Version{}, err
 	}
-	return s.o.Store.Version(ctx, id)
+	v, err := get()
+	if !c.Everywhere() {
+		v.Plan, v.Values = "", ""
+	}
+	return v, err
 }
 
 // Versions lists the newest versions, newest first, without their texts.

@@ -368,3 +368,19 @@ func TestAgentsAreTold(t *testing.T) {
 	o.apply(t, draft(strings.Replace(text, "groups:", "groups:\n- {name: more, sites: [s2], templates: [b]}", 1)))
 	want(plans.Agent{Site: "s2"})
 }
+
+// TestThePlansTextIsForWhoSeesAllDistricts: it names sites and addresses of every district.
+func TestThePlansTextIsForWhoSeesAllDistricts(t *testing.T) {
+	o := newOffice(t)
+	v := o.apply(t, draft("templates: {a: {checks: [{name: x, kind: icmp, path: lan, address: 10.1.1.1}]}}\nsites: {s1: {templates: [a]}}\n"))
+	one := as(t, people.Caller{Name: "an", Role: people.RoleOperator, Districts: []string{"Tam Đảo"}})
+	all := as(t, people.Caller{Name: "lan", Role: people.RoleOperator})
+	for _, get := range []func(context.Context) (kept.Version, error){o.Current, func(ctx context.Context) (kept.Version, error) { return o.Version(ctx, v.ID) }} {
+		if got, err := get(one); err != nil || got.ID != v.ID || got.Plan != "" || got.Values != "" {
+			t.Error(err, got)
+		}
+		if got, err := get(all); err != nil || !strings.Contains(got.Plan, "s1") {
+			t.Error(err, got)
+		}
+	}
+}
