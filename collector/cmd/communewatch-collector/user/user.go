@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -21,6 +22,7 @@ import (
 	"communewatch/collector/people/password"
 	"communewatch/collector/registry"
 	kept "communewatch/collector/registry/people"
+	"communewatch/inventory"
 
 	"github.com/spf13/cobra"
 )
@@ -35,6 +37,38 @@ func New(o program.Access) *cobra.Command {
 // with runs do on the accounts, in the name of who types.
 func with(o program.Access, cmd *cobra.Command, do func(ctx context.Context, s *kept.Store) error) error {
 	return o.Registry(cmd, func(reg *registry.Registry) error { return do(program.As(cmd.Context()), reg.People()) })
+}
+
+// spell writes districts as the list of sites does: one that is written otherwise would match no site.
+func spell(o program.Access, cmd *cobra.Command, list []string) error {
+	if len(list) == 0 {
+		return nil
+	}
+	known := map[string]string{}
+	err := o.Registry(cmd, func(reg *registry.Registry) error {
+		sites, err := reg.Sites(cmd.Context(), time.Now())
+		for _, s := range sites {
+			if s.Parent != "" {
+				known[inventory.Fold(s.Parent)] = s.Parent
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(known) == 0 {
+		fmt.Fprintln(cmd.ErrOrStderr(), "warning: no site has a district yet; the account sees something once sites come whose district is written just like that")
+		return nil
+	}
+	for i, d := range list {
+		real := known[inventory.Fold(d)]
+		if real == "" {
+			return fmt.Errorf("no site is in the district %q; there are: %s", d, strings.Join(slices.Sorted(maps.Values(known)), ", "))
+		}
+		list[i] = real
+	}
+	return nil
 }
 
 // link makes a link that works once and prints it.
@@ -100,6 +134,9 @@ func newAdd(o program.Access) *cobra.Command {
 			}
 			if !cmd.Flags().Changed("district") {
 				p.Districts = nil
+			}
+			if err := spell(o, cmd, p.Districts); err != nil {
+				return err
 			}
 			return with(o, cmd, func(ctx context.Context, s *kept.Store) error {
 				if err := s.Add(ctx, p, hash); err != nil {
@@ -222,6 +259,9 @@ func newSet(o program.Access) *cobra.Command {
 			case everywhere:
 				change.Districts = new([]string)
 			case flags.Changed("district"):
+				if err := spell(o, cmd, list); err != nil {
+					return err
+				}
 				change.Districts = &list
 			}
 			if change == (kept.Change{}) && !flags.Changed("sso") {
@@ -337,6 +377,9 @@ func newKeyCreate(o program.Access) *cobra.Command {
 			k.Person, k.Role, k.Expires = args[0], people.Role(role), time.Now().Add(valid)
 			if !cmd.Flags().Changed("district") {
 				k.Districts = nil
+			}
+			if err := spell(o, cmd, k.Districts); err != nil {
+				return err
 			}
 			return with(o, cmd, func(ctx context.Context, s *kept.Store) error {
 				secret, made, err := s.CreateKey(ctx, k)

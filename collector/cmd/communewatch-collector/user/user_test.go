@@ -16,6 +16,7 @@ import (
 	"communewatch/collector/cmd/communewatch-collector/program"
 	"communewatch/collector/people/password"
 	"communewatch/collector/registry"
+	"communewatch/inventory"
 
 	"github.com/spf13/cobra"
 )
@@ -141,6 +142,26 @@ func TestUser(t *testing.T) {
 	for _, planted := range []string{"planted first password", strings.TrimSpace(key), strings.TrimSpace(link)[len(link)-20:], "argon2id"} {
 		if strings.Contains(text, planted) {
 			t.Errorf("%q is in the record", planted)
+		}
+	}
+}
+
+// TestDistrictsAreThoseOfSites: one that is written otherwise matches no site, and nobody is told.
+func TestDistrictsAreThoseOfSites(t *testing.T) {
+	l := line{t, filepath.Join(t.TempDir(), "registry.db")}
+	if err := l.open(func(reg *registry.Registry) error {
+		_, err := reg.ImportSites(t.Context(), []inventory.Site{{ID: "s1", Name: "Tích Sơn", Parent: "Vĩnh Yên"}, {ID: "s2", Name: "Cao Minh", Parent: "Phúc Yên"}}, false)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	l.must("", "user", "add", "hung", "--district", "vinh yen")
+	if out := l.must("", "user", "list"); !strings.Contains(out, "Vĩnh Yên") {
+		t.Error(out)
+	}
+	for _, args := range [][]string{{"add", "lan", "--district", "Vĩnh Yene"}, {"set", "hung", "--district", "Phúc Yên", "--district", "x"}, {"keys", "create", "hung", "--role", "viewer", "--district", "x"}} {
+		if _, _, err := l.run("", append([]string{"user"}, args...)...); err == nil || !strings.Contains(err.Error(), "there are: Phúc Yên, Vĩnh Yên") {
+			t.Errorf("%q: %v", args, err)
 		}
 	}
 }
