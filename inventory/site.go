@@ -2,7 +2,10 @@
 // function of an item and an as-of date; it opens no file and no database.
 package inventory
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Site is one place with an agent, as it is known on a date.
 //
@@ -17,6 +20,14 @@ type Site struct {
 	ParentCode string  // may be empty
 	Position   *LatLon // nil when not known: the site is listed but not on the map
 	ValidFrom  Date    // zero: since ever
+}
+
+// Title is type and name as people say them, such as "xã Đồng Tâm"; a name that has the type already is enough.
+func (s *Site) Title() string {
+	if kind, name := Fold(s.Type), Fold(s.Name); kind == "" || name == kind || strings.HasPrefix(name, kind+" ") {
+		return s.Name
+	}
+	return strings.TrimSpace(s.Type + " " + s.Name)
 }
 
 // LatLon is a position in degrees, WGS 84.

@@ -71,7 +71,7 @@ func (s *Stock) siteName(id string) string {
 	if !ok {
 		return id
 	}
-	return strings.TrimSpace(site.Type + " " + site.Name)
+	return site.Title()
 }
 
 // mainFinding is the technical finding that a row tells: the worst of those that ask for the action shown, so that

@@ -85,7 +85,7 @@ hash of it. For one site the code is printed with what to type on the machine, f
 print is written: one block for each site, in Vietnamese. Whoever has a code can let a machine in: keep it like a password.`,
 		Example: `  communewatch-collector enroll create --site s08707
   communewatch-collector enroll create --site s08707 --agent pc-1 --replace --valid 2h --note "new PC after the theft"
-  communewatch-collector enroll create --all --approve --valid 168h --sheet ma-tham-gia.html > codes.csv`,
+  (umask 077; communewatch-collector enroll create --all --approve --valid 7d --sheet ma-tham-gia.html > codes.csv)   # for you alone to read`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return open(cmd, o, func(p opened) error { return f.run(cmd, p) })
@@ -101,7 +101,7 @@ print is written: one block for each site, in Vietnamese. Whoever has a code can
 	flags.BoolVar(&f.want.Replace, "replace", false, "an agent of that name is thrown out when the new one comes")
 	flags.BoolVar(&f.want.Approve, "approve", false, "somebody has to approve the agent that comes (agents approve)")
 	flags.StringVar(&f.want.Note, "note", "", "for people: what it is for")
-	flags.StringVar(&f.sheet, "sheet", "", "write a page to print to `FILE`.html")
+	flags.StringVar(&f.sheet, "sheet", "", "write a page to print to a new `FILE`, such as codes.html")
 	return cmd
 }
 
@@ -156,7 +156,7 @@ func siteNames(ctx context.Context, reg *registry.Registry) (map[string]string, 
 	}
 	out := make(map[string]string, len(all))
 	for _, s := range all {
-		text := strings.TrimSpace(s.Type + " " + s.Name)
+		text := s.Title()
 		if s.Parent != "" {
 			text += " (" + s.Parent + ")"
 		}
