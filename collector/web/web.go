@@ -248,6 +248,6 @@ func (w *Web) Handler() http.Handler {
 	}
 	mux.Handle("GET /static/", w.house.Assets())
 	mux.HandleFunc("GET /favicon.ico", w.house.Icon)
-	mux.HandleFunc("GET /", w.nowhere)
+	mux.HandleFunc("/", w.nowhere)
 	return mux
 }
